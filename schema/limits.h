@@ -1,0 +1,38 @@
+/* limits.h - every limit both sides keep. A message beyond one is refused as a whole
+ * (E_LIMIT) and changes nothing. Source: reliability.md 6.1, protocol.md section 9. */
+#ifndef FB_SCHEMA_LIMITS_H
+#define FB_SCHEMA_LIMITS_H
+
+enum {
+    PROTOCOL_VERSION = 1,
+    /* A sync body: as carried, and unpacked. */
+    SYNC_BODY_BYTES_MAX = 1 << 20,
+    SYNC_BODY_UNPACKED_BYTES_MAX = 8 << 20,
+    ENROL_BODY_BYTES_MAX = 4096,
+    /* A push: groups in one request, bytes of one group, operations and rows in one. */
+    PUSH_GROUPS_MAX = 1000,
+    PUSH_BYTES_TARGET = 4 << 20,
+    GROUP_BYTES_MAX = 1 << 20,
+    GROUP_OPS_MAX = 2000,
+    GROUP_ROWS_MAX = 10000,
+    /* A page down: the target for its unpacked size, and the hard limit a device accepts. */
+    PAGE_BYTES_TARGET = 4 << 20,
+    PAGE_BYTES_MAX = 16 << 20,
+    /* JSON. */
+    JSON_DEPTH_MAX = 32,
+    JSON_MEMBERS_MAX = 256,
+    JSON_STRING_BYTES_MAX = 64 << 10,
+    LINE_BYTES_MAX = 1 << 20,
+    /* Catalogue. */
+    CATALOG_ENTITIES_MAX = 400,
+    CATALOG_COLUMNS_MAX = 120,
+    CATALOG_BYTES_MAX = 4 << 20,
+    NAME_BYTES_MAX = 48,
+    TEXT_BYTES_DEFAULT = 400,
+    /* Scopes of one device. */
+    DEVICE_SCOPES_MAX = 1000,
+    /* Long poll. */
+    WAIT_MS_MAX = 60000,
+};
+
+#endif
