@@ -1,0 +1,18 @@
+/* digest.h - SHA-256, HMAC-SHA-256. The only file of core that includes mbedTLS. */
+#ifndef FB_BASE_DIGEST_H
+#define FB_BASE_DIGEST_H
+
+#include "base/bytes.h"
+
+#define DIGEST_BYTES 32
+
+typedef struct digest {
+    uint8_t b[DIGEST_BYTES];
+} digest;
+
+void digest_of(const void *data, size_t size, digest *out);
+/* SHA-256(before || data): the chain over a device's groups (OUT-3). */
+void digest_chain(const digest *before, const void *data, size_t size, digest *out);
+void digest_hmac(const void *key, size_t key_size, const void *data, size_t size, digest *out);
+
+#endif
