@@ -1,0 +1,23 @@
+/* sql_inside.h - what the files of this room share; nobody else includes it. */
+#ifndef FB_SQL_SQL_INSIDE_H
+#define FB_SQL_SQL_INSIDE_H
+
+#include <sqlite3.h>
+
+#include "sql/sql.h"
+
+struct sql_db {
+    sqlite3 *handle;
+    sql_stmt **slots; /* open addressing; slots_count is a power of two */
+    uint32_t slots_count, stmts_count;
+    bool inside; /* one of our own texts is running: sql_restrict_reads lets it through */
+    fb_code code;
+    char message[192];
+};
+
+/* The one mapping of SQLite's results to ours. */
+fb_code sql_code_of(int rc);
+/* Remember a failure; returns its code. */
+fb_code sql_failed(sql_db *db, int rc);
+
+#endif
