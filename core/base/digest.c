@@ -10,8 +10,8 @@
 enum { HMAC_BLOCK_BYTES = 64 };
 
 /* SHA-256(first || second); the software implementation cannot fail. */
-static void sha256_two(const void *first, size_t first_size, const void *second,
-                       size_t second_size, uint8_t out[DIGEST_BYTES])
+static void sha256_two(const void *first, size_t first_size, const void *second, size_t second_size,
+                       uint8_t out[DIGEST_BYTES])
 {
     mbedtls_sha256_context ctx;
     mbedtls_sha256_init(&ctx);

@@ -21,20 +21,21 @@ typedef struct error_row {
 } error_row;
 
 static const error_row ERRORS[] = {
-#define X(name, number, class_, http, en, zh)                                                      \
+#define X(name, number, class_, http, en, zh) \
     {(fb_code)(number), FB_CLASS_##class_, http, #name, en, zh},
 #include "schema/errors.def"
 #undef X
 };
 
 /* The public enum and the table are two writings of one list: a difference does not compile. */
-#define X(name, number, class_, http, en, zh)                                                      \
+#define X(name, number, class_, http, en, zh) \
     _Static_assert(FB_##name == (number), "error.h and errors.def differ: " #name);
 #include "schema/errors.def"
 #undef X
 
-static const error_row UNKNOWN = {FB_E_BUG, FB_CLASS_BUG, 500, "E_UNKNOWN",
-                                  "unknown error: please report it", "未知错误，请报告"};
+static const error_row UNKNOWN = {
+    FB_E_BUG,          FB_CLASS_BUG, 500, "E_UNKNOWN", "unknown error: please report it",
+    "未知错误，请报告"};
 
 static const error_row *error_row_of(fb_code code)
 {

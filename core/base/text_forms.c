@@ -207,8 +207,7 @@ static bool is_letter(char c)
 /* Local part: letters, digits and the usual marks; dots only between. */
 static bool email_local_valid(fb_text t)
 {
-    if (t.size == 0 || t.size > EMAIL_LOCAL_MAX || t.data[0] == '.' ||
-        t.data[t.size - 1] == '.') {
+    if (t.size == 0 || t.size > EMAIL_LOCAL_MAX || t.data[0] == '.' || t.data[t.size - 1] == '.') {
         return false;
     }
     for (size_t i = 0; i < t.size; i++) {

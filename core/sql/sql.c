@@ -340,9 +340,9 @@ void sql_bind_int(sql_stmt *s, int i, int64_t v)
 
 void sql_bind_text(sql_stmt *s, int i, fb_text v)
 {
-    bound(s, v.data == NULL ? sqlite3_bind_null(s->handle, i)
-                            : sqlite3_bind_text64(s->handle, i, v.data, v.size, SQLITE_STATIC,
-                                                  SQLITE_UTF8));
+    bound(s, v.data == NULL
+                 ? sqlite3_bind_null(s->handle, i)
+                 : sqlite3_bind_text64(s->handle, i, v.data, v.size, SQLITE_STATIC, SQLITE_UTF8));
 }
 
 void sql_bind_blob(sql_stmt *s, int i, const void *data, size_t size)

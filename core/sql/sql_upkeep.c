@@ -23,8 +23,8 @@ static int allow_read(void *ctx, int action, const char *a, const char *b, const
     case SQLITE_FUNCTION:
         return b != NULL && sqlite3_stricmp(b, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
     case SQLITE_READ:
-        if (a != NULL && (sqlite3_strnicmp(a, "fb_", 3) == 0 ||
-                          sqlite3_strnicmp(a, "sqlite_", 7) == 0)) {
+        if (a != NULL &&
+            (sqlite3_strnicmp(a, "fb_", 3) == 0 || sqlite3_strnicmp(a, "sqlite_", 7) == 0)) {
             return SQLITE_DENY;
         }
         return SQLITE_OK;
@@ -58,8 +58,8 @@ static int copy_pages(sqlite3 *from, sqlite3 *to, void (*progress)(void *, int, 
     return rc == SQLITE_DONE ? rc_end : rc;
 }
 
-fb_code sql_backup(sql_db *db, const char *to_path, void (*progress)(void *ctx, int done, int total),
-                   void *ctx, fb_error *err)
+fb_code sql_backup(sql_db *db, const char *to_path,
+                   void (*progress)(void *ctx, int done, int total), void *ctx, fb_error *err)
 {
     FB_REQUIRE(db != NULL && to_path != NULL);
     sqlite3 *to = NULL;

@@ -80,10 +80,12 @@ CREATE TABLE fb_counter (
     next INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- gseq: the group whose verdict said so; a server restored to before it takes it back.
 CREATE TABLE fb_alias (
     from_id BLOB NOT NULL PRIMARY KEY,
     entity  TEXT NOT NULL,
-    to_id   BLOB NOT NULL
+    to_id   BLOB NOT NULL,
+    gseq    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- What replay could not apply any more; made anew by every promotion.
