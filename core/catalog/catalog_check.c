@@ -40,16 +40,16 @@ static fb_code walk_up(loader *l, const hop *at)
         next.entity = &l->c->entities[e->columns[e->scopes[i].column].to_entity];
         stand_at(l, e, e->scopes[i].column);
         if (was_passed(at, next.entity)) {
-            return refuse(l, "the parent scope is circular: %.*s follows itself; use another scope",
+            return catalog_refuse(l, "the parent scope is circular: %.*s follows itself; use another scope",
                           SHOWN(next.entity->name));
         }
         if (next.depth > SCOPE_DEPTH_MAX) {
-            return refuse(
+            return catalog_refuse(
                 l, "the parent scope is deeper than %d hops: refer to a row nearer to the root",
                 SCOPE_DEPTH_MAX);
         }
         if (next.entity->scopes[0].kind == SCOPE_NONE) {
-            return refuse(
+            return catalog_refuse(
                 l, "the parent %.*s is never on a device: give it a scope or use another parent",
                 SHOWN(next.entity->name));
         }
@@ -76,11 +76,11 @@ static fb_code check_assignment(loader *l, const cat_entity *e)
         }
         stand_at(l, e, -1);
         if (!text_is(e->name, "customer")) {
-            return refuse(l, "scope assignment is for entity customer only: use parent");
+            return catalog_refuse(l, "scope assignment is for entity customer only: use parent");
         }
         if (links == NULL || !refers_to(l->c, links, "customer_id", "customer") ||
             !refers_to(l->c, links, "territory_id", "territory")) {
-            return refuse(
+            return catalog_refuse(
                 l, "scope assignment needs entity customer_assignment with refs customer_id and "
                    "territory_id: add it");
         }

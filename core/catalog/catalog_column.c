@@ -101,7 +101,7 @@ static fb_code read_type(loader *l, const cJSON *object, cat_column *out)
     FB_TRY(member_text(l, object, "type", MEMBER_NEEDED, &word));
     found = type_find(word);
     if (found == NULL) {
-        return refuse(
+        return catalog_refuse(
             l,
             "unknown type \"%.*s\": use text, enum, date, json, bool, int32, bp, e7, int64, "
             "minor, price, milli, instant or ref",
@@ -120,14 +120,14 @@ static fb_code read_target(loader *l, const cJSON *object, cat_column *out)
     out->to_entity = -1;
     FB_TRY(member_text(l, object, "to", MEMBER_OPTIONAL, &to));
     if (out->type != CAT_REF) {
-        return to.size == 0 ? FB_OK : refuse(l, "\"to\" is for type ref only: remove it");
+        return to.size == 0 ? FB_OK : catalog_refuse(l, "\"to\" is for type ref only: remove it");
     }
     if (to.size == 0) {
-        return refuse(l, "a ref needs \"to\": name the entity it refers to");
+        return catalog_refuse(l, "a ref needs \"to\": name the entity it refers to");
     }
     target = catalog_entity(l->c, to);
     if (target == NULL) {
-        return refuse(l,
+        return catalog_refuse(l,
                       "it refers to the unknown entity \"%.*s\": add that entity or correct \"to\"",
                       SHOWN(to));
     }
@@ -151,13 +151,13 @@ static fb_code read_values(loader *l, const cJSON *object, cat_column *out)
     const cJSON *item = NULL;
 
     if (out->type != CAT_ENUM) {
-        return list == NULL ? FB_OK : refuse(l, "\"values\" is for type enum only: remove it");
+        return list == NULL ? FB_OK : catalog_refuse(l, "\"values\" is for type enum only: remove it");
     }
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0) {
-        return refuse(l, "an enum needs \"values\": list at least one code");
+        return catalog_refuse(l, "an enum needs \"values\": list at least one code");
     }
     if (cJSON_GetArraySize(list) > ENUM_VALUES_MAX) {
-        return refuse(l, "an enum holds at most %d values: use a ref to an entity instead",
+        return catalog_refuse(l, "an enum holds at most %d values: use a ref to an entity instead",
                       ENUM_VALUES_MAX);
     }
     out->values = load_take(l, (size_t)cJSON_GetArraySize(list), sizeof *out->values);
@@ -168,11 +168,11 @@ static fb_code read_values(loader *l, const cJSON *object, cat_column *out)
     {
         fb_text code = {0};
         if (!json_text_of(item, &code) || !word_is_code(code)) {
-            return refuse(
+            return catalog_refuse(
                 l, "an enum value must be a code of letters, digits and _: correct \"values\"");
         }
         if (has_value(out, code)) {
-            return refuse(l, "the value \"%.*s\" is listed twice: remove one", SHOWN(code));
+            return catalog_refuse(l, "the value \"%.*s\" is listed twice: remove one", SHOWN(code));
         }
         FB_TRY(load_text(l, code, &out->values[out->values_count]));
         out->values_count++;
@@ -186,13 +186,13 @@ static fb_code read_text_limit(loader *l, const cJSON *object, cat_column *out)
     int64_t max = 0;
 
     if (cJSON_HasObjectItem(object, "min")) {
-        return refuse(l, "\"min\" is for numbers only: remove it");
+        return catalog_refuse(l, "\"min\" is for numbers only: remove it");
     }
     if (item == NULL) {
         return FB_OK;
     }
     if (!json_integer(item, &max) || max < 1 || max > JSON_STRING_BYTES_MAX) {
-        return refuse(l, "\"max\" of a text must be 1 to %d bytes: correct it",
+        return catalog_refuse(l, "\"max\" of a text must be 1 to %d bytes: correct it",
                       JSON_STRING_BYTES_MAX);
     }
     out->max_bytes = (uint32_t)max;
@@ -209,7 +209,7 @@ static fb_code read_bound(loader *l, const cJSON *object, const char *key, int64
         return FB_OK;
     }
     if (!json_integer(item, &value) || value < c->min || value > c->max) {
-        return refuse(l,
+        return catalog_refuse(l,
                       "\"%s\" must be an integer between %lld and %lld (as a text beyond 32 bits): "
                       "correct it",
                       key, (long long)c->min, (long long)c->max);
@@ -228,14 +228,14 @@ static fb_code read_limits(loader *l, const cJSON *object, cat_column *out)
     }
     if (!is_counted(out->type)) {
         if (cJSON_HasObjectItem(object, "min") || cJSON_HasObjectItem(object, "max")) {
-            return refuse(l, "\"min\" and \"max\" do not apply to this type: remove them");
+            return catalog_refuse(l, "\"min\" and \"max\" do not apply to this type: remove them");
         }
         return FB_OK;
     }
     FB_TRY(read_bound(l, object, "min", &min, out));
     FB_TRY(read_bound(l, object, "max", &max, out));
     if (min > max) {
-        return refuse(l, "\"min\" is greater than \"max\": swap them");
+        return catalog_refuse(l, "\"min\" is greater than \"max\": swap them");
     }
     out->min = min;
     out->max = max;
@@ -257,7 +257,7 @@ static fb_code read_policy(loader *l, const cJSON *object, const cat_entity *e, 
             return FB_OK;
         }
     }
-    return refuse(
+    return catalog_refuse(
         l, "unknown policy \"%.*s\": use SW, LWW, AO, DELTA, SM, MAX, MIN, SEQ, RES, MAN or SIG",
         SHOWN(word));
 }
@@ -267,25 +267,25 @@ static fb_code check_policy(loader *l, const cat_column *c)
     bool ordered = is_counted(c->type) || c->type == CAT_DATE || c->type == CAT_INSTANT;
 
     if (c->policy == CAT_DELTA && !is_counted(c->type)) {
-        return refuse(l, "policy DELTA needs a number: change the policy or the type");
+        return catalog_refuse(l, "policy DELTA needs a number: change the policy or the type");
     }
     if ((c->policy == CAT_MAX || c->policy == CAT_MIN) && !ordered) {
-        return refuse(
+        return catalog_refuse(
             l, "policy MAX and MIN need a number, date or instant: change the policy or the type");
     }
     if (c->policy == CAT_SEQ && c->type != CAT_TEXT) {
-        return refuse(l,
+        return catalog_refuse(l,
                       "policy SEQ gives document numbers and needs type text: change one of them");
     }
     if (c->policy == CAT_SM && c->type != CAT_ENUM) {
-        return refuse(l, "policy SM needs type enum: change the policy or the type");
+        return catalog_refuse(l, "policy SM needs type enum: change the policy or the type");
     }
     if (c->guarded && c->policy != CAT_SW) {
-        return refuse(l,
+        return catalog_refuse(l,
                       "a guarded column needs policy SW: change the policy or remove \"guarded\"");
     }
     if (c->unique && (c->type == CAT_JSON || c->type == CAT_BOOL)) {
-        return refuse(l, "json and bool cannot be unique: remove \"unique\"");
+        return catalog_refuse(l, "json and bool cannot be unique: remove \"unique\"");
     }
     return FB_OK;
 }
@@ -334,13 +334,13 @@ fb_code column_default(loader *l, const cJSON *object, const cat_entity *e, int 
         return FB_OK;
     }
     if (c->type == CAT_REF) {
-        return refuse(l, "a ref has no default: remove \"default\"");
+        return catalog_refuse(l, "a ref has no default: remove \"default\"");
     }
     if (!default_value(item, c->type, &value)) {
-        return refuse(l, "\"default\" has the wrong type for the column: correct it");
+        return catalog_refuse(l, "\"default\" has the wrong type for the column: correct it");
     }
     if (cat_value_check(e, column, &value, &why) != FB_OK) {
-        return refuse(l, "\"default\" is not valid: %s", why.message);
+        return catalog_refuse(l, "\"default\" is not valid: %s", why.message);
     }
     if (value.kind == FB_KIND_TEXT) {
         FB_TRY(load_text(l, value.u.text, &value.u.text));

@@ -66,7 +66,7 @@ static fb_code read_class(loader *l, cat_entity *e, const cJSON *object)
             return FB_OK;
         }
     }
-    return refuse(l, "unknown class \"%.*s\": use fact, shared, reference, quantity or own",
+    return catalog_refuse(l, "unknown class \"%.*s\": use fact, shared, reference, quantity or own",
                   SHOWN(word));
 }
 
@@ -97,7 +97,7 @@ static fb_code count_columns(loader *l, cat_entity *e, const cJSON *columns, boo
 {
     (void)custom;
     if (!cJSON_IsArray(columns) || cJSON_GetArraySize(columns) == 0) {
-        return refuse(l, "\"columns\" must be a list with at least one column: add one");
+        return catalog_refuse(l, "\"columns\" must be a list with at least one column: add one");
     }
     e->columns_count += (uint32_t)cJSON_GetArraySize(columns);
     return FB_OK;
@@ -109,7 +109,7 @@ static fb_code take_columns(loader *l, cat_entity *e, const cJSON *object)
     FB_TRY(each_extension(l, e, count_columns, true));
     e->columns_count += 2U + (e->stamps ? (uint32_t)STAMPS_COUNT : 0U);
     if (e->columns_count > CATALOG_COLUMNS_MAX) {
-        return refuse(
+        return catalog_refuse(
             l, "%u columns are too many, at most %d with id, ver and stamps: split the entity",
             e->columns_count, CATALOG_COLUMNS_MAX);
     }
@@ -138,11 +138,11 @@ static fb_code append_columns(loader *l, cat_entity *e, const cJSON *columns, bo
         l->column = (fb_text){0};
         FB_TRY(column_read(l, item, e, &column));
         if (is_kept_name(e, column.name)) {
-            return refuse(
+            return catalog_refuse(
                 l, "every entity has id and ver, and the stamps it asks for: remove this column");
         }
         if (cat_column_find(e, column.name) >= 0) {
-            return refuse(l, "the column exists already: choose another name");
+            return catalog_refuse(l, "the column exists already: choose another name");
         }
         e->columns[e->columns_count++] = column;
         FB_TRY(column_default(l, item, e, (int)e->columns_count - 1));
@@ -159,7 +159,7 @@ static fb_code append_stamps(loader *l, cat_entity *e)
         if (stamps[i].target != NULL) {
             const cat_entity *target = catalog_entity_str(l->c, stamps[i].target);
             if (target == NULL) {
-                return refuse(
+                return catalog_refuse(
                     l, "\"stamps\" needs the entities app_user and device: add them or remove it");
             }
             column->to_entity = target->number;
@@ -190,7 +190,7 @@ static fb_code scope_column(loader *l, const cat_entity *e, const struct scope_w
 
     *at = cat_column_find(e, l->column);
     if (*at < 0) {
-        return refuse(l, "the scope names an unknown column: add it or correct the scope");
+        return catalog_refuse(l, "the scope names an unknown column: add it or correct the scope");
     }
     column = &e->columns[*at];
     /* A user's own row goes to the user: the one rule whose column is id. */
@@ -199,10 +199,10 @@ static fb_code scope_column(loader *l, const cat_entity *e, const struct scope_w
         return FB_OK;
     }
     if (column->type != CAT_REF) {
-        return refuse(l, "scope \"%s\" needs a ref column: name another column", word->word);
+        return catalog_refuse(l, "scope \"%s\" needs a ref column: name another column", word->word);
     }
     if (word->target != NULL && !text_is(l->c->entities[column->to_entity].name, word->target)) {
-        return refuse(l, "scope \"%s\" needs a ref to %s: name another column", word->word,
+        return catalog_refuse(l, "scope \"%s\" needs a ref to %s: name another column", word->word,
                       word->target);
     }
     return FB_OK;
@@ -221,7 +221,7 @@ static fb_code read_scope(loader *l, cat_entity *e, const cJSON *item)
         word = text_is(by, scope_words[i].word) ? &scope_words[i] : word;
     }
     if (word == NULL) {
-        return refuse(l,
+        return catalog_refuse(l,
                       "unknown scope \"%.*s\": use global, territory, region, user, parent, "
                       "assignment or none",
                       SHOWN(by));
@@ -230,7 +230,7 @@ static fb_code read_scope(loader *l, cat_entity *e, const cJSON *item)
     FB_TRY(member_text(l, item, "column", word->has_column ? MEMBER_NEEDED : MEMBER_OPTIONAL,
                        &l->column));
     if (!word->has_column && l->column.size > 0) {
-        return refuse(l, "scope \"%s\" takes no column: remove it", word->word);
+        return catalog_refuse(l, "scope \"%s\" takes no column: remove it", word->word);
     }
     if (word->has_column) {
         FB_TRY(scope_column(l, e, word, &rule.column));
@@ -246,7 +246,7 @@ static fb_code read_scopes(loader *l, cat_entity *e, const cJSON *object)
 
     FB_TRY(member_array(l, object, "scope", MEMBER_NEEDED, &list));
     if (cJSON_GetArraySize(list) > SCOPE_RULES_MAX) {
-        return refuse(l, "more than %d scope rules: join or remove some", SCOPE_RULES_MAX);
+        return catalog_refuse(l, "more than %d scope rules: join or remove some", SCOPE_RULES_MAX);
     }
     cJSON_ArrayForEach(item, list)
     {
@@ -256,7 +256,7 @@ static fb_code read_scopes(loader *l, cat_entity *e, const cJSON *object)
     for (uint32_t i = 0; i < e->scopes_count; i++) {
         bool alone = e->scopes[i].kind == SCOPE_GLOBAL || e->scopes[i].kind == SCOPE_NONE;
         if (alone && e->scopes_count > 1) {
-            return refuse(l, "scope global or none stands alone: remove the other rules");
+            return catalog_refuse(l, "scope global or none stands alone: remove the other rules");
         }
     }
     return FB_OK;
@@ -274,7 +274,7 @@ static fb_code read_key(loader *l, cat_entity *e, const cJSON *object)
     e->business_key = cat_column_find(e, name);
     return e->business_key >= 0
                ? FB_OK
-               : refuse(l, "\"key\" names the unknown column \"%.*s\": correct it", SHOWN(name));
+               : catalog_refuse(l, "\"key\" names the unknown column \"%.*s\": correct it", SHOWN(name));
 }
 
 fb_code entity_read(loader *l, cat_entity *e, const cJSON *object)
@@ -304,7 +304,7 @@ fb_code extend_check(loader *l, const cJSON *extend)
     FB_TRY(member_text(l, extend, "entity", MEMBER_NEEDED, &name));
     l->entity = name;
     if (catalog_entity(l->c, name) == NULL) {
-        return refuse(l, "\"extend\" names an unknown entity: correct it or add the entity");
+        return catalog_refuse(l, "\"extend\" names an unknown entity: correct it or add the entity");
     }
     return FB_OK;
 }

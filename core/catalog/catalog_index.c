@@ -29,17 +29,17 @@ static fb_code read_index(loader *l, const cat_entity *e, const cJSON *list, cat
     l->column = (fb_text){0};
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0 ||
         (size_t)cJSON_GetArraySize(list) > room) {
-        return refuse(l, "an index is a list of 1 to %zu column names: correct it", room);
+        return catalog_refuse(l, "an index is a list of 1 to %zu column names: correct it", room);
     }
     cJSON_ArrayForEach(item, list)
     {
         if (!json_text_of(item, &l->column) || cat_column_find(e, l->column) < 0) {
-            return refuse(l, "an index names an unknown column: correct it");
+            return catalog_refuse(l, "an index names an unknown column: correct it");
         }
         out->columns[out->columns_count++] = cat_column_find(e, l->column);
     }
     if (has_index(e, out)) {
-        return refuse(l, "the index is listed twice: remove one");
+        return catalog_refuse(l, "the index is listed twice: remove one");
     }
     return FB_OK;
 }
@@ -97,7 +97,7 @@ static fb_code check_unique_listed(loader *l, const cat_entity *e)
         const cat_index *index = &e->indexes[i];
         if (index->columns_count == 1 && !index->unique && e->columns[index->columns[0]].unique) {
             l->column = e->columns[index->columns[0]].name;
-            return refuse(l, "a unique column has an index already: remove it from the list");
+            return catalog_refuse(l, "a unique column has an index already: remove it from the list");
         }
     }
     return FB_OK;

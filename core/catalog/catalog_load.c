@@ -70,7 +70,7 @@ static fb_code enter_name(loader *l, cat_entity *e)
     uint32_t at = name_position(c, c->entities_count, e->name);
 
     if (at < c->entities_count && text_equal(c->entities[c->by_name[at]].name, e->name)) {
-        return refuse(
+        return catalog_refuse(
             l,
             "the entity exists already in module \"%.*s\": choose another name or use \"extend\"",
             SHOWN(c->entities[c->by_name[at]].module));
@@ -88,7 +88,7 @@ static fb_code name_entity(loader *l, const cJSON *object, uint32_t since)
     FB_ASSERT(l->c->entities_count < l->entities_room);
     l->entity = l->column = (fb_text){0};
     if (!cJSON_IsObject(object)) {
-        return refuse(l, "an entity must be an object {...}: correct it");
+        return catalog_refuse(l, "an entity must be an object {...}: correct it");
     }
     e->number = (int)l->c->entities_count;
     e->module = l->module;
@@ -115,7 +115,7 @@ static fb_code check_module_once(loader *l, const cJSON *module, uint32_t since)
         (void)json_text_of(cJSON_GetObjectItemCaseSensitive(other, "module"), &name);
         (void)json_integer(cJSON_GetObjectItemCaseSensitive(other, "since"), &other_since);
         if (text_equal(name, l->module) && other_since == since) {
-            return refuse(l, "the module is listed twice: join the two");
+            return catalog_refuse(l, "the module is listed twice: join the two");
         }
     }
     return FB_OK;
@@ -127,7 +127,7 @@ static fb_code module_since(loader *l, const cJSON *module, uint32_t *since)
     int64_t value = 1;
 
     if (item != NULL && (!json_integer(item, &value) || value < 1 || value > l->c->version)) {
-        return refuse(l, "\"since\" must be between 1 and the catalogue's version: correct it");
+        return catalog_refuse(l, "\"since\" must be between 1 and the catalogue's version: correct it");
     }
     *since = (uint32_t)value;
     return FB_OK;
@@ -202,7 +202,7 @@ static fb_code read_root(loader *l, const cJSON *root)
     FB_TRY(member_only(l, root, root_keys));
     if (!json_integer(cJSON_GetObjectItemCaseSensitive(root, "version"), &version) || version < 1 ||
         version > INT32_MAX) {
-        return refuse(l, "\"version\" must be an integer from 1: correct it");
+        return catalog_refuse(l, "\"version\" must be an integer from 1: correct it");
     }
     l->c->version = (uint32_t)version;
     FB_TRY(member_array(l, root, "modules", MEMBER_NEEDED, &l->modules));

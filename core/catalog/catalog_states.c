@@ -30,16 +30,16 @@ static fb_code read_grant(loader *l, const cJSON *item, cat_grant *out)
     fb_text letters = {0};
 
     if (!word_is_role(role)) {
-        return refuse(l, "the role \"%.*s\" is not a role code: use capitals such as REP",
+        return catalog_refuse(l, "the role \"%.*s\" is not a role code: use capitals such as REP",
                       SHOWN(role));
     }
     if (!json_text_of(item, &letters) || letters.size == 0) {
-        return refuse(l, "role %.*s needs letters out of \"cruda\": add them or remove the role",
+        return catalog_refuse(l, "role %.*s needs letters out of \"cruda\": add them or remove the role",
                       SHOWN(role));
     }
     for (size_t i = 0; i < letters.size; i++) {
         if (!add_letter(out, letters.data[i])) {
-            return refuse(
+            return catalog_refuse(
                 l, "the rights of role %.*s must be single letters out of \"cruda\": correct them",
                 SHOWN(role));
         }
@@ -54,7 +54,7 @@ fb_code grants_read(loader *l, cat_entity *e, const cJSON *object)
 
     l->column = (fb_text){0};
     if (!cJSON_IsObject(grants) || cJSON_GetArraySize(grants) == 0) {
-        return refuse(l, "\"grants\" must give at least one role its rights: add it");
+        return catalog_refuse(l, "\"grants\" must give at least one role its rights: add it");
     }
     e->grants = load_take(l, (size_t)cJSON_GetArraySize(grants), sizeof *e->grants);
     if (e->grants == NULL) {
@@ -87,7 +87,7 @@ static fb_code check_state(const loader *l, const cat_entity *e, fb_text code)
             return FB_OK;
         }
     }
-    return refuse(l,
+    return catalog_refuse(l,
                   "the state \"%.*s\" is not among the column's values: add it there or correct it",
                   SHOWN(code));
 }
@@ -107,12 +107,12 @@ static fb_code read_roles(loader *l, const cat_entity *e, const cJSON *object, c
         fb_text role = {0};
         const cat_grant *grant = NULL;
         if (!json_text_of(item, &role) || !word_is_role(role)) {
-            return refuse(l,
+            return catalog_refuse(l,
                           "a transition's \"roles\" must be role codes such as REP: correct them");
         }
         grant = grant_find(e, role);
         if (grant == NULL || (!grant->update && !grant->approve)) {
-            return refuse(l,
+            return catalog_refuse(l,
                           "role %.*s may neither update nor approve here: grant it \"u\" or \"a\", "
                           "or remove it",
                           SHOWN(role));
@@ -126,13 +126,13 @@ static fb_code read_roles(loader *l, const cat_entity *e, const cJSON *object, c
 static fb_code check_transition_once(const loader *l, const cat_states *s, const cat_transition *t)
 {
     if (text_equal(t->from, t->to)) {
-        return refuse(l, "a transition from \"%.*s\" to itself changes nothing: remove it",
+        return catalog_refuse(l, "a transition from \"%.*s\" to itself changes nothing: remove it",
                       SHOWN(t->from));
     }
     for (uint32_t i = 0; i < s->transitions_count; i++) {
         if (text_equal(s->transitions[i].from, t->from) &&
             text_equal(s->transitions[i].to, t->to)) {
-            return refuse(l, "the transition \"%.*s\" to \"%.*s\" is listed twice: join the two",
+            return catalog_refuse(l, "the transition \"%.*s\" to \"%.*s\" is listed twice: join the two",
                           SHOWN(t->from), SHOWN(t->to));
         }
     }
@@ -154,7 +154,7 @@ static fb_code read_transition(loader *l, cat_entity *e, const cJSON *item)
     FB_TRY(check_state(l, e, t.to));
     FB_TRY(check_transition_once(l, &e->states, &t));
     if (t.requires_column.size > 0 && cat_column_find(e, t.requires_column) < 0) {
-        return refuse(l, "\"requires\" names the unknown column \"%.*s\": correct it",
+        return catalog_refuse(l, "\"requires\" names the unknown column \"%.*s\": correct it",
                       SHOWN(t.requires_column));
     }
     FB_TRY(read_roles(l, e, item, &t));
@@ -173,7 +173,7 @@ static fb_code read_initial(loader *l, cat_entity *e, const cJSON *object)
     {
         fb_text code = {0};
         if (!json_text_of(item, &code) || e->states.initial_count == room) {
-            return refuse(l, "\"initial\" must list 1 to %zu states: correct it", room);
+            return catalog_refuse(l, "\"initial\" must list 1 to %zu states: correct it", room);
         }
         FB_TRY(check_state(l, e, code));
         FB_TRY(load_text(l, code, &e->states.initial[e->states.initial_count]));
@@ -187,12 +187,12 @@ static fb_code find_state_column(loader *l, cat_entity *e, const cJSON *object)
     FB_TRY(member_text(l, object, "column", MEMBER_NEEDED, &l->column));
     e->states.column = cat_column_find(e, l->column);
     if (e->states.column < 0) {
-        return refuse(
+        return catalog_refuse(
             l, "the state machine names an unknown column: add it or correct \"states.column\"");
     }
     if (e->columns[e->states.column].type != CAT_ENUM ||
         e->columns[e->states.column].policy != CAT_SM) {
-        return refuse(l, "the column of a state machine needs type enum and policy SM: change it");
+        return catalog_refuse(l, "the column of a state machine needs type enum and policy SM: change it");
     }
     return FB_OK;
 }
@@ -203,7 +203,7 @@ static fb_code check_sm_columns(loader *l, const cat_entity *e)
     for (uint32_t i = 0; i < e->columns_count; i++) {
         if (e->columns[i].policy == CAT_SM && (int)i != e->states.column) {
             l->column = e->columns[i].name;
-            return refuse(l, "policy SM needs this column to be the one of \"states\": add it or "
+            return catalog_refuse(l, "policy SM needs this column to be the one of \"states\": add it or "
                              "change the policy");
         }
     }

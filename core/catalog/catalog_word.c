@@ -36,7 +36,7 @@ static const char *const reserved_words[] = {
 };
 /* clang-format on */
 
-fb_code refuse(const loader *l, const char *format, ...)
+fb_code catalog_refuse(const loader *l, const char *format, ...)
 {
     char field[96];
     char message[256];
@@ -150,19 +150,19 @@ static bool is_reserved(fb_text t)
 fb_code word_check_name(const loader *l, fb_text name)
 {
     if (name.size > NAME_BYTES_MAX) {
-        return refuse(l, "the name is longer than %d bytes: shorten it", NAME_BYTES_MAX);
+        return catalog_refuse(l, "the name is longer than %d bytes: shorten it", NAME_BYTES_MAX);
     }
     if (!has_name_form(name)) {
-        return refuse(l,
+        return catalog_refuse(l,
                       "the name \"%.*s\" is not allowed: use a-z, 0-9 and single _ between words",
                       SHOWN(name));
     }
     if (starts_with(name, "fb_") || starts_with(name, "sqlite_")) {
-        return refuse(
+        return catalog_refuse(
             l, "names beginning with fb_ or sqlite_ are kept for the system: choose another");
     }
     if (is_reserved(name)) {
-        return refuse(l, "\"%.*s\" is a reserved word of SQL: choose another name", SHOWN(name));
+        return catalog_refuse(l, "\"%.*s\" is a reserved word of SQL: choose another name", SHOWN(name));
     }
     return FB_OK;
 }
@@ -172,7 +172,7 @@ fb_code member_only(const loader *l, const cJSON *object, const char *const *key
     const cJSON *item = NULL;
 
     if (!cJSON_IsObject(object)) {
-        return refuse(l, "an object {...} is expected here: correct the type");
+        return catalog_refuse(l, "an object {...} is expected here: correct the type");
     }
     cJSON_ArrayForEach(item, object)
     {
@@ -181,7 +181,7 @@ fb_code member_only(const loader *l, const cJSON *object, const char *const *key
             i++;
         }
         if (keys[i] == NULL) {
-            return refuse(l, "unknown key \"%.48s\": remove it or correct its spelling",
+            return catalog_refuse(l, "unknown key \"%.48s\": remove it or correct its spelling",
                           item->string);
         }
     }
@@ -222,10 +222,10 @@ fb_code member_text(const loader *l, const cJSON *object, const char *key, membe
         return FB_OK;
     }
     if (item == NULL) {
-        return refuse(l, "\"%s\" is missing: add it", key);
+        return catalog_refuse(l, "\"%s\" is missing: add it", key);
     }
     if (!json_text_of(item, &text) || text.size == 0 || text.size > TEXT_BYTES_DEFAULT) {
-        return refuse(l, "\"%s\" must be a text of 1 to %d bytes: correct it", key,
+        return catalog_refuse(l, "\"%s\" must be a text of 1 to %d bytes: correct it", key,
                       TEXT_BYTES_DEFAULT);
     }
     return load_text(l, text, out);
@@ -239,7 +239,7 @@ fb_code member_bool(const loader *l, const cJSON *object, const char *key, bool 
         return FB_OK;
     }
     if (!cJSON_IsBool(item)) {
-        return refuse(l, "\"%s\" must be true or false: correct it", key);
+        return catalog_refuse(l, "\"%s\" must be true or false: correct it", key);
     }
     *out = cJSON_IsTrue(item);
     return FB_OK;
@@ -254,7 +254,7 @@ fb_code member_array(const loader *l, const cJSON *object, const char *key, memb
         return FB_OK;
     }
     if (!cJSON_IsArray(item) || cJSON_GetArraySize(item) == 0) {
-        return refuse(l, "\"%s\" must be a list with at least one entry: add one", key);
+        return catalog_refuse(l, "\"%s\" must be a list with at least one entry: add one", key);
     }
     *out = item;
     return FB_OK;
@@ -266,7 +266,7 @@ fb_code member_labels(const loader *l, const cJSON *object, fb_text *en, fb_text
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, "label");
 
     if (item == NULL) {
-        return refuse(l, "\"label\" is missing: add {\"en\": ..., \"zh\": ...}");
+        return catalog_refuse(l, "\"label\" is missing: add {\"en\": ..., \"zh\": ...}");
     }
     FB_TRY(member_only(l, item, keys));
     FB_TRY(member_text(l, item, "en", MEMBER_NEEDED, en));
