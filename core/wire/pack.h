@@ -1,0 +1,12 @@
+/* pack.h - zstd for bodies: bounded in both directions. */
+#ifndef FB_WIRE_PACK_H
+#define FB_WIRE_PACK_H
+
+#include "base/bytes.h"
+
+/* Append the compressed form of `in` (level 1). */
+FB_MUST_USE fb_code pack_put(buf *out, fb_text in);
+/* Append the unpacked form; E_LIMIT beyond max_bytes, E_PROTOCOL for damage or trailing bytes. */
+FB_MUST_USE fb_code pack_get(buf *out, fb_text in, size_t max_bytes);
+
+#endif
