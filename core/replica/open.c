@@ -1,0 +1,397 @@
+/* open.c - the handle: opening, migrating, the active catalogue, and staying true to the file.
+ *
+ * Leaves rows to row.c, groups to capture.c and promote.c. Several handles, also of several
+ * processes, may hold one file: what this one keeps in memory is read again whenever PRAGMA
+ * data_version says that another one wrote, and every decision is taken inside BEGIN IMMEDIATE. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema/limits.h"
+#include "replica/room.h"
+
+fb_code sql_fail(replica *r, fb_code code, fb_error *err)
+{
+    switch (code) {
+    case FB_E_DISK_FULL:
+        return fail(err, code, "", "the disk is full: free some space; nothing was changed");
+    case FB_E_BUSY:
+        return fail(err, code, "", "another process is writing: try again");
+    case FB_E_NO_MEMORY:
+        return fail(err, code, "", "out of memory: close something and try again");
+    default:
+        return fail(err, code, "", "the database answered: %s", sql_message(r->db));
+    }
+}
+
+fb_code run_text(replica *r, const char *text)
+{
+    sql_stmt *s = sql_prepare(r->db, text);
+    return s != NULL ? sql_run(s) : sql_code(r->db);
+}
+
+fb_code run_int(replica *r, const char *text, int64_t a)
+{
+    sql_stmt *s = sql_prepare(r->db, text);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, a);
+    return sql_run(s);
+}
+
+fb_code run_int2(replica *r, const char *text, int64_t a, int64_t b)
+{
+    sql_stmt *s = sql_prepare(r->db, text);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, a);
+    sql_bind_int(s, 2, b);
+    return sql_run(s);
+}
+
+static fb_code first_int(sql_stmt *s, bool *found, int64_t *out)
+{
+    FB_TRY(sql_step(s, found));
+    if (*found) {
+        *out = sql_int(s, 0);
+        sql_reset(s);
+    }
+    return FB_OK;
+}
+
+fb_code read_int(replica *r, const char *text, int64_t a, bool *found, int64_t *out)
+{
+    sql_stmt *s = sql_prepare(r->db, text);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, a);
+    return first_int(s, found, out);
+}
+
+fb_code read_count(replica *r, const char *text, int64_t *out)
+{
+    sql_stmt *s = sql_prepare(r->db, text);
+    bool found = false;
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    FB_TRY(first_int(s, &found, out));
+    return found ? FB_OK : FB_E_CORRUPT;
+}
+
+/* --- catalogue ----------------------------------------------------------------------- */
+
+static fb_code run_ddl(void *ctx, const char *sql)
+{
+    replica *r = ctx;
+    return sql_exec(r->db, sql);
+}
+
+static fb_code catalog_write(replica *r, const catalog *c)
+{
+    sql_stmt *s = sql_prepare(r->db, "INSERT INTO fb_catalog (version, body) VALUES (?1, ?2)");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, c->version);
+    sql_bind_text(s, 2, c->text);
+    return sql_run(s);
+}
+
+static void edition_push(replica *r, edition *e)
+{
+    e->before = r->edition;
+    r->edition = e;
+    observe_all(r);
+}
+
+/* Inside a transaction. A catalogue that is not newer than ours changes nothing. */
+fb_code catalog_install(replica *r, fb_text text, bool *changed_out, fb_error *err)
+{
+    catalog *next = NULL;
+    const catalog *now = r->edition != NULL ? r->edition->catalog : NULL;
+    edition *made = NULL;
+
+    FB_TRY(catalog_load(text, &next, err));
+    if (now != NULL && next->version <= now->version) {
+        catalog_free(next);
+        return FB_OK;
+    }
+    fb_code rc = now != NULL ? catalog_extends(now, next, err) : FB_OK;
+    if (rc == FB_OK) {
+        rc = catalog_migrate(now, next, CAT_DEVICE, run_ddl, r);
+    }
+    if (rc == FB_OK) {
+        rc = catalog_write(r, next);
+    }
+    if (rc == FB_OK) {
+        rc = edition_new(next, &made);
+    }
+    if (rc != FB_OK) {
+        catalog_free(next);
+        return rc == FB_E_CATALOG ? rc : sql_fail(r, rc, err);
+    }
+    edition_push(r, made);
+    rights_forget(r);
+    *changed_out = true;
+    return FB_OK;
+}
+
+static fb_code catalog_read_newest(replica *r, fb_error *err)
+{
+    sql_stmt *s = sql_prepare(r->db, "SELECT body FROM fb_catalog ORDER BY version DESC LIMIT 1");
+    bool row = false;
+    catalog *c = NULL;
+    edition *made = NULL;
+
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    FB_TRY(sql_step(s, &row));
+    if (!row) {
+        return FB_OK;
+    }
+    fb_code rc = catalog_load(sql_text(s, 0), &c, err);
+    sql_reset(s);
+    if (rc == FB_OK && (rc = edition_new(c, &made)) != FB_OK) {
+        catalog_free(c);
+    }
+    if (rc == FB_OK) {
+        edition_push(r, made);
+    }
+    return rc;
+}
+
+/* After another connection installed a newer one, or after a rollback took ours away. */
+static fb_code catalog_follow(replica *r)
+{
+    int64_t version = 0;
+    FB_TRY(read_count(r, "SELECT coalesce(max(version), 0) FROM fb_catalog", &version));
+    while (r->edition != NULL && r->edition->catalog->version > version) {
+        edition *gone = r->edition; /* never shown to anybody: its transaction did not commit */
+        r->edition = gone->before;
+        edition_free(gone);
+    }
+    if (r->edition == NULL || r->edition->catalog->version < version) {
+        FB_TRY(catalog_read_newest(r, NULL));
+    }
+    return FB_OK;
+}
+
+/* The built-in catalogue replaces a stored one only if it is newer and takes nothing away: fields
+ * that IT added stand until the server sends its joined catalogue. */
+static fb_code catalog_boot(replica *r, fb_error *err)
+{
+    bool changed = false;
+    FB_TRY(catalog_read_newest(r, err));
+    if (r->read_only) {
+        return r->edition != NULL ? FB_OK : fail(err, FB_E_CORRUPT, "fb_catalog", "the file holds no catalogue: restore it");
+    }
+    fb_code rc = catalog_install(r, catalog_builtin_text(), &changed, err);
+    return rc == FB_E_CATALOG && r->edition != NULL ? FB_OK : rc;
+}
+
+/* --- migrations ---------------------------------------------------------------------- */
+
+static fb_code pragma_set(replica *r, const char *name, int64_t v)
+{
+    char text[64];
+    snprintf(text, sizeof text, "PRAGMA %s=%lld", name, (long long)v);
+    return sql_exec(r->db, text);
+}
+
+static fb_code file_check(replica *r, int64_t *step_out, fb_error *err)
+{
+    int64_t application = 0;
+    int64_t tables = 0;
+    fb_code rc = read_count(r, "PRAGMA application_id", &application);
+    if (rc == FB_OK) {
+        rc = read_count(r, "PRAGMA user_version", step_out);
+    }
+    if (rc == FB_OK) {
+        rc = read_count(r, "SELECT count(*) FROM sqlite_schema", &tables);
+    }
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, err);
+    }
+    if (application != DEVICE_APPLICATION_ID && (application != 0 || tables != 0)) {
+        return fail(err, FB_E_INVALID, "path", "the file belongs to another program: choose another path");
+    }
+    if (*step_out > (int64_t)device_steps_count) {
+        return fail(err, FB_E_NEWER, "path", "the file was written by a newer version: upgrade the app; nothing was changed");
+    }
+    return FB_OK;
+}
+
+static fb_code migrate_inside(replica *r, fb_error *err)
+{
+    int64_t step = 0;
+    FB_TRY(file_check(r, &step, err)); /* again: another process may have been faster */
+    for (int64_t i = step; i < (int64_t)device_steps_count; i++) {
+        fb_code rc = sql_exec(r->db, device_steps[i]);
+        if (rc != FB_OK) {
+            return sql_fail(r, rc, err);
+        }
+    }
+    fb_code rc = step == 0 ? pragma_set(r, "application_id", DEVICE_APPLICATION_ID) : FB_OK;
+    if (rc == FB_OK && step < (int64_t)device_steps_count) {
+        rc = pragma_set(r, "user_version", (int64_t)device_steps_count);
+    }
+    return rc == FB_OK ? catalog_boot(r, err) : sql_fail(r, rc, err);
+}
+
+static fb_code migrate(replica *r, fb_error *err)
+{
+    int64_t step = 0;
+    FB_TRY(file_check(r, &step, err));
+    if (r->read_only) {
+        return catalog_boot(r, err);
+    }
+    fb_code rc = sql_begin(r->db);
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, err);
+    }
+    rc = migrate_inside(r, err);
+    if (rc != FB_OK) {
+        sql_rollback(r->db);
+        return rc;
+    }
+    rc = sql_commit(r->db);
+    return rc == FB_OK ? FB_OK : sql_fail(r, rc, err);
+}
+
+/* --- handle -------------------------------------------------------------------------- */
+
+static fb_code ids_start(replica *r, fb_error *err)
+{
+    uint8_t random[8];
+    if (r->port->random(r->port->ctx, random, sizeof random) != FB_OK) {
+        return fail(err, FB_E_IO, "random", "the source of random numbers failed: check the port");
+    }
+    id_maker_init(&r->ids, random);
+    return FB_OK;
+}
+
+static bool memory_start(replica *r)
+{
+    buf_init(&r->capture.body, GROUP_BYTES_MAX);
+    buf_init(&r->capture.image, (size_t)4 * GROUP_BYTES_MAX);
+    buf_init(&r->packed, (size_t)2 * PAGE_BYTES_MAX);
+    buf_init(&r->text, (size_t)1 << 20);
+    r->capture.memory = arena_new(ARENA_BYTES_LIMIT);
+    r->scratch = arena_new(ARENA_BYTES_LIMIT);
+    r->rights_memory = arena_new(ARENA_BYTES_LIMIT);
+    return r->capture.memory != NULL && r->scratch != NULL && r->rights_memory != NULL;
+}
+
+static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
+{
+    const sql_options s = {.read_only = o->read_only,
+                           .create = o->create,
+                           .vfs = o->vfs,
+                           .cache_kib = o->cache_kib,
+                           .busy_timeout_ms = BUSY_TIMEOUT_MS,
+                           .sync_normal = o->sync_normal};
+    if (!memory_start(r)) {
+        return fail(err, FB_E_NO_MEMORY, "", "out of memory while opening the database: close something and try again");
+    }
+    FB_TRY(ids_start(r, err));
+    FB_TRY(sql_open(o->path, &s, &r->db, err));
+    FB_TRY(migrate(r, err));
+    fb_code rc = replica_reload(r);
+    return rc == FB_OK ? FB_OK : sql_fail(r, rc, err);
+}
+
+fb_code replica_open(const replica_options *o, replica **out, fb_error *err)
+{
+    FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && out != NULL);
+    replica *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        return fail(err, FB_E_NO_MEMORY, "", "out of memory while opening the database: close something and try again");
+    }
+    r->port = o->port;
+    r->read_only = o->read_only;
+    r->stamp = 1;
+    fb_code rc = open_inside(r, o, err);
+    if (rc != FB_OK) {
+        replica_close(r);
+        return rc;
+    }
+    *out = r;
+    return FB_OK;
+}
+
+void replica_close(replica *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    if (r->db != NULL) {
+        capture_abort(r);
+    }
+    sql_close(r->db);
+    while (r->edition != NULL) {
+        edition *e = r->edition;
+        r->edition = e->before;
+        edition_free(e);
+    }
+    buf_clear(&r->capture.body);
+    buf_clear(&r->capture.image);
+    buf_clear(&r->packed);
+    buf_clear(&r->text);
+    arena_free(r->capture.memory);
+    arena_free(r->scratch);
+    arena_free(r->rights_memory);
+    bytes_wipe(&r->me, sizeof r->me);
+    free(r);
+}
+
+fb_code replica_reload(replica *r)
+{
+    FB_TRY(read_count(r, "PRAGMA data_version", &r->data_version));
+    FB_TRY(catalog_follow(r));
+    FB_TRY(identity_load(r));
+    FB_TRY(state_load(r));
+    rights_forget(r);
+    return alias_notice(r);
+}
+
+fb_code replica_refresh(replica *r)
+{
+    int64_t version = 0;
+    int64_t visible = r->state.visible;
+    int64_t last = r->state.last;
+
+    FB_TRY(read_count(r, "PRAGMA data_version", &version));
+    if (version == r->data_version) {
+        return FB_OK;
+    }
+    FB_TRY(replica_reload(r));
+    if (r->state.visible != visible || r->state.last != last) {
+        observe_all(r); /* which rows the other one changed is not recorded */
+    }
+    return FB_OK;
+}
+
+sql_db *replica_sql(replica *r)
+{
+    return r->db;
+}
+
+const catalog *replica_catalog(replica *r)
+{
+    return r->edition->catalog;
+}
+
+id_maker *replica_ids(replica *r)
+{
+    return &r->ids;
+}
+
+const fb_port *replica_port(replica *r)
+{
+    return r->port;
+}

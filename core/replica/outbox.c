@@ -1,0 +1,205 @@
+/* outbox.c - groups at rest: appended by capture, read by sync, pruned by promote.
+ *
+ * A stored body is the group's line, or its zstd form when that is shorter; a line begins with
+ * '{', a zstd frame never does. Unpacked it is the exact line the chain covers (OUT-3). */
+#include <string.h>
+
+#include "schema/limits.h"
+#include "replica/room.h"
+#include "wire/pack.h"
+
+enum { PACK_FROM_BYTES = 700 }; /* below it compressing costs more time than it saves space */
+
+fb_code outbox_last_load(replica *r)
+{
+    bool row = false;
+    r->state.last = r->state.pruned;
+    r->state.chain_last = r->state.pruned_chain;
+    sql_stmt *s = sql_prepare(r->db, "SELECT gseq, chain FROM fb_outbox WHERE gseq > ?1 ORDER BY gseq DESC LIMIT 1");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, r->state.pruned);
+    FB_TRY(sql_step(s, &row));
+    if (!row) {
+        return FB_OK;
+    }
+    fb_text chain = sql_blob(s, 1);
+    r->state.last = sql_int(s, 0);
+    bool whole = chain.size == sizeof r->state.chain_last.b;
+    if (whole) {
+        memcpy(r->state.chain_last.b, chain.data, chain.size);
+    }
+    sql_reset(s);
+    return whole ? FB_OK : FB_E_CORRUPT;
+}
+
+static fb_text pack_body(replica *r, fb_text body)
+{
+    if (body.size < PACK_FROM_BYTES) {
+        return body;
+    }
+    buf_reset(&r->packed);
+    if (pack_put(&r->packed, body) != FB_OK || r->packed.size >= body.size) {
+        return body;
+    }
+    return buf_text(&r->packed);
+}
+
+fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text body, const digest *chain)
+{
+    sql_stmt *s = sql_prepare(
+        r->db, "INSERT INTO fb_outbox (gseq, at_ms, kind, body, chain) VALUES (?1, ?2, ?3, ?4, ?5)");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    fb_text stored = pack_body(r, body);
+    sql_bind_int(s, 1, gseq);
+    sql_bind_int(s, 2, head->captured_at_ms);
+    sql_bind_text(s, 3, head->kind);
+    sql_bind_blob(s, 4, stored.data, stored.size);
+    sql_bind_blob(s, 5, chain->b, sizeof chain->b);
+    return sql_run(s);
+}
+
+fb_code body_unpack(buf *out, fb_text stored, size_t max_bytes)
+{
+    buf_reset(out);
+    if (stored.size > 0 && stored.data[0] != '{') {
+        return pack_get(out, stored, max_bytes) == FB_OK ? FB_OK : FB_E_CORRUPT;
+    }
+    buf_put_text(out, stored);
+    return out->code;
+}
+
+fb_code outbox_body(replica *r, int64_t gseq, buf *out)
+{
+    bool row = false;
+    sql_stmt *s = sql_prepare(r->db, "SELECT body FROM fb_outbox WHERE gseq=?1");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, gseq);
+    FB_TRY(sql_step(s, &row));
+    if (!row) {
+        return FB_E_NOT_FOUND;
+    }
+    fb_code rc = body_unpack(out, sql_blob(s, 0), GROUP_BYTES_MAX);
+    sql_reset(s);
+    return rc;
+}
+
+fb_code outbox_state_put(replica *r, int64_t gseq, group_state state)
+{
+    return run_int2(r, "UPDATE fb_outbox SET state=?2 WHERE gseq=?1 AND state<>?2", gseq, state);
+}
+
+fb_code outbox_state_get(replica *r, outbox_state *out)
+{
+    FB_REQUIRE(r != NULL && out != NULL);
+    if (!r->capture.open) {
+        FB_TRY(replica_refresh(r));
+    }
+    *out = (outbox_state){.last = r->state.last,
+                          .acked = r->state.acked,
+                          .settled = r->state.settled,
+                          .backed_up = r->state.backed_up,
+                          .chain_last = r->state.chain_last};
+    return FB_OK;
+}
+
+/* --- reading for the wire ------------------------------------------------------------ */
+
+static fb_code chain_at(replica *r, int64_t gseq, digest *out)
+{
+    bool row = false;
+    if (gseq == 0) {
+        chain_start(&r->me.incarnation, out);
+        return FB_OK;
+    }
+    if (gseq == r->state.pruned) {
+        *out = r->state.pruned_chain;
+        return FB_OK;
+    }
+    sql_stmt *s = sql_prepare(r->db, "SELECT chain FROM fb_outbox WHERE gseq=?1");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, gseq);
+    FB_TRY(sql_step(s, &row));
+    if (!row) {
+        return FB_E_GAP;
+    }
+    fb_text chain = sql_blob(s, 0);
+    fb_code rc = chain.size == sizeof out->b ? FB_OK : FB_E_CORRUPT;
+    if (rc == FB_OK) {
+        memcpy(out->b, chain.data, chain.size);
+    }
+    sql_reset(s);
+    return rc;
+}
+
+static fb_code read_groups(replica *r, sql_stmt *s, int64_t first, size_t bytes_target, buf *out,
+                           uint32_t *count_out)
+{
+    size_t start = out->size;
+    uint32_t count = 0;
+    bool row = false;
+    fb_code rc = sql_step(s, &row);
+    while (rc == FB_OK && row && (count == 0 || out->size - start < bytes_target)) {
+        if (sql_int(s, 0) != first + count) {
+            rc = FB_E_CORRUPT; /* OUT-2 */
+            break;
+        }
+        rc = body_unpack(&r->packed, sql_blob(s, 1), GROUP_BYTES_MAX);
+        buf_put_text(out, buf_text(&r->packed));
+        buf_put_char(out, '\n');
+        count++;
+        if (rc == FB_OK) {
+            rc = sql_step(s, &row);
+        }
+    }
+    sql_reset(s);
+    *count_out = count;
+    return rc == FB_OK ? out->code : rc;
+}
+
+fb_code outbox_read(replica *r, int64_t first, uint32_t groups_max, size_t bytes_target, buf *out,
+                    uint32_t *count_out, digest *chain_before_out)
+{
+    FB_REQUIRE(r != NULL && first > 0 && out != NULL && count_out != NULL && chain_before_out != NULL);
+    FB_TRY(chain_at(r, first - 1, chain_before_out));
+    sql_stmt *s = sql_prepare(r->db, "SELECT gseq, body FROM fb_outbox WHERE gseq >= ?1 ORDER BY gseq LIMIT ?2");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, first);
+    sql_bind_int(s, 2, groups_max);
+    return read_groups(r, s, first, bytes_target, out, count_out);
+}
+
+/* --- pruning ------------------------------------------------------------------------- */
+
+static fb_code prune_to(replica *r, int64_t limit)
+{
+    digest chain;
+    FB_TRY(chain_at(r, limit, &chain));
+    FB_TRY(run_int(r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0", limit));
+    FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE gseq BETWEEN 1 AND ?1 AND gseq NOT IN (SELECT gseq FROM fb_outbox)",
+                   limit));
+    r->state.pruned = limit;
+    r->state.pruned_chain = chain;
+    return FB_OK;
+}
+
+/* OUT-4, by range. What the tray closed is kept for ARCHIVE_DAYS. */
+fb_code outbox_prune(replica *r)
+{
+    int64_t limit = r->state.settled < r->state.backed_up ? r->state.settled : r->state.backed_up;
+    if (limit > r->state.pruned) {
+        FB_TRY(prune_to(r, limit));
+    }
+    int64_t now = replica_now_ms(r, NULL, NULL);
+    return run_int2(r, "DELETE FROM fb_outbox WHERE state=4 AND gseq <= ?1 AND at_ms < ?2", r->state.pruned,
+                    now - ARCHIVE_DAYS * DAY_MS);
+}

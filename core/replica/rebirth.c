@@ -1,0 +1,124 @@
+/* rebirth.c - a new incarnation: this database was copied or restored, or the device is enrolled anew.
+ *
+ * Groups the server has not answered are renumbered from 1 in their order, bodies untouched, and
+ * chained to the new incarnation. What it has answered is never sent a second time: the tray's
+ * groups and those that are in no backup yet move to negative numbers, closed unless they wait for
+ * a person here, and stay readable for ARCHIVE_DAYS. The base is rebuilt by a reset page, so that
+ * nothing depends on which rows the earlier life had. Document numbers jump, because an earlier
+ * life may have used the next ones. */
+#include "schema/limits.h"
+#include "replica/room.h"
+
+enum { NUMBERS_SKIPPED = 1000 };
+
+static fb_code archive_answered(replica *r)
+{
+    int64_t lowest = 0;
+    int64_t acked = r->state.acked;
+    /* Refusals that were waiting for their page: the tray must not lose them. */
+    FB_TRY(run_text(r, "UPDATE fb_outbox SET state=2 WHERE state IN (0, 1) AND gseq IN"
+                       " (SELECT gseq FROM fb_verdict WHERE code=3 AND in_effect=0)"));
+    FB_TRY(run_text(r, "UPDATE fb_outbox SET state=3 WHERE state IN (0, 1) AND gseq IN"
+                       " (SELECT gseq FROM fb_verdict WHERE code=6 AND in_effect=0)"));
+    FB_TRY(run_int(r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0", r->state.backed_up));
+    FB_TRY(run_text(r, "DELETE FROM fb_verdict WHERE gseq NOT IN (SELECT gseq FROM fb_outbox)"));
+    FB_TRY(run_int(r, "UPDATE fb_outbox SET state=4 WHERE gseq BETWEEN 1 AND ?1 AND state IN (0, 1)", acked));
+    FB_TRY(read_count(r, "SELECT min(0, coalesce(min(gseq), 0)) FROM fb_outbox", &lowest));
+    int64_t shift = lowest - acked - 1;
+    FB_TRY(run_int2(r, "UPDATE fb_outbox SET gseq=gseq+?2 WHERE gseq BETWEEN 1 AND ?1", acked, shift));
+    return run_int2(r, "UPDATE fb_verdict SET gseq=gseq+?2, in_effect=1 WHERE gseq BETWEEN 1 AND ?1", acked, shift);
+}
+
+static fb_code renumber_pending(replica *r)
+{
+    FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-?1 WHERE gseq > ?1", r->state.acked));
+    return run_int(r, "UPDATE fb_verdict SET gseq=gseq-?1 WHERE gseq > ?1", r->state.acked);
+}
+
+static fb_code put_chain(replica *r, int64_t gseq, const digest *chain)
+{
+    sql_stmt *s = sql_prepare(r->db, "UPDATE fb_outbox SET chain=?2 WHERE gseq=?1");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, gseq);
+    sql_bind_blob(s, 2, chain->b, sizeof chain->b);
+    return sql_run(s);
+}
+
+/* OUT-3 for the new incarnation. */
+static fb_code chain_again(replica *r, int64_t count)
+{
+    digest chain;
+    chain_start(&r->me.incarnation, &chain);
+    for (int64_t g = 1; g <= count; g++) {
+        FB_TRY(outbox_body(r, g, &r->packed));
+        digest before = chain;
+        digest_chain(&before, r->packed.data, r->packed.size, &chain);
+        FB_TRY(put_chain(r, g, &chain));
+    }
+    return FB_OK;
+}
+
+static fb_code forget_download(replica *r)
+{
+    FB_TRY(run_text(r, "DELETE FROM fb_ack"));
+    FB_TRY(run_text(r, "DELETE FROM fb_undo"));
+    FB_TRY(run_text(r, "UPDATE fb_alias SET gseq=0")); /* answered for good */
+    FB_TRY(run_text(r, "DELETE FROM fb_stage"));
+    FB_TRY(meta_drop(r, "token_staged"));
+    return meta_drop(r, "token");
+}
+
+fb_code rebirth_inside(replica *r)
+{
+    replica_state before = r->state;
+    fb_id incarnation;
+    int64_t pending = r->state.last - r->state.acked;
+
+    if (r->port->random(r->port->ctx, incarnation.b, sizeof incarnation.b) != FB_OK) {
+        return FB_E_IO;
+    }
+    FB_TRY(archive_answered(r));
+    FB_TRY(renumber_pending(r));
+    r->me.incarnation = incarnation;
+    FB_TRY(meta_put_blob(r, "incarnation", incarnation.b, sizeof incarnation.b));
+    FB_TRY(chain_again(r, pending));
+    FB_TRY(run_int(r, "UPDATE fb_counter SET next=next+?1", NUMBERS_SKIPPED));
+    FB_TRY(forget_download(r));
+
+    replica_state *s = &r->state;
+    s->settled = s->acked = s->based = s->backed_up = s->pruned = 0;
+    s->last = pending;
+    chain_start(&incarnation, &s->pruned_chain);
+    s->base_stale = s->base_stale || s->visible > 0 || s->head_cid > 0;
+    s->head_cid = 0;
+    return state_save(r, &before);
+}
+
+static fb_code rebirth_now(replica *r)
+{
+    FB_TRY(replica_refresh(r));
+    FB_TRY(rebirth_inside(r));
+    return replica_reload(r);
+}
+
+fb_code replica_rebirth(replica *r, fb_error *err)
+{
+    FB_REQUIRE(r != NULL && !r->capture.open);
+    fb_code rc = sql_begin(r->db);
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, err);
+    }
+    rc = rebirth_now(r);
+    if (rc != FB_OK) {
+        sql_rollback(r->db);
+    } else {
+        rc = sql_commit(r->db);
+    }
+    if (rc != FB_OK) {
+        (void)sql_fail(r, rc, err);
+        (void)!replica_reload(r); /* the first failure is the one to report */
+    }
+    return rc;
+}

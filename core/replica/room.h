@@ -1,0 +1,279 @@
+/* room.h - what the files of core/replica share; nobody else includes it.
+ *
+ *   open.c      the handle, migrations, the active catalogue
+ *   edition.c   one catalogue with its prepared statements; earlier ones stay until close
+ *   meta.c      fb_meta: sync state, identity, texts;  clock.c  corrected time
+ *   row.c       one row in and out, stamps, aliases
+ *   capture.c   a group under construction;  outbox.c  groups at rest
+ *   undo.c      before-images;  replay.c  a stored group onto the tables
+ *   reply.c     a reply taken apart;  stage.c  verdicts and pages into the file
+ *   page.c      blocks and rows onto the tables;  promote.c  PRO-1;  alias.c  two ids, one row
+ *   problem.c   the tray;  rights.c  who may what;  observe.c  what changed;  rebirth.c  new incarnation
+ *   check.c     the invariants
+ *
+ * What lies on top of the base state is decided in one place (group_is_on_top):
+ *   VIS-1  a group's effect is on top of the base if it is HELD, or PENDING with gseq > based
+ *   VIS-2  settled <= based; groups in (settled, based] are inside the base although their verdict
+ *          is not known yet (only after a new epoch); groups <= based are never undone or replayed
+ *   VIS-3  while base_stale only a reset page may be promoted: images of old groups are gone */
+#ifndef FB_REPLICA_ROOM_H
+#define FB_REPLICA_ROOM_H
+
+#include "base/check.h"
+#include "replica/replica.h"
+#include "rules/row_check.h"
+
+enum {
+    DEVICE_APPLICATION_ID = 0x4642644B, /* "FBdK" */
+    ARENA_BYTES_LIMIT = 64 << 20,
+    BUSY_TIMEOUT_MS = 10000,
+    LATE_INDEX_ROWS = 2000,
+    ARCHIVE_DAYS = 30
+};
+#define DAY_MS INT64_C(86400000)
+
+/* Written by embed.cmake from schema/device. */
+extern const char *const device_steps[];
+extern const uint32_t device_steps_count;
+
+typedef enum group_state {
+    STATE_PENDING = 0,
+    STATE_HELD = 1,
+    STATE_REJECTED = 2,
+    STATE_BLOCKED = 3,
+    STATE_CLOSED = 4
+} group_state;
+
+/* An entity's statements and what the hot paths need to know about it. */
+typedef struct entity_plan {
+    const cat_entity *entity;
+    sql_stmt *read, *insert, *remove, *exists; /* prepared at first use */
+    sql_stmt *update;                          /* for update_columns */
+    int update_columns[CATALOG_COLUMNS_LIMIT];
+    uint32_t update_count;
+    int created_by, created_at, created_device, updated_by, updated_at; /* columns, -1: none */
+    bool has_derived, has_refs;
+    uint8_t carried[CATALOG_COLUMNS_LIMIT]; /* columns that travel in insert ops */
+    const int *insert_columns;              /* last insert op's list; lives in the capture's arena */
+    uint32_t insert_count;
+    uint64_t insert_serial; /* capture it belongs to */
+    row_rights rights;
+    int64_t rights_serial; /* 0: not known */
+} entity_plan;
+
+/* A catalogue in use, the newest first. */
+typedef struct edition {
+    struct edition *before;
+    catalog *catalog;
+    entity_plan **plans; /* by entity number, NULL until used */
+    int64_t *changed_at; /* stamp of the last visible change, by entity number */
+    arena *memory;
+} edition;
+
+typedef struct replica_state {
+    int64_t settled, acked, backed_up, based;
+    int64_t pruned; /* groups up to here left the outbox, except those in the tray */
+    digest pruned_chain;
+    int64_t last; /* newest group, and its chain: from fb_outbox */
+    digest chain_last;
+    int64_t head_cid, last_sync_ms;
+    int64_t clock_offset_ms, server_seen_ms;
+    int64_t visible; /* grows with every promotion that changed rows */
+    bool base_stale;
+} replica_state;
+
+typedef struct capture {
+    bool open;
+    uint64_t serial;
+    group_head head;
+    group_writer writer;
+    buf body, image; /* group line; before-images */
+    bool needs_image;
+    uint32_t ops;
+    arena *memory;
+} capture;
+
+struct replica {
+    sql_db *db;
+    const fb_port *port;
+    id_maker ids;
+    bool read_only;
+    edition *edition;
+    replica_identity me;
+    replica_state state;
+    capture capture;
+    buf packed;    /* scratch: a stored body */
+    buf text;      /* scratch: SQL text */
+    arena *scratch; /* reset by whoever starts a piece of work */
+    int64_t data_version; /* PRAGMA data_version when the memory was last true */
+    int64_t rights_serial;
+    arena *rights_memory;
+    fb_text *roles;
+    fb_id *role_ids;
+    uint32_t roles_count;
+    int roles_known; /* 0 not read, 1 read, -1 nothing synced yet */
+    bool has_alias;
+    int64_t stamp;
+};
+
+/* --- open.c --- */
+/* Notice what another connection did; cheap when it did nothing. Inside a write transaction the
+ * answer stays true until it ends. */
+FB_MUST_USE fb_code replica_refresh(replica *r);
+/* Forget what memory holds and read it again: after a rollback. */
+FB_MUST_USE fb_code replica_reload(replica *r);
+FB_MUST_USE fb_code catalog_install(replica *r, fb_text text, bool *changed_out, fb_error *err);
+/* Fill *err from the connection's last failure. */
+fb_code sql_fail(replica *r, fb_code code, fb_error *err);
+FB_MUST_USE fb_code run_text(replica *r, const char *text);
+FB_MUST_USE fb_code run_int(replica *r, const char *text, int64_t a);
+FB_MUST_USE fb_code run_int2(replica *r, const char *text, int64_t a, int64_t b);
+/* First column of the first row; *found false when there is none. */
+FB_MUST_USE fb_code read_int(replica *r, const char *text, int64_t a, bool *found, int64_t *out);
+/* The same for a statement without parameters whose answer is always there. */
+FB_MUST_USE fb_code read_count(replica *r, const char *text, int64_t *out);
+
+/* --- edition.c --- */
+FB_MUST_USE fb_code edition_new(catalog *take, edition **out);
+void edition_free(edition *e);
+/* The plan of an entity of any edition; NULL when out of memory or not ours. */
+entity_plan *plan_of(replica *r, const cat_entity *e);
+entity_plan *plan_in(edition *d, const cat_entity *e);
+/* The statements, prepared at first use; NULL with sql_code set. */
+sql_stmt *plan_read(replica *r, entity_plan *p);
+sql_stmt *plan_insert(replica *r, entity_plan *p);
+sql_stmt *plan_remove(replica *r, entity_plan *p);
+sql_stmt *plan_exists(replica *r, entity_plan *p);
+/* UPDATE e SET columns... WHERE id: parameters are the columns in order, then the id. */
+sql_stmt *plan_update(replica *r, entity_plan *p, const int *columns, uint32_t count);
+
+/* --- meta.c --- */
+FB_MUST_USE fb_code state_load(replica *r);
+/* Write what differs from `before`, which is what the file holds. */
+FB_MUST_USE fb_code state_save(replica *r, const replica_state *before);
+FB_MUST_USE fb_code meta_put_int(replica *r, const char *key, int64_t v);
+FB_MUST_USE fb_code meta_put_blob(replica *r, const char *key, const void *data, size_t size);
+FB_MUST_USE fb_code meta_put_text(replica *r, const char *key, fb_text v);
+FB_MUST_USE fb_code meta_drop(replica *r, const char *key);
+FB_MUST_USE fb_code identity_load(replica *r);
+void chain_start(const fb_id *incarnation, digest *out); /* chain(0) of OUT-3 */
+/* --- clock.c --- */
+void clock_take(replica *r, int64_t server_wall_ms, int64_t device_wall_ms); /* state only */
+
+/* --- row.c --- */
+FB_MUST_USE fb_code row_load(replica *r, entity_plan *p, const fb_id *id, arena *memory, fb_value *values);
+FB_MUST_USE fb_code row_exists(replica *r, entity_plan *p, const fb_id *id, bool *out);
+FB_MUST_USE fb_code row_insert(replica *r, entity_plan *p, const fb_value *values);
+FB_MUST_USE fb_code row_update(replica *r, entity_plan *p, const fb_id *id, const int *columns,
+                               const fb_value *values, uint32_t count);
+FB_MUST_USE fb_code row_remove(replica *r, entity_plan *p, const fb_id *id);
+/* Stamps of an insert; of an update they are appended to columns/values. */
+void stamp_insert(const replica *r, const entity_plan *p, int64_t at_ms, fb_value *values);
+void stamp_update(const replica *r, const entity_plan *p, int64_t at_ms, int *columns, fb_value *values,
+                  uint32_t *count);
+void copy_value(arena *memory, fb_value *v); /* texts into memory; an empty text when it is full */
+
+/* --- alias.c --- */
+FB_MUST_USE fb_code alias_of(replica *r, fb_id *id); /* in place: the row's surviving id */
+FB_MUST_USE fb_code alias_values(replica *r, const cat_entity *e, const int *columns, fb_value *values,
+                                 uint32_t count); /* columns NULL: catalogue order */
+FB_MUST_USE fb_code alias_store(replica *r, int64_t gseq, fb_text entity, const fb_id *from, const fb_id *to);
+/* Base rows and drafts that name `from` name `to`. */
+FB_MUST_USE fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from, const fb_id *to);
+FB_MUST_USE fb_code alias_notice(replica *r); /* sets has_alias from the file */
+
+/* --- outbox.c --- */
+FB_MUST_USE fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text body,
+                                  const digest *chain);
+/* The group's line, unpacked into `out` (reset first). E_NOT_FOUND. */
+FB_MUST_USE fb_code outbox_body(replica *r, int64_t gseq, buf *out);
+FB_MUST_USE fb_code outbox_state_put(replica *r, int64_t gseq, group_state state);
+FB_MUST_USE fb_code outbox_last_load(replica *r); /* state.last, chain_last */
+FB_MUST_USE fb_code outbox_prune(replica *r);
+/* Unpack a stored body; out is reset first. */
+FB_MUST_USE fb_code body_unpack(buf *out, fb_text stored, size_t max_bytes);
+
+/* --- undo.c --- */
+void image_put_insert(buf *out, const cat_entity *e, const fb_id *id);
+void image_put_set(buf *out, const cat_entity *e, const fb_id *id, const int *columns, const fb_value *old,
+                   uint32_t count);
+void image_put_row(buf *out, const cat_entity *e, const fb_value *values);
+FB_MUST_USE fb_code image_store(replica *r, int64_t gseq, const buf *image);
+/* Take the effect of one group off the tables (its image, or the ids its body inserts). */
+FB_MUST_USE fb_code group_undo(replica *r, int64_t gseq);
+
+/* --- replay.c --- */
+typedef enum replay_mode {
+    REPLAY_BASE,   /* the group's effect becomes base state: nothing to undo later */
+    REPLAY_PENDING /* on top: record images, warn of ops that no longer apply */
+} replay_mode;
+FB_MUST_USE fb_code group_replay(replica *r, int64_t gseq, replay_mode mode);
+/* Parse a stored group into the scratch arena. */
+FB_MUST_USE fb_code group_load(replica *r, int64_t gseq, group *out);
+
+/* --- page.c --- */
+typedef struct page_counts {
+    uint32_t *rows; /* by entity number of the active catalogue */
+    uint32_t total;
+} page_counts;
+/* Strict check of all blocks and rows; adds to counts. */
+FB_MUST_USE fb_code page_check(replica *r, fb_text lines, page_counts *counts, fb_error *err);
+/* Only counts, reading no row. */
+FB_MUST_USE fb_code page_count(replica *r, fb_text lines, page_counts *counts, fb_error *err);
+FB_MUST_USE fb_code page_apply(replica *r, fb_text lines, fb_error *err);
+FB_MUST_USE fb_code unknown_apply(replica *r, fb_error *err);
+FB_MUST_USE fb_code page_counts_new(replica *r, arena *memory, page_counts *out);
+void page_counts_put(replica *r, const page_counts *counts, buf *out);
+FB_MUST_USE fb_code page_counts_add(replica *r, fb_text text, page_counts *counts);
+
+/* --- late.c --- */
+/* Indexes of tables that are empty and about to take many rows: dropped, and made afterwards. */
+typedef struct late_indexes {
+    struct late_index {
+        struct late_index *next;
+        const char *sql;
+    } * first;
+    arena *memory;
+} late_indexes;
+FB_MUST_USE fb_code late_drop(replica *r, const page_counts *counts, late_indexes *out);
+FB_MUST_USE fb_code late_create(replica *r, const late_indexes *late);
+
+/* --- reply.c --- */
+typedef struct reply_verdict {
+    reply_item item; /* LINE_RUN or LINE_VERDICT */
+    fb_text line;
+} reply_verdict;
+typedef struct reply {
+    sync_reply head;
+    reply_verdict *verdicts;
+    uint32_t verdicts_count;
+    fb_text catalog_json;
+    bool has_page;
+    page_head page;
+    fb_text lines; /* the page's blocks and rows */
+} reply;
+FB_MUST_USE fb_code reply_get(fb_text body, arena *memory, reply *out, fb_error *err);
+
+/* --- promote.c --- */
+typedef struct promotion {
+    const sync_reply *head;
+    const page_head *page;
+    bool direct; /* the page is taken from memory and nothing is staged */
+    fb_text lines;
+    stage_result *result;
+    fb_error *err;
+} promotion;
+FB_MUST_USE fb_code promote(replica *r, const promotion *p);
+/* VIS-1. */
+bool group_is_on_top(const replica *r, int64_t gseq, int64_t state);
+/* Delete every row of every entity. */
+FB_MUST_USE fb_code base_wipe(replica *r);
+
+/* --- rights.c, observe.c, rebirth.c --- */
+void rights_forget(replica *r);
+void observe_entity(replica *r, const cat_entity *e); /* visible rows of e changed */
+void observe_all(replica *r);
+/* Inside a transaction: a fresh incarnation, pending groups renumbered from 1. */
+FB_MUST_USE fb_code rebirth_inside(replica *r);
+
+#endif

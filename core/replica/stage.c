@@ -1,0 +1,364 @@
+/* stage.c - a reply into the file: epoch, catalogue, verdicts, page; promotion when it is complete.
+ *
+ * Everything of one reply happens in one transaction or not at all. What a verdict means for the
+ * rows is promote.c's; here it is only recorded (PRO-3).
+ *
+ * New epoch: the server was restored or replaced. What it had not backed up is pending again (acked
+ * goes back to backed_up, settled and based with it), as are held groups whose later verdict is not
+ * in effect yet; aliases it had not backed up are taken back. The base is stale until a reset page
+ * is promoted. Verdicts of that reply are left: the server repeats them for all behind `acked`. */
+#include <string.h>
+
+#include "schema/limits.h"
+#include "replica/room.h"
+#include "wire/pack.h"
+
+typedef struct taking {
+    replica *r;
+    const reply *in;
+    stage_result *result;
+    fb_error *err;
+    arena *memory;
+} taking;
+
+/* --- epoch and order ----------------------------------------------------------------- */
+
+static fb_code stage_drop(replica *r)
+{
+    FB_TRY(run_text(r, "DELETE FROM fb_stage"));
+    return meta_drop(r, "token_staged");
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Answers that the server no longer knows it gave. */
+static fb_code forget_answers(replica *r, int64_t backed_up)
+{
+    FB_TRY(run_text(r, "UPDATE fb_verdict SET code=4, in_effect=1 WHERE in_effect=0 AND gseq IN"
+                       " (SELECT gseq FROM fb_outbox WHERE state=1)"));
+    FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE in_effect=0 AND gseq > ?1", backed_up));
+    FB_TRY(run_int(r, "DELETE FROM fb_alias WHERE gseq > ?1", backed_up));
+    FB_TRY(run_text(r, "DELETE FROM fb_ack"));
+    FB_TRY(run_text(r, "DELETE FROM fb_undo"));
+    return alias_notice(r);
+}
+
+static fb_code take_epoch(taking *t)
+{
+    replica *r = t->r;
+    bool known = !id_is_none(&r->me.epoch);
+    if (known && id_equal(&r->me.epoch, &t->in->head.epoch)) {
+        return FB_OK;
+    }
+    FB_TRY(meta_put_blob(r, "epoch", t->in->head.epoch.b, sizeof t->in->head.epoch.b));
+    r->me.epoch = t->in->head.epoch;
+    if (!known) {
+        return FB_OK;
+    }
+    replica_state *s = &r->state;
+    s->acked = s->backed_up;
+    s->settled = smaller(s->settled, s->acked);
+    s->based = smaller(s->based, s->acked);
+    s->base_stale = true;
+    s->head_cid = 0;
+    t->result->epoch_changed = true;
+    FB_TRY(stage_drop(r));
+    FB_TRY(meta_drop(r, "token"));
+    return forget_answers(r, s->backed_up);
+}
+
+static fb_code check_order(const taking *t)
+{
+    const sync_reply *h = &t->in->head;
+    const replica_state *s = &t->r->state;
+    if (h->applied > s->last) {
+        return fail(t->err, FB_E_FORK, "ap", "the server holds groups this device never wrote: it was restored or copied and takes a new incarnation");
+    }
+    if (t->result->epoch_changed) {
+        return FB_OK;
+    }
+    if (h->head < s->head_cid) {
+        return fail(t->err, FB_E_BUSY, "head", "the reply is older than what is shown already: ask again");
+    }
+    if (h->applied < s->acked) {
+        return fail(t->err, FB_E_PROTOCOL, "ap", "the server forgot groups it had answered: report it; nothing was changed");
+    }
+    return FB_OK;
+}
+
+/* --- verdicts ------------------------------------------------------------------------ */
+
+static fb_code refuse_number(const taking *t)
+{
+    return fail(t->err, FB_E_PROTOCOL, "g", "a verdict is missing or for a group that was never written: report it; nothing was changed");
+}
+
+static fb_code verdict_write(replica *r, const verdict_msg *v, fb_text line)
+{
+    sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_verdict (gseq, code, cid, echo, body) VALUES (?1, ?2, ?3, ?4, ?5)");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, v->gseq);
+    sql_bind_int(s, 2, v->code);
+    sql_bind_int(s, 3, v->cid);
+    sql_bind_int(s, 4, v->echo);
+    sql_bind_text(s, 5, line);
+    return sql_run(s);
+}
+
+static fb_code ack_write(replica *r, int64_t from, int64_t to, int64_t cid)
+{
+    sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_ack (gseq_from, gseq_to, cid_from) VALUES (?1, ?2, ?3)");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, from);
+    sql_bind_int(s, 2, to);
+    sql_bind_int(s, 3, cid);
+    FB_TRY(sql_run(s));
+    /* After a new epoch a group may be answered differently than the first time. */
+    return run_int2(r, "DELETE FROM fb_verdict WHERE gseq BETWEEN ?1 AND ?2", from, to);
+}
+
+/* Repeats of what is known change nothing; but a run over a held group settles it: its rows come
+ * in the page. */
+static fb_code run_again(replica *r, int64_t from, int64_t to)
+{
+    return run_int2(r, "UPDATE fb_verdict SET code=1, echo=1, in_effect=0 WHERE gseq BETWEEN ?1 AND ?2 AND code=4",
+                    from, to);
+}
+
+static fb_code take_run(taking *t, const reply_item *i)
+{
+    replica_state *s = &t->r->state;
+    if (i->run_from > s->acked + 1 || i->run_to > s->last) {
+        return refuse_number(t);
+    }
+    if (i->run_from <= s->acked) {
+        FB_TRY(run_again(t->r, i->run_from, i->run_to < s->acked ? i->run_to : s->acked));
+    }
+    if (i->run_to > s->acked) {
+        FB_TRY(ack_write(t->r, s->acked + 1, i->run_to, i->run_cid + (s->acked + 1 - i->run_from)));
+        t->result->verdicts += (uint32_t)(i->run_to - s->acked);
+        s->acked = i->run_to;
+    }
+    return FB_OK;
+}
+
+static void count_verdict(stage_result *out, const verdict_msg *v)
+{
+    out->verdicts++;
+    out->rejected += v->code == VERDICT_REJECTED || v->code == VERDICT_BLOCKED;
+    out->held += v->code == VERDICT_HELD;
+    out->merged += v->code == VERDICT_MERGED;
+}
+
+/* A later verdict counts only for a group that was held, and only if it says something new. */
+static fb_code take_later(taking *t, const verdict_msg *v, fb_text line)
+{
+    bool found = false;
+    int64_t known = 0;
+    FB_TRY(read_int(t->r, "SELECT code FROM fb_verdict WHERE gseq=?1", v->gseq, &found, &known));
+    if (!found || known != VERDICT_HELD || v->code == VERDICT_HELD) {
+        return FB_OK;
+    }
+    count_verdict(t->result, v);
+    return verdict_write(t->r, v, line);
+}
+
+static fb_code take_verdict(taking *t, const verdict_msg *v, fb_text line)
+{
+    replica_state *s = &t->r->state;
+    if (v->gseq < 1 || v->gseq > s->acked + 1 || v->gseq > s->last) {
+        return refuse_number(t);
+    }
+    if (v->gseq <= s->acked) {
+        return take_later(t, v, line);
+    }
+    s->acked++;
+    count_verdict(t->result, v);
+    if (v->code == VERDICT_APPLIED && !v->echo) {
+        return ack_write(t->r, v->gseq, v->gseq, v->cid);
+    }
+    return verdict_write(t->r, v, line);
+}
+
+static fb_code take_verdicts(taking *t)
+{
+    for (uint32_t i = 0; i < t->in->verdicts_count; i++) {
+        const reply_verdict *v = &t->in->verdicts[i];
+        fb_code rc = v->item.line == LINE_RUN ? take_run(t, &v->item) : take_verdict(t, &v->item.verdict, v->line);
+        FB_TRY(rc);
+    }
+    return t->r->state.acked >= t->in->head.applied ? FB_OK : refuse_number(t);
+}
+
+static void take_backed_up(taking *t)
+{
+    replica_state *s = &t->r->state;
+    int64_t told = t->in->head.backed_up;
+    if (told > s->acked) {
+        told = s->acked; /* more cannot be in a backup than was answered */
+    }
+    if (told > s->backed_up) {
+        s->backed_up = told;
+    }
+}
+
+/* --- page ---------------------------------------------------------------------------- */
+
+static fb_code stage_write(taking *t, const page_counts *counts)
+{
+    replica *r = t->r;
+    buf text;
+    sql_stmt *s = sql_prepare(r->db, "INSERT INTO fb_stage (applied, reset, rows, counts, body) VALUES (?1, ?2, ?3, ?4, ?5)");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    buf_reset(&r->packed);
+    FB_TRY(pack_put(&r->packed, t->in->lines));
+    buf_init(&text, (size_t)1 << 20);
+    page_counts_put(r, counts, &text);
+    sql_bind_int(s, 1, t->in->head.applied);
+    sql_bind_int(s, 2, t->in->page.reset);
+    sql_bind_int(s, 3, counts->total);
+    sql_bind_text(s, 4, text.data != NULL ? buf_text(&text) : text_of(""));
+    sql_bind_blob(s, 5, r->packed.data, r->packed.size);
+    fb_code rc = text.code == FB_OK ? sql_run(s) : text.code;
+    buf_clear(&text);
+    return rc;
+}
+
+static fb_code stage_page(taking *t)
+{
+    page_counts counts;
+    FB_TRY(page_counts_new(t->r, t->memory, &counts));
+    FB_TRY(page_check(t->r, t->in->lines, &counts, t->err));
+    t->result->rows = counts.total;
+    FB_TRY(stage_write(t, &counts));
+    return meta_put_text(t->r, "token_staged", t->in->page.token);
+}
+
+static fb_code take_page(taking *t)
+{
+    const page_head *page = &t->in->page;
+    int64_t staged = 0;
+    if (page->reset) {
+        FB_TRY(stage_drop(t->r));
+    }
+    FB_TRY(read_count(t->r, "SELECT EXISTS (SELECT 1 FROM fb_stage)", &staged));
+    if (t->r->state.base_stale && !page->reset && staged == 0) {
+        if (t->result->epoch_changed) {
+            return FB_OK; /* the next request has no token and gets the reset */
+        }
+        return fail(t->err, FB_E_PROTOCOL, "reset", "a device without a base needs a page that starts anew: report it; nothing was changed");
+    }
+    bool direct = page->complete && staged == 0;
+    if (!direct) {
+        FB_TRY(stage_page(t));
+    }
+    if (!page->complete) {
+        return FB_OK;
+    }
+    t->result->complete = true;
+    const promotion p = {
+        .head = &t->in->head, .page = page, .direct = direct, .lines = t->in->lines, .result = t->result, .err = t->err};
+    return promote(t->r, &p);
+}
+
+/* --- the whole reply ----------------------------------------------------------------- */
+
+static void take_clock(taking *t, int64_t request_wall_ms)
+{
+    replica *r = t->r;
+    int64_t now = r->port->wall_ms(r->port->ctx);
+    int64_t middle = now;
+    if (request_wall_ms > 0 && request_wall_ms <= now && now - request_wall_ms < WAIT_MS_MAX) {
+        middle = request_wall_ms + (now - request_wall_ms) / 2;
+    }
+    clock_take(r, t->in->head.server_wall_ms, middle);
+}
+
+static fb_code take_reply(taking *t, int64_t request_wall_ms)
+{
+    replica *r = t->r;
+    FB_TRY(replica_refresh(r));
+    replica_state before = r->state;
+    FB_TRY(take_epoch(t));
+    FB_TRY(check_order(t));
+    if (t->in->catalog_json.size > 0) {
+        FB_TRY(catalog_install(r, t->in->catalog_json, &t->result->catalog_changed, t->err));
+    }
+    if (!t->result->epoch_changed) {
+        FB_TRY(take_verdicts(t));
+    }
+    take_backed_up(t);
+    take_clock(t, request_wall_ms);
+    if (t->in->has_page) {
+        FB_TRY(take_page(t));
+    }
+    if (t->result->complete) {
+        r->state.last_sync_ms = replica_now_ms(r, NULL, NULL);
+    }
+    t->result->applied = t->in->head.applied;
+    t->result->retry_ms = t->in->head.retry_ms;
+    return state_save(r, &before);
+}
+
+static fb_code take_in_transaction(taking *t, int64_t request_wall_ms)
+{
+    replica *r = t->r;
+    fb_code rc = sql_begin(r->db);
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, t->err);
+    }
+    if (t->err != NULL) {
+        t->err->code = FB_OK;
+    }
+    rc = take_reply(t, request_wall_ms);
+    if (rc != FB_OK && (t->err == NULL || t->err->code == FB_OK)) {
+        (void)sql_fail(r, rc, t->err); /* nobody has told yet: it came from the database */
+    }
+    if (rc != FB_OK) {
+        sql_rollback(r->db);
+    } else if ((rc = sql_commit(r->db)) != FB_OK) {
+        (void)sql_fail(r, rc, t->err);
+    }
+    if (rc != FB_OK) {
+        (void)!replica_reload(r); /* the first failure is the one to report */
+    }
+    return rc;
+}
+
+fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms, stage_result *out, fb_error *err)
+{
+    FB_REQUIRE(r != NULL && out != NULL && !r->capture.open);
+    reply in;
+    stage_result result = {.complete = false};
+    arena *memory = arena_new(ARENA_BYTES_LIMIT);
+    if (memory == NULL) {
+        return fail(err, FB_E_NO_MEMORY, "", "out of memory: close something and try again");
+    }
+    fb_code rc = reply_get(body, memory, &in, err);
+    if (rc == FB_OK) {
+        taking t = {.r = r, .in = &in, .result = &result, .err = err, .memory = memory};
+        rc = take_in_transaction(&t, request_wall_ms);
+    }
+    arena_free(memory);
+    if (rc == FB_OK) {
+        *out = result;
+    }
+    return rc;
+}
+
+fb_code stage_token(replica *r, buf *out)
+{
+    FB_REQUIRE(r != NULL && out != NULL);
+    size_t before = out->size;
+    FB_TRY(replica_meta_get(r, "token_staged", out));
+    return out->size > before ? FB_OK : replica_meta_get(r, "token", out);
+}

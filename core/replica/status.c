@@ -1,0 +1,46 @@
+/* status.c - the numbers people ask for: what is still to be sent, what waits for whom. */
+#include "replica/room.h"
+
+static const char counts_text[] =
+    "SELECT count(*) FILTER (WHERE state=0 AND gseq > ?1), count(*) FILTER (WHERE state=2),"
+    " count(*) FILTER (WHERE state=1), count(*) FILTER (WHERE state=3),"
+    " coalesce(min(at_ms) FILTER (WHERE state=0 AND gseq > ?1), 0) FROM fb_outbox WHERE gseq > ?1 OR state<>0";
+
+static fb_code count_groups(replica *r, replica_status *out)
+{
+    bool row = false;
+    sql_stmt *s = sql_prepare(r->db, counts_text);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, r->state.acked);
+    FB_TRY(sql_step(s, &row));
+    if (row) {
+        out->pending = sql_int(s, 0);
+        out->rejected = sql_int(s, 1);
+        out->held = sql_int(s, 2);
+        out->blocked = sql_int(s, 3);
+        out->oldest_pending_ms = sql_int(s, 4);
+        sql_reset(s);
+    }
+    return FB_OK;
+}
+
+fb_code replica_status_get(replica *r, replica_status *out)
+{
+    FB_REQUIRE(r != NULL && out != NULL);
+    replica_status made = {.rows = 0};
+    if (!r->capture.open) {
+        FB_TRY(replica_refresh(r));
+    }
+    FB_TRY(count_groups(r, &made));
+    if (catalog_entity_str(r->edition->catalog, "conflict") != NULL) {
+        FB_TRY(read_count(r, "SELECT count(*) FROM conflict WHERE state='open'", &made.conflicts_open));
+    }
+    made.last_sync_ms = r->state.last_sync_ms;
+    made.head_cid = r->state.head_cid;
+    made.catalog_version = r->edition->catalog->version;
+    made.clock_offset_ms = r->state.clock_offset_ms;
+    *out = made;
+    return FB_OK;
+}

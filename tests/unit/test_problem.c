@@ -1,0 +1,192 @@
+/* test_problem.c - the tray: what was refused stays readable, and is closed only by a person. */
+#include "support/lab.h"
+
+#define DB "/tmp/fb_test_problem.db"
+
+typedef struct seen {
+    int count;
+    int64_t gseq[8];
+    verdict_code code[8];
+    char text[8][100], cure[8][100], field[8][100], kind[8][50], body[8][400];
+} seen;
+
+static fb_code look(void *ctx, const problem *p)
+{
+    seen *s = ctx;
+    int i = s->count++;
+    s->gseq[i] = p->gseq;
+    s->code[i] = p->code;
+    snprintf(s->text[i], sizeof s->text[i], "%.*s", (int)p->text_zh.size, p->text_zh.data);
+    snprintf(s->cure[i], sizeof s->cure[i], "%.*s", (int)p->cure_en.size, p->cure_en.data);
+    snprintf(s->field[i], sizeof s->field[i], "%.*s", (int)p->field.size, p->field.data);
+    snprintf(s->kind[i], sizeof s->kind[i], "%.*s", (int)p->kind.size, p->kind.data);
+    snprintf(s->body[i], sizeof s->body[i], "%.*s", (int)p->body.size, p->body.data);
+    return FB_OK;
+}
+
+/* Groups 1 (refused), 2 (held), 3 (blocked by 1); 4 stands. */
+static void start_with_problems(lab *l)
+{
+    buf out;
+    lab_start(l, DB, 1);
+    reply_begin(l, &out, 0, 0, 5);
+    reply_page(&out, "0.5", true, false);
+    reply_row(l, &out, 9, "nine", NULL, 10, 50);
+    reply_take(l, &out);
+    lab_save(l, 1, "refused", 1);
+    lab_save(l, 2, "held", 2);
+    lab_change(l, 1, l->note, "blocked");
+    lab_save(l, 4, "good", 4);
+    reply_begin(l, &out, 4, 4, 6);
+    reply_verdict(&out, 1, VERDICT_REJECTED, false);
+    reply_verdict(&out, 2, VERDICT_HELD, false);
+    reply_verdict(&out, 3, VERDICT_BLOCKED, false);
+    verdict_run_put(&out, 4, 4, 6);
+    reply_page(&out, "0.6", true, false);
+    stage_result got = reply_take(l, &out);
+    assert_int_equal(got.rejected, 2);
+    assert_int_equal(got.held, 1);
+}
+
+static void problem__tells_what_is_wrong_and_the_cure(void **state)
+{
+    lab l;
+    seen s = {0};
+    replica_status st;
+    (void)state;
+    start_with_problems(&l);
+    lab_reopen(&l);
+    assert_int_equal(problem_each(l.r, look, &s), FB_OK);
+    assert_int_equal(s.count, 3);
+    assert_int_equal(s.gseq[0], 1);
+    assert_int_equal(s.code[0], VERDICT_REJECTED);
+    assert_string_equal(s.text[0], "不可以");
+    assert_string_equal(s.cure[0], "change it");
+    assert_string_equal(s.field[0], "lab_item.name");
+    assert_string_equal(s.kind[0], "lab.save");
+    assert_non_null(strstr(s.body[0], "refused"));
+    assert_int_equal(s.code[1], VERDICT_HELD);
+    assert_int_equal(s.code[2], VERDICT_BLOCKED);
+    assert_int_equal(replica_status_get(l.r, &st), FB_OK);
+    assert_int_equal(st.rejected, 1);
+    assert_int_equal(st.held, 1);
+    assert_int_equal(st.blocked, 1);
+    assert_int_equal(st.pending, 0);
+    assert_false(lab_has(&l, 1));
+    assert_true(lab_has(&l, 2));
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+static void problem__payload_outlives_pruning(void **state)
+{
+    lab l;
+    buf out;
+    seen s = {0};
+    (void)state;
+    start_with_problems(&l); /* backed up to 4: group 4 is gone, the tray's are not */
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox"), 3);
+    lab_save(&l, 5, "five", 5);
+    reply_begin(&l, &out, 5, 5, 7);
+    verdict_run_put(&out, 5, 5, 7);
+    reply_page(&out, "0.7", true, false);
+    reply_take(&l, &out);
+    assert_int_equal(problem_each(l.r, look, &s), FB_OK);
+    assert_int_equal(s.count, 3);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+static void problem__discard_closes_and_keeps_the_record(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    seen s = {0};
+    (void)state;
+    start_with_problems(&l);
+    assert_int_equal(problem_discard(l.r, 2, &err), FB_E_STATE);
+    assert_int_equal(problem_discard(l.r, 4, &err), FB_E_NOT_FOUND);
+    assert_int_equal(problem_discard(l.r, 1, &err), FB_OK);
+    assert_int_equal(problem_discard(l.r, 1, &err), FB_E_STATE);
+    assert_int_equal(problem_each(l.r, look, &s), FB_OK);
+    assert_int_equal(s.count, 2);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE gseq=1 AND state=4"), 1);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+static void problem__resubmit_captures_again_as_corrected(void **state)
+{
+    lab l;
+    buf lines;
+    seen s = {0};
+    fb_error err = {.code = FB_OK};
+    int64_t gseq = 0;
+    uint32_t count = 0;
+    digest before;
+    char long_text[70];
+    (void)state;
+    start_with_problems(&l);
+    memset(long_text, 'x', sizeof long_text);
+    problem_patch patch = {.entity = l.item, .id = lab_id(1), .column = l.name,
+                           .value = {.kind = FB_KIND_TEXT, .u.text = {long_text, sizeof long_text}}};
+    assert_int_equal(problem_resubmit(l.r, 1, &patch, 1, &gseq, &err), FB_E_LENGTH); /* the rules are asked again */
+    assert_false(lab_has(&l, 1));
+    patch.id = lab_id(99);
+    assert_int_equal(problem_resubmit(l.r, 1, &patch, 1, &gseq, &err), FB_E_NOT_FOUND);
+    assert_int_equal(problem_resubmit(l.r, 2, NULL, 0, &gseq, &err), FB_E_STATE);
+    assert_int_equal(problem_resubmit(l.r, 3, NULL, 0, &gseq, &err), FB_E_NOT_FOUND); /* its row is not there */
+    assert_false(capture_is_open(l.r));
+    patch.id = lab_id(1);
+    patch.value.u.text = T("corrected");
+    assert_int_equal(problem_resubmit(l.r, 1, &patch, 1, &gseq, &err), FB_OK);
+    assert_int_equal(gseq, 5);
+    assert_string_equal(lab_text(&l, 1, l.name), "corrected");
+    assert_int_equal(lab_qty(&l, 1), 1);
+    buf_init(&lines, 1 << 20);
+    assert_int_equal(outbox_read(l.r, 5, 1, 1, &lines, &count, &before), FB_OK);
+    assert_non_null(strstr(buf_cstr(&lines), "\"rp\":\"1\""));
+    buf_clear(&lines);
+    /* What was blocked by it can follow now. */
+    assert_int_equal(problem_resubmit(l.r, 3, NULL, 0, &gseq, &err), FB_OK);
+    assert_string_equal(lab_text(&l, 1, l.note), "blocked");
+    assert_int_equal(problem_each(l.r, look, &s), FB_OK);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE state=4"), 2);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+static void problem__survives_a_new_incarnation(void **state)
+{
+    lab l;
+    seen s = {0};
+    fb_error err = {.code = FB_OK};
+    int64_t gseq = 0;
+    (void)state;
+    start_with_problems(&l);
+    lab_save(&l, 6, "pending", 6);
+    assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
+    assert_int_equal(problem_each(l.r, look, &s), FB_OK);
+    assert_int_equal(s.count, 2); /* the held one is the server's to decide */
+    assert_string_equal(s.text[0], "不可以");
+    assert_true(s.gseq[0] < s.gseq[1] && s.gseq[1] < 0);
+    assert_int_equal(problem_resubmit(l.r, s.gseq[0], NULL, 0, &gseq, &err), FB_OK);
+    assert_int_equal(gseq, 2);
+    assert_string_equal(lab_text(&l, 1, l.name), "refused");
+    assert_int_equal(problem_discard(l.r, s.gseq[1], &err), FB_OK);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(problem__tells_what_is_wrong_and_the_cure),
+        cmocka_unit_test(problem__payload_outlives_pruning),
+        cmocka_unit_test(problem__discard_closes_and_keeps_the_record),
+        cmocka_unit_test(problem__resubmit_captures_again_as_corrected),
+        cmocka_unit_test(problem__survives_a_new_incarnation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
