@@ -1,0 +1,90 @@
+/* feed_entry.c - the ledger's side of the feed: entries move with their rows.
+ *
+ *        before has scope   now has scope   entry afterwards
+ *             yes               yes         ROW at pos
+ *             no                yes         ROW at pos; an older LEAVE of this row is removed
+ *             yes               no          LEAVE (or DELETE) at pos
+ *
+ * A missing old entry is no failure: the row was without a parent then (SCO-2). */
+#include "base/check.h"
+#include "base/decimal.h"
+#include "sync-server/feed/feed_inside.h"
+
+typedef struct entry_move {
+    store *store;
+    int64_t entity;
+    const fb_id *id;
+    int64_t old_pos, pos;
+} entry_move;
+
+static fb_code entry_put(const entry_move *m, int64_t scope, feed_kind kind)
+{
+    store_stmt *q = store_prepare(m->store, STORE_feed_entry_insert);
+    store_bind_int(q, 1, scope);
+    store_bind_int(q, 2, m->pos);
+    store_bind_int(q, 3, m->entity);
+    store_bind_id(q, 4, m->id);
+    store_bind_int(q, 5, kind);
+    return store_run(q);
+}
+
+static fb_code entry_take_away(const entry_move *m, int64_t scope)
+{
+    store_stmt *q = store_prepare(m->store, STORE_feed_entry_delete);
+    store_bind_int(q, 1, scope);
+    store_bind_int(q, 2, m->old_pos);
+    return store_run(q);
+}
+
+static fb_code tombstone_take_away(const entry_move *m, int64_t scope)
+{
+    store_stmt *q = store_prepare(m->store, STORE_feed_gone_delete);
+    store_bind_int(q, 1, m->entity);
+    store_bind_id(q, 2, m->id);
+    store_bind_int(q, 3, scope);
+    return store_run(q);
+}
+
+static fb_code leave_scopes(const entry_move *m, const scope_list *before, const scope_list *now,
+                            feed_kind kind)
+{
+    for (uint32_t i = 0; i < before->count; i++) {
+        FB_TRY(entry_take_away(m, before->scopes[i]));
+        if (!scope_list_has(now, before->scopes[i])) {
+            FB_TRY(entry_put(m, before->scopes[i], kind));
+        }
+    }
+    return FB_OK;
+}
+
+fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t old_pos,
+                        int64_t pos, const scope_list *before, const scope_list *now, bool deleted)
+{
+    const entry_move m = {
+        .store = s, .entity = store_entity_number(s, e), .id = id, .old_pos = old_pos, .pos = pos};
+    FB_ASSERT(pos > old_pos && old_pos >= 0);
+    FB_ASSERT(!deleted || now->count == 0);
+    if (old_pos > 0) {
+        FB_TRY(leave_scopes(&m, before, now, deleted ? FEED_DELETE : FEED_LEAVE));
+    }
+    for (uint32_t i = 0; i < now->count; i++) {
+        if (old_pos > 0 && !scope_list_has(before, now->scopes[i])) {
+            FB_TRY(tombstone_take_away(&m, now->scopes[i]));
+        }
+        FB_TRY(entry_put(&m, now->scopes[i], FEED_ROW));
+    }
+    return FB_OK;
+}
+
+fb_code feed_horizon_set(store *s, int64_t pos)
+{
+    int64_t now = 0;
+    FB_TRY(store_meta_int(s, "horizon", 0, &now));
+    if (pos <= now) {
+        return FB_OK;
+    }
+    store_stmt *q = store_prepare(s, STORE_feed_gone_prune);
+    store_bind_int(q, 1, pos);
+    FB_TRY(store_run(q));
+    return store_meta_int_set(s, "horizon", pos);
+}

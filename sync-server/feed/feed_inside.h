@@ -1,0 +1,119 @@
+/* feed_inside.h - what the files of this room share; nobody else includes it. */
+#ifndef FB_FEED_FEED_INSIDE_H
+#define FB_FEED_FEED_INSIDE_H
+
+#include "schema/limits.h"
+#include "sync-server/feed/feed.h"
+
+enum {
+    COMMIT_BITS = 20, /* STO-1: pos = cid << COMMIT_BITS | index */
+    USER_SLOTS = 1024,
+    SCOPE_SLOTS_FIRST = 256,
+};
+#define POS_IN_COMMIT_MAX (((int64_t)1 << COMMIT_BITS) - 1)
+
+typedef enum scope_kind { /* fs_scope.kind */
+    KIND_GLOBAL = 1,
+    KIND_TERRITORY = 2,
+    KIND_REGION = 3,
+    KIND_USER = 4
+} scope_kind;
+enum { SCOPE_NUMBER_GLOBAL = 1 };
+
+/* The entities that say who may see what; a column is -1 where the catalogue lacks it. */
+typedef struct feed_words {
+    const catalog *catalog; /* for which they were looked up */
+    const cat_entity *assignment, *app_user, *role, *user_role, *user_territory, *territory, *org_unit;
+    int assignment_customer, assignment_user, assignment_territory, assignment_from, assignment_to;
+} feed_words;
+
+/* What this room remembers per connection. */
+typedef struct feed_state {
+    uint64_t stamp;      /* store_stamp for which the rest is right */
+    bool created;        /* numbers were made since the table was emptied: an undo may take them back */
+    struct scope_slot {
+        int64_t number; /* 0: free */
+        scope_kind kind;
+        fb_id ref;
+    } *slots;
+    uint32_t slots_count, slots_used;
+    int64_t clock_ms; /* assignments are judged at this time (feed.h) */
+    int64_t zone_minutes;
+    feed_words words;
+    struct user_slot {
+        fb_id user;
+        int64_t scope_stamp, day;
+        int64_t *scopes; /* owned */
+        uint32_t count;
+    } users[USER_SLOTS];
+} feed_state;
+
+/* The state, brought up to date. */
+FB_MUST_USE fb_code feed_state_get(store *s, feed_state **out);
+
+/* A growing ascending list without repeats. */
+typedef struct scope_builder {
+    int64_t *scopes;
+    uint32_t count, capacity;
+    arena *memory;
+} scope_builder;
+FB_MUST_USE fb_code scope_builder_add(scope_builder *b, int64_t scope);
+bool scope_list_has(const scope_list *list, int64_t scope);
+/* Number of a scope; 0 when it has none and `create` is false. */
+FB_MUST_USE fb_code scope_number(store *s, feed_state *f, scope_kind kind, const fb_id *ref,
+                                 bool create, int64_t *out);
+FB_MUST_USE fb_code scope_list_read(fb_text text, arena *memory, scope_list *out);
+
+/* Where a download stands (feed_token.c). */
+enum { TOKEN_LAYERS_MAX = 4 };
+typedef struct feed_token {
+    struct token_layer {
+        int64_t set, pos;
+    } layers[TOKEN_LAYERS_MAX];
+    uint32_t count;
+    bool dropping;    /* scopes of earlier layers that the last one lacks are being emptied */
+    int64_t drop_pos; /* done up to here */
+} feed_token;
+bool feed_token_get(fb_text text, feed_token *out);
+void feed_token_put(buf *out, const feed_token *t);
+
+/* Entries of several scopes in the order of positions (feed_merge.c). */
+typedef struct feed_entry {
+    int64_t pos, entity;
+    fb_id id;
+    feed_kind kind;
+} feed_entry;
+typedef struct feed_merge feed_merge;
+/* cursors[i]: entries of scopes->scopes[i] after that position. */
+FB_MUST_USE fb_code feed_merge_open(store *s, const scope_list *scopes, const int64_t *cursors,
+                                    arena *memory, feed_merge **out);
+/* The next position, once: kind is ROW when any of its entries is. *found_out false at the end. */
+FB_MUST_USE fb_code feed_merge_next(feed_merge *m, feed_entry *out, bool *found_out);
+bool feed_merge_ended(const feed_merge *m);
+
+/* A page being read (feed_view.c prepares and judges, feed_page.c writes). */
+typedef struct feed_view {
+    store *store;
+    const page_request *request;
+    arena *memory;
+    feed_token token;
+    bool reset;          /* starts from nothing */
+    bool echo;           /* the echo rule holds: the device's rows are settled up to its position */
+    scope_list sets[TOKEN_LAYERS_MAX];
+    int64_t *cursors;    /* per scope of request->set */
+    int64_t cursor_max;
+    int64_t head_pos;    /* last possible position of the snapshot */
+    scope_cache *cache;
+    int64_t incarnation; /* number; -1: not looked up yet, 0: unknown to the server */
+    int64_t commit_cid;  /* the commit looked at last, and whether it is an own plain one */
+    bool commit_own;
+} feed_view;
+typedef enum feed_send { SEND_NOTHING, SEND_ROW, SEND_LEAVE, SEND_DELETE } feed_send;
+FB_MUST_USE fb_code feed_view_open(store *s, const page_request *q, arena *memory, feed_view *v);
+/* Scopes of earlier layers that the device no longer has. */
+FB_MUST_USE fb_code feed_view_dropped(const feed_view *v, scope_list *out);
+/* What the device is told about this entry; in_dropped: it was found in a dropped scope. */
+FB_MUST_USE fb_code feed_view_judge(feed_view *v, const feed_entry *entry, bool in_dropped,
+                                    const cat_entity **entity_out, feed_send *out);
+
+#endif

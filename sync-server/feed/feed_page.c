@@ -1,0 +1,225 @@
+/* feed_page.c - pages: what a device has not seen yet, in blocks of one entity and kind each.
+ *
+ * First the scopes that the device lost are emptied, then everything after its positions is sent in
+ * the order of positions until the page is full. Rows are gathered per entity, so a page has at
+ * most one block per entity and kind, entities in catalogue order (parents first).
+ *
+ *   FED-1  a row is written only from an entry of one of the device's scopes, read in the same snapshot
+ *   FED-2  complete only when the merge of all scopes came to its end in this snapshot */
+#include "base/check.h"
+#include "sync-server/feed/feed_inside.h"
+
+enum { BLOCK_KINDS = 3 };
+
+typedef struct page_sink {
+    feed_view *view;
+    const catalog *catalog;
+    buf *blocks; /* [entity * BLOCK_KINDS + kind]; max 0: not begun */
+    size_t size, size_wanted;
+    uint32_t rows;
+    int all_columns[CATALOG_COLUMNS_LIMIT];
+} page_sink;
+
+static bool sink_init(page_sink *k, feed_view *v, uint32_t page_bytes)
+{
+    k->view = v;
+    k->catalog = store_catalog(v->store);
+    k->size_wanted = page_bytes == 0 || page_bytes > PAGE_BYTES_TARGET ? (size_t)PAGE_BYTES_TARGET
+                                                                       : page_bytes;
+    k->blocks = arena_take(v->memory, k->catalog->entities_count * BLOCK_KINDS * sizeof(buf));
+    for (int i = 0; i < CATALOG_COLUMNS_LIMIT; i++) {
+        k->all_columns[i] = i;
+    }
+    return k->blocks != NULL;
+}
+
+static void sink_clear(page_sink *k)
+{
+    for (uint32_t i = 0; k->blocks != NULL && i < k->catalog->entities_count * BLOCK_KINDS; i++) {
+        buf_clear(&k->blocks[i]);
+    }
+}
+
+static fb_code sink_row(page_sink *k, const cat_entity *e, block_kind kind, const fb_value *values)
+{
+    buf *b = &k->blocks[(uint32_t)e->number * BLOCK_KINDS + (uint32_t)kind];
+    uint32_t count = kind == BLOCK_ROW ? e->columns_count : 1;
+    if (b->max == 0) {
+        buf_init(b, PAGE_BYTES_MAX);
+        block_head_put(b, e, kind, k->all_columns, count);
+    }
+    size_t before = b->size;
+    row_put(b, e, k->all_columns, count, values);
+    k->size += b->size - before;
+    k->rows++;
+    return b->code;
+}
+
+static fb_code sink_entry(page_sink *k, const feed_entry *entry, bool in_dropped)
+{
+    fb_value values[CATALOG_COLUMNS_LIMIT];
+    const cat_entity *e = NULL;
+    feed_send send = SEND_NOTHING;
+    FB_TRY(feed_view_judge(k->view, entry, in_dropped, &e, &send));
+    if (send == SEND_NOTHING) {
+        return FB_OK;
+    }
+    if (send == SEND_ROW) {
+        fb_code rc = store_row_view(k->view->store, e, &entry->id, values);
+        FB_ASSERT(rc != FB_E_NOT_FOUND);
+        FB_TRY(rc);
+        FB_ASSERT(values[cat_ver_column(e)].u.i == entry->pos); /* STO-1 */
+        return sink_row(k, e, BLOCK_ROW, values);
+    }
+    values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = entry->id};
+    return sink_row(k, e, send == SEND_LEAVE ? BLOCK_LEAVE : BLOCK_DELETE, values);
+}
+
+/* Entries until the page is full or the scopes end; *pos: the last one done. */
+static fb_code sink_scopes(page_sink *k, const scope_list *scopes, const int64_t *cursors,
+                           bool in_dropped, int64_t *pos, bool *ended_out)
+{
+    feed_merge *m = NULL;
+    feed_entry entry;
+    bool found = true;
+    FB_TRY(feed_merge_open(k->view->store, scopes, cursors, k->view->memory, &m));
+    while (k->size < k->size_wanted && found) {
+        FB_TRY(feed_merge_next(m, &entry, &found));
+        if (found) {
+            FB_ASSERT(entry.pos > *pos);
+            FB_TRY(sink_entry(k, &entry, in_dropped));
+            *pos = entry.pos;
+        }
+    }
+    *ended_out = feed_merge_ended(m);
+    return FB_OK;
+}
+
+static fb_code empty_dropped(page_sink *k)
+{
+    feed_view *v = k->view;
+    scope_list dropped = {0};
+    bool ended = false;
+    FB_TRY(feed_view_dropped(v, &dropped));
+    int64_t *cursors = arena_take(v->memory, (dropped.count + 1) * sizeof *cursors);
+    if (cursors == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < dropped.count; i++) {
+        cursors[i] = v->token.drop_pos;
+    }
+    FB_TRY(sink_scopes(k, &dropped, cursors, true, &v->token.drop_pos, &ended));
+    if (ended) {
+        v->token.dropping = false;
+        v->token.drop_pos = 0;
+    }
+    return FB_OK;
+}
+
+/* Where the device stands after this page. */
+static void token_advance(feed_token *t, int64_t head_pos, bool complete)
+{
+    struct token_layer last = t->layers[t->count - 1];
+    bool even = t->layers[0].set > 0 && !t->dropping;
+    for (uint32_t i = 0; i + 1 < t->count; i++) {
+        even = even && t->layers[i].pos <= last.pos;
+    }
+    if (complete) {
+        last.pos = head_pos;
+    }
+    if (complete || even) {
+        t->layers[0] = last;
+        t->count = 1;
+    }
+}
+
+static fb_code sink_fill(page_sink *k, bool *complete_out)
+{
+    feed_view *v = k->view;
+    struct token_layer *last = &v->token.layers[v->token.count - 1];
+    *complete_out = false;
+    if (v->token.count == 1 && last->pos >= v->head_pos) {
+        *complete_out = true; /* nothing was committed since: no scope need be asked */
+        return FB_OK;
+    }
+    if (v->token.dropping) {
+        FB_TRY(empty_dropped(k));
+    }
+    if (v->token.dropping) {
+        return FB_OK;
+    }
+    return sink_scopes(k, v->request->set, v->cursors, false, &last->pos, complete_out);
+}
+
+static void put_blocks(const page_sink *k, buf *out)
+{
+    for (uint32_t kind = 0; kind < BLOCK_KINDS; kind++) {
+        for (uint32_t e = 0; e < k->catalog->entities_count; e++) {
+            buf_put_text(out, buf_text(&k->blocks[e * BLOCK_KINDS + kind]));
+        }
+    }
+}
+
+static fb_code page_write(page_sink *k, const page_request *q, buf *out, page_result *result)
+{
+    feed_view *v = k->view;
+    bool complete = false;
+    bool same_set = v->token.count == 1;
+    buf token;
+    FB_TRY(sink_fill(k, &complete));
+    token_advance(&v->token, v->head_pos, complete);
+    buf_init(&token, q->token.size + 256);
+    feed_token_put(&token, &v->token);
+    const page_head head = {.token = buf_text(&token), .complete = complete, .reset = v->reset};
+    if (token.code == FB_OK) {
+        page_head_put(out, &head);
+        put_blocks(k, out);
+    }
+    fb_code rc = token.code != FB_OK ? token.code : out->code;
+    buf_clear(&token);
+    FB_TRY(rc);
+    *result = (page_result){.complete = complete,
+                            .empty = complete && same_set && k->rows == 0,
+                            .reset = v->reset,
+                            .rows = k->rows};
+    return FB_OK;
+}
+
+fb_code feed_page(store *s, const page_request *q, arena *memory, buf *out, page_result *result)
+{
+    feed_view view;
+    page_sink sink = {0};
+    FB_TRY(feed_view_open(s, q, memory, &view));
+    if (!sink_init(&sink, &view, q->page_bytes)) {
+        return FB_E_NO_MEMORY;
+    }
+    fb_code rc = page_write(&sink, q, out, result);
+    sink_clear(&sink);
+    return rc;
+}
+
+fb_code feed_is_empty(store *s, const page_request *q, bool *out)
+{
+    arena *memory = arena_new(PAGE_BYTES_MAX);
+    feed_view view;
+    feed_merge *m = NULL;
+    feed_entry entry;
+    const cat_entity *e = NULL;
+    feed_send send = SEND_NOTHING;
+    bool found = true;
+    fb_code rc = memory == NULL ? FB_E_NO_MEMORY : feed_view_open(s, q, memory, &view);
+    if (rc == FB_OK && view.token.count == 1 && view.token.layers[0].pos < view.head_pos) {
+        rc = feed_merge_open(s, q->set, view.cursors, memory, &m);
+    }
+    while (rc == FB_OK && m != NULL && found && send == SEND_NOTHING) {
+        rc = feed_merge_next(m, &entry, &found);
+        if (rc == FB_OK && found) {
+            rc = feed_view_judge(&view, &entry, false, &e, &send);
+        }
+    }
+    if (rc == FB_OK) {
+        *out = view.token.count == 1 && send == SEND_NOTHING;
+    }
+    arena_free(memory);
+    return rc;
+}

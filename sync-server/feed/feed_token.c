@@ -1,0 +1,87 @@
+/* feed_token.c - the text that says where a device's download stands; opaque to devices.
+ *
+ *   <set>.<pos>                     settled: everything of the set's scopes up to pos
+ *   <set>.<pos>+<set>.<pos>...      the scopes changed meanwhile: layers, oldest first. A scope of the
+ *                                   last set stands at the greatest pos of the unbroken run of last layers
+ *                                   that have it; one that only the last set has is being filled from 0.
+ *   ...-<pos>                       before filling: scopes that the last set lacks are being emptied,
+ *                                   done up to pos
+ * Set 0 is "nothing": 0.<head>+<set>.<pos> is a first download in its course that began when the feed
+ * stood at <head>. Anything else is refused. */
+#include <string.h>
+
+#include "base/decimal.h"
+#include "sync-server/feed/feed_inside.h"
+
+/* The digits before the next mark. */
+static bool take_number(fb_text *rest, int64_t *out)
+{
+    size_t size = 0;
+    while (size < rest->size && rest->data[size] >= '0' && rest->data[size] <= '9') {
+        size++;
+    }
+    if (!i64_get((fb_text){rest->data, size}, out)) {
+        return false;
+    }
+    rest->data += size;
+    rest->size -= size;
+    return true;
+}
+
+static bool take_mark(fb_text *rest, char mark)
+{
+    if (rest->size == 0 || rest->data[0] != mark) {
+        return false;
+    }
+    rest->data++;
+    rest->size--;
+    return true;
+}
+
+static bool take_layer(fb_text *rest, feed_token *t)
+{
+    if (t->count == TOKEN_LAYERS_MAX) {
+        return false;
+    }
+    struct token_layer *layer = &t->layers[t->count++];
+    if (!take_number(rest, &layer->set) || !take_mark(rest, '.') ||
+        !take_number(rest, &layer->pos)) {
+        return false;
+    }
+    return t->count == 1 || layer->set > layer[-1].set; /* numbers of sets grow */
+}
+
+bool feed_token_get(fb_text text, feed_token *out)
+{
+    feed_token t = {0};
+    if (!take_layer(&text, &t)) {
+        return false;
+    }
+    while (take_mark(&text, '+')) {
+        if (!take_layer(&text, &t)) {
+            return false;
+        }
+    }
+    if (take_mark(&text, '-')) {
+        t.dropping = true;
+        if (t.count < 2 || !take_number(&text, &t.drop_pos)) {
+            return false;
+        }
+    }
+    if (text.size != 0 || t.layers[t.count - 1].set == 0) {
+        return false;
+    }
+    *out = t;
+    return true;
+}
+
+void feed_token_put(buf *out, const feed_token *t)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        buf_printf(out, i == 0 ? "%lld.%lld" : "+%lld.%lld", (long long)t->layers[i].set,
+                   (long long)t->layers[i].pos);
+    }
+    if (t->dropping) {
+        buf_printf(out, "-%lld", (long long)t->drop_pos);
+    }
+}

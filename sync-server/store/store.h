@@ -1,0 +1,128 @@
+/* store.h - the server's SQL behind one interface. SQLite stands here; PostgreSQL could.
+ *
+ * The only room of sync-server that includes sql/sql.h. One `store` = one connection = one thread
+ * at a time: one writer, any number of readers with snapshots. Statements are named, their text
+ * lives in this room. Entity rows are read and written by catalogue.
+ *
+ *   fs_meta(key, value)                     epoch, high water, backed_up_cid, secrets' salts
+ *   fs_catalog(version, body)
+ *   fs_entity(number, name)                 stable numbers of entity names
+ *   fs_commit(cid PRIMARY KEY, at_ms, incarnation, gseq, plain, user_id)   one row per commit
+ *   fs_device(...)                          credentials, current incarnation number, scope set
+ *   fs_incarnation(no, device, incarnation, applied, chain, acked, settled, ...)
+ *   fs_verdict(incarnation, gseq, cid, code, plain, chain, body_hash, verdict, payload)
+ *     incarnation is fs_incarnation.no there and in fs_commit (0: the server itself)
+ *   fs_scope(scope INTEGER PRIMARY KEY, kind, ref)  numbers of scopes
+ *   fs_feed(scope, pos, entity, id, kind) PRIMARY KEY(scope, pos) WITHOUT ROWID
+ *   fs_scope_set(device, number, scopes)    what a device's token means
+ *   fs_enrol(code_hash, user_id, expires_ms, token_hash, device)
+ *   fs_blocked(id, entity, incarnation, gseq)   rows that refused groups would have made
+ *   fs_alias(from_id, entity, to_id)
+ *   fs_audit(seq, at_ms, ..., prev_hash, hash)
+ *
+ *   STO-1  ver of a row = cid << 20 | index in the commit: unique; fs_feed.pos is that number
+ *   STO-2  a row has exactly one feed entry in each scope it is in (kind ROW), none of kind ROW elsewhere;
+ *          scopes it left hold one entry of kind LEAVE or DELETE until the tombstone horizon */
+#ifndef FB_STORE_STORE_H
+#define FB_STORE_STORE_H
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "base/port.h"
+#include "catalog/catalog.h"
+
+typedef struct store store;
+typedef struct store_stmt store_stmt;
+
+typedef struct store_options {
+    const char *path;
+    const char *vfs;
+    bool create, read_only;
+    int cache_kib;
+} store_options;
+FB_MUST_USE fb_code store_open(const store_options *o, store **out, fb_error *err);
+void store_close(store *s);
+/* The active catalogue (from fs_catalog); reloaded when another connection changed it. Borrowed
+ * until the next store_catalog_refresh or close. */
+const catalog *store_catalog(store *s); /* NULL before the first store_catalog_install */
+FB_MUST_USE fb_code store_catalog_refresh(store *s, fb_error *err);
+/* Writer, inside a transaction: migrate tables and make `text` the active catalogue. */
+FB_MUST_USE fb_code store_catalog_install(store *s, fb_text text, fb_error *err);
+
+FB_MUST_USE fb_code store_begin(store *s);       /* write transaction */
+FB_MUST_USE fb_code store_commit(store *s);      /* synced; on failure rolled back */
+void store_rollback(store *s);
+FB_MUST_USE fb_code store_savepoint(store *s);
+FB_MUST_USE fb_code store_savepoint_release(store *s);
+void store_savepoint_undo(store *s);
+FB_MUST_USE fb_code store_snapshot(store *s);    /* read transaction: one consistent view */
+void store_snapshot_end(store *s);
+
+/* Entity rows. values[columns_count] in catalogue order incl. id and ver. */
+FB_MUST_USE fb_code store_row_get(store *s, const cat_entity *e, const fb_id *id, arena *memory, fb_value *values);
+FB_MUST_USE fb_code store_row_exists(store *s, const cat_entity *e, const fb_id *id, bool *out);
+FB_MUST_USE fb_code store_row_by(store *s, const cat_entity *e, int column, const fb_value *equal, arena *memory,
+                                 fb_value *values); /* E_NOT_FOUND */
+/* Whole row; texts are borrowed until the next store_row_* call on this entity. For the hot read path. */
+FB_MUST_USE fb_code store_row_view(store *s, const cat_entity *e, const fb_id *id, fb_value *values);
+/* Only the columns its scope rules name, and ver; the others are KIND_NULL. Borrowed like store_row_view. */
+FB_MUST_USE fb_code store_row_keys(store *s, const cat_entity *e, const fb_id *id, fb_value *values);
+FB_MUST_USE fb_code store_row_ver(store *s, const cat_entity *e, const fb_id *id, int64_t *ver_out);
+/* fn for each row whose column equals, in the order of ids; stops at the first failure. All rows are read
+ * before the first call, so fn may read and write the same entity. A NULL equals nothing. */
+FB_MUST_USE fb_code store_rows_by(store *s, const cat_entity *e, int column, const fb_value *equal, arena *memory,
+                                  fb_code (*fn)(void *ctx, const fb_value *values), void *ctx);
+/* The same with only the columns that the scope rules name, and ver; the others are KIND_NULL. */
+FB_MUST_USE fb_code store_keys_by(store *s, const cat_entity *e, int column, const fb_value *equal, arena *memory,
+                                  fb_code (*fn)(void *ctx, const fb_value *values), void *ctx);
+FB_MUST_USE fb_code store_row_insert(store *s, const cat_entity *e, const fb_value *values);
+FB_MUST_USE fb_code store_row_update(store *s, const cat_entity *e, const fb_id *id, const int *columns,
+                                     const fb_value *values, uint32_t count);
+FB_MUST_USE fb_code store_row_delete(store *s, const cat_entity *e, const fb_id *id);
+FB_MUST_USE fb_code store_row_ver_set(store *s, const cat_entity *e, const fb_id *id, int64_t ver);
+/* Number of an entity in fs_* tables, stable over catalogues; and back (NULL: not in this catalogue). */
+int64_t store_entity_number(store *s, const cat_entity *e);
+const cat_entity *store_entity_by_number(store *s, int64_t number);
+
+/* A number that changes whenever what a room remembers of this database may be wrong: another
+ * connection wrote, something was rolled back, or the catalogue changed. */
+uint64_t store_stamp(const store *s);
+/* What a room remembers per connection; release is called at store_close. */
+typedef enum store_room { STORE_ROOM_FEED, STORE_ROOM_LEDGER, STORE_ROOMS } store_room;
+void *store_room_get(store *s, store_room room);
+void store_room_set(store *s, store_room room, void *state, void (*release)(void *state));
+
+/* Named statements (store/statements.def): prepared once per connection, returned reset. */
+typedef enum store_name {
+#define X(name, sql) STORE_##name,
+#include "sync-server/store/statements.def"
+#undef X
+    STORE_NAMES
+} store_name;
+store_stmt *store_prepare(store *s, store_name name);
+void store_bind_int(store_stmt *q, int i, int64_t v);      /* i from 1 */
+void store_bind_text(store_stmt *q, int i, fb_text v);     /* borrowed until reset */
+void store_bind_blob(store_stmt *q, int i, const void *data, size_t size);
+void store_bind_id(store_stmt *q, int i, const fb_id *id);
+FB_MUST_USE fb_code store_step(store_stmt *q, bool *row_out);
+FB_MUST_USE fb_code store_run(store_stmt *q);
+void store_reset(store_stmt *q);
+int64_t store_int(store_stmt *q, int i);                   /* i from 0 */
+fb_text store_text(store_stmt *q, int i);
+fb_text store_blob(store_stmt *q, int i);
+fb_id store_id(store_stmt *q, int i);
+bool store_is_null(store_stmt *q, int i);
+
+FB_MUST_USE fb_code store_meta_get(store *s, const char *key, buf *out); /* appends; E_NOT_FOUND */
+FB_MUST_USE fb_code store_meta_set(store *s, const char *key, fb_text value);
+/* Whole numbers in fs_meta: `absent` where the key is missing. */
+FB_MUST_USE fb_code store_meta_int(store *s, const char *key, int64_t absent, int64_t *out);
+FB_MUST_USE fb_code store_meta_int_set(store *s, const char *key, int64_t value);
+FB_MUST_USE fb_code store_backup(store *s, const char *to_path, void (*progress)(void *ctx, int done, int total),
+                                 void *ctx, fb_error *err);
+FB_MUST_USE fb_code store_check(store *s, fb_error *err);
+/* Read-only SQL for the administrator's and manager's reports (never from a device). */
+typedef struct sql_stmt sql_stmt;
+FB_MUST_USE fb_code store_query(store *s, fb_text sql, sql_stmt **out, fb_error *err);
+
+#endif
