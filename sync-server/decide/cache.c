@@ -1,0 +1,279 @@
+/* cache.c - what is read once for many groups. See decide.h.
+ *
+ *   CCH-1  a cached fact is what the view says: dropped at rollback, at a commit of reference data, when the day
+ *          or the catalogue changes, and when a commit was made that this cache was not told of
+ *   CCH-2  memory is bounded: `weight` counts what is held, beyond the limit all is dropped */
+#include "sync-server/decide/decide_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WEIGHT_MAX = 60000, CACHE_BYTES_MAX = 256 << 20, SCOPE_BYTES_MAX = 128 << 20, DAY_MS = 86400000 };
+
+decide_cache *decide_cache_new(void)
+{
+    decide_cache *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        return NULL;
+    }
+    c->memory = arena_new(CACHE_BYTES_MAX);
+    c->scope_memory = arena_new(SCOPE_BYTES_MAX);
+    c->known = calloc(KNOWN_ROWS, sizeof *c->known);
+    if (c->memory == NULL || c->scope_memory == NULL || c->known == NULL) {
+        decide_cache_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void decide_cache_free(decide_cache *c)
+{
+    if (c != NULL) {
+        arena_free(c->memory);
+        arena_free(c->scope_memory);
+        free(c->known);
+        free(c);
+    }
+}
+
+void decide_cache_drop(decide_cache *c)
+{
+    c->ready = false;
+}
+
+void decide_cache_check_ids(decide_cache *c, bool on)
+{
+    c->check_ids = on;
+}
+
+static const struct {
+    const char *entity;
+    special rule;
+} SPECIALS[] = {
+    {"customer", SPECIAL_CUSTOMER},     {"sales_order", SPECIAL_ORDER},
+    {"sales_order_line", SPECIAL_ORDER_LINE}, {"payment", SPECIAL_PAYMENT},
+    {"payment_allocation", SPECIAL_ALLOCATION}, {"visit", SPECIAL_VISIT},
+    {"change_request", SPECIAL_CHANGE_REQUEST}, {"conflict", SPECIAL_CONFLICT},
+};
+
+static const char *const REFERENCE[] = {
+    "org_unit",  "territory",   "app_user",   "role",            "role_permission",  "user_role",
+    "user_territory", "setting", "product",   "product_uom",     "tax_code",         "price_list",
+    "price_list_item", "price_assignment",
+};
+
+static bool is_reference(const cat_entity *e)
+{
+    for (size_t i = 0; i < sizeof REFERENCE / sizeof REFERENCE[0]; i++) {
+        if (text_is(e->name, REFERENCE[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static special special_of(const cat_entity *e)
+{
+    for (size_t i = 0; i < sizeof SPECIALS / sizeof SPECIALS[0]; i++) {
+        if (text_is(e->name, SPECIALS[i].entity)) {
+            return SPECIALS[i].rule;
+        }
+    }
+    return SPECIAL_NONE;
+}
+
+static void stamps_find(const cat_entity *e, entity_facts *f)
+{
+    f->created_by = e->stamps ? cat_column_str(e, "created_by") : -1;
+    f->created_at = e->stamps ? cat_column_str(e, "created_at") : -1;
+    f->created_device = e->stamps ? cat_column_str(e, "created_device") : -1;
+    f->updated_by = e->stamps ? cat_column_str(e, "updated_by") : -1;
+    f->updated_at = e->stamps ? cat_column_str(e, "updated_at") : -1;
+}
+
+static bool is_stamp(const entity_facts *f, int column)
+{
+    return column == f->created_by || column == f->created_at || column == f->created_device ||
+           column == f->updated_by || column == f->updated_at;
+}
+
+static fb_code entity_facts_make(decide_cache *c, const cat_entity *e)
+{
+    entity_facts *f = &c->facts[e->number];
+    f->rule = special_of(e);
+    f->is_reference = is_reference(e);
+    stamps_find(e, f);
+    int *room = arena_take(c->memory, 3 * (size_t)e->columns_count * sizeof *room);
+    if (room == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    f->refs = room;
+    f->fills = room + e->columns_count;
+    f->uniques = f->fills + e->columns_count;
+    for (int i = 1; i < cat_ver_column(e); i++) {
+        const cat_column *col = &e->columns[i];
+        if (is_stamp(f, i)) {
+            continue;
+        }
+        if (col->type == CAT_REF && col->to_entity >= 0) {
+            f->refs[f->refs_count++] = i;
+            c->facts[col->to_entity].is_target = true;
+        }
+        if (col->derived || col->default_value.kind != FB_KIND_NULL || i == e->states.column) {
+            f->fills[f->fills_count++] = i;
+        }
+        if (col->unique) {
+            f->uniques[f->uniques_count++] = i;
+        }
+    }
+    return FB_OK;
+}
+
+static fb_code scopes_renew(decide_cache *c)
+{
+    arena_reset(c->scope_memory);
+    c->scopes = scope_cache_new(c->scope_memory);
+    c->generation++;
+    return c->scopes != NULL ? FB_OK : FB_E_NO_MEMORY;
+}
+
+/* "YYYY-MM-DD" of a UTC day number; proleptic Gregorian, after Howard Hinnant's days algorithm. */
+static void day_text(int64_t day, char out[11])
+{
+    int64_t z = day + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
+    int64_t doe = z - era * 146097;
+    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+    int64_t d = doy - (153 * mp + 2) / 5 + 1, m = mp < 10 ? mp + 3 : mp - 9;
+    int64_t y = yoe + era * 400 + (m <= 2), parts[3] = {y % 10000, m, d};
+    static const int places[3] = {1000, 10, 10};
+    char *at = out;
+    for (int i = 0; i < 3; i++) {
+        for (int64_t place = places[i]; place > 0; place /= 10) {
+            *at++ = (char)('0' + parts[i] / place % 10);
+        }
+        *at++ = i < 2 ? '-' : '\0';
+    }
+}
+
+static fb_code cache_fill(decide_cache *c, store *view)
+{
+    arena_reset(c->memory);
+    memset(c->known, 0, KNOWN_ROWS * sizeof *c->known);
+    c->cat = store_catalog(view);
+    c->cat_version = c->cat->version;
+    c->users = NULL;
+    c->settings = NULL;
+    c->settings_read = false;
+    c->shelf = NULL;
+    c->users_count = 0;
+    c->weight = 0;
+    c->stale = false;
+    c->facts = arena_take(c->memory, c->cat->entities_count * sizeof *c->facts);
+    if (c->facts == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < c->cat->entities_count; i++) {
+        FB_TRY(entity_facts_make(c, &c->cat->entities[i]));
+    }
+    c->ready = true;
+    return FB_OK;
+}
+
+fb_code decide_cache_begin(decide_cache *c, store *view, int64_t head, int64_t now_ms)
+{
+    int64_t zone_minutes = 0;
+    FB_TRY(store_meta_int(view, "zone_minutes", 0, &zone_minutes)); /* the company's calendar */
+    int64_t day = (now_ms + zone_minutes * 60000) / DAY_MS;
+    const catalog *cat = store_catalog(view);
+    bool holds = c->ready && !c->stale && c->head == head && c->day == day && c->cat == cat &&
+                 c->cat_version == cat->version && c->weight < WEIGHT_MAX;
+    c->head = head;
+    c->day = day;
+    c->now_ms = now_ms;
+    day_text(day, c->today);
+    if (!holds) {
+        FB_TRY(cache_fill(c, view)); /* CCH-1 */
+    }
+    return scopes_renew(c);
+}
+
+/* Called again inside a batch when a commit of reference data made the cache stale. */
+static bool moves_scopes(const entity_facts *f, const change *ch)
+{
+    return f->is_reference || text_is(ch->entity->name, "customer_assignment") ||
+           (ch->kind != CHANGE_INSERT && ch->entity->children_count > 0);
+}
+
+static known_row *known_place(decide_cache *c, const fb_id *id)
+{
+    uint32_t h = 0;
+    memcpy(&h, id->b + 4, sizeof h);
+    uint32_t low = 0;
+    memcpy(&low, id->b + 12, sizeof low);
+    h = (h ^ low) * 2654435761u;
+    return &c->known[h >> (32 - 13)];
+}
+
+bool known_has(decide_cache *c, const cat_entity *e, const fb_id *id)
+{
+    const known_row *k = known_place(c, id);
+    return k->entity == e->number + 1 && id_equal(&k->id, id);
+}
+
+void known_add(decide_cache *c, const cat_entity *e, const fb_id *id)
+{
+    if (!known_has(c, e, id)) {
+        *known_place(c, id) = (known_row){.id = *id, .entity = e->number + 1};
+    }
+}
+
+bool known_in_scope(decide_cache *c, const cat_entity *e, const fb_id *id, const user_facts *u)
+{
+    const known_row *k = known_place(c, id);
+    return known_has(c, e, id) && k->user == u->number && k->generation == c->generation;
+}
+
+void known_set_scope(decide_cache *c, const cat_entity *e, const fb_id *id, const user_facts *u)
+{
+    known_add(c, e, id);
+    known_row *k = known_place(c, id);
+    k->user = u->number;
+    k->generation = c->generation;
+}
+
+void decide_cache_committed(decide_cache *c, const change *changes, uint32_t count, int64_t cid)
+{
+    bool moved = false;
+    for (uint32_t i = 0; i < count; i++) {
+        const entity_facts *f = &c->facts[changes[i].entity->number];
+        c->stale = c->stale || f->is_reference;
+        moved = moved || moves_scopes(f, &changes[i]);
+        if (changes[i].kind == CHANGE_DELETE && known_has(c, changes[i].entity, &changes[i].id)) {
+            *known_place(c, &changes[i].id) = (known_row){.entity = 0};
+        } else if (changes[i].kind == CHANGE_INSERT && f->is_target) {
+            known_add(c, changes[i].entity, &changes[i].id);
+        }
+    }
+    if (cid > 0) {
+        c->head = cid;
+    }
+    if (moved && scopes_renew(c) != FB_OK) {
+        c->stale = true;
+    }
+}
+
+fb_code decide_scopes_of_user(decide_cache *c, store *view, const fb_id *user, scope_list *out)
+{
+    user_facts *u = NULL;
+    if (!c->ready || c->stale) {
+        FB_TRY(cache_fill(c, view));
+    }
+    FB_TRY(user_get(c, view, user, &u));
+    if (!u->scopes_read) {
+        FB_TRY(feed_scopes_of_user(view, user, c->now_ms, c->memory, &u->scopes));
+        u->scopes_read = true;
+    }
+    *out = u->scopes;
+    return FB_OK;
+}

@@ -1,0 +1,99 @@
+/* decide.c - the order of questions. See decide.h for DEC-1..4.
+ *
+ *   each op: rights, values, references, scope, merge -> the group's view
+ *   then each row of the view: the business rule of its entity
+ *   then the changes, and the verdict */
+#include "sync-server/decide/decide_inside.h"
+
+#include <string.h>
+
+typedef fb_code (*row_rule)(decide *d, view_row *row);
+static const row_rule RULES[] = {
+    [SPECIAL_NONE] = NULL,           [SPECIAL_CUSTOMER] = NULL,
+    [SPECIAL_ORDER] = order_rule,    [SPECIAL_ORDER_LINE] = order_line_rule,
+    [SPECIAL_PAYMENT] = NULL,        [SPECIAL_ALLOCATION] = allocation_rule,
+    [SPECIAL_VISIT] = visit_rule,    [SPECIAL_CHANGE_REQUEST] = change_request_rule,
+    [SPECIAL_CONFLICT] = conflict_rule,
+};
+
+static fb_code op_decide(decide *d, const group_op *op)
+{
+    switch (op->kind) {
+    case OP_INSERT:
+        return op_insert(d, op);
+    case OP_UPDATE:
+    case OP_DELTA:
+        return op_update(d, op);
+    case OP_DELETE:
+        return op_delete(d, op);
+    }
+    return FB_E_BUG;
+}
+
+/* Rules may bring rows into the view (a change request its target): only those there now are asked. */
+static fb_code rules_ask(decide *d)
+{
+    uint32_t count = d->rows_count;
+    for (uint32_t i = 0; i < count; i++) {
+        view_row *row = d->rows[i];
+        row_rule rule = RULES[facts_of(d, row->e)->rule];
+        bool changed = row->before == NULL || row->touched != NULL || row->deleted;
+        if (rule != NULL && changed) {
+            FB_TRY(rule(d, row));
+        }
+    }
+    return FB_OK;
+}
+
+static fb_code all_decide(decide *d)
+{
+    for (uint32_t i = 0; i < d->g->ops_count; i++) {
+        FB_TRY(op_decide(d, &d->g->ops[i]));
+    }
+    FB_TRY(rules_ask(d));
+    FB_TRY(view_changes(d));
+    return verdict_accept(d);
+}
+
+/* What a refused group would have made: whatever names it later is blocked. */
+static fb_code blocked_list(decide *d)
+{
+    decision *out = d->out;
+    out->changes = NULL;
+    out->changes_count = 0; /* DEC-2 */
+    out->plain = false;
+    out->blocked = arena_take(d->memory, (d->g->ops_count + 1) * sizeof *out->blocked);
+    if (out->blocked == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < d->g->ops_count; i++) {
+        const group_op *op = &d->g->ops[i];
+        if (op->kind == OP_INSERT && facts_of(d, op->entity)->is_target) {
+            out->blocked[out->blocked_count++] = (decided_block){op->entity, op->id};
+        }
+    }
+    return FB_OK;
+}
+
+fb_code decide_group(decide_cache *c, store *view, const decide_session *who, const group *g, arena *memory,
+                     decision *out)
+{
+    scope_list scopes;
+    decision local = {.plain = true};
+    decide d = {.cache = c, .view = view, .cat = store_catalog(view), .who = who, .g = g, .memory = memory,
+                .out = &local, .plain = true};
+    FB_TRY(decide_scopes_of_user(c, view, &who->user, &scopes)); /* also renews a stale cache */
+    FB_TRY(user_get(c, view, &who->user, &d.user));
+    d.merged_end = &d.merged;
+    d.at_ms = g->head.captured_at_ms < who->received_at_ms ? g->head.captured_at_ms : who->received_at_ms;
+    d.unchanged_time = d.at_ms == g->head.captured_at_ms;
+    fb_code rc = all_decide(&d);
+    if (rc != FB_OK && !d.refused) {
+        return rc;
+    }
+    if (d.refused) {
+        FB_TRY(blocked_list(&d));
+    }
+    *out = local;
+    return FB_OK;
+}

@@ -1,0 +1,175 @@
+/* rights.c - roles and effective rights of a person, from user_role, role and role_permission rows.
+ *
+ * A permission is "entity.verb" with a verb of the table below; "entity.*" and "*" give all verbs.
+ * Rights are the union over the person's roles that are active and valid today. A person whose
+ * status is not active has none. */
+#include "sync-server/decide/decide_inside.h"
+
+#include <string.h>
+
+enum { ROLES_MAX = 16 };
+
+typedef struct rights_load {
+    decide_cache *cache;
+    store *view;
+    const cat_entity *e; /* of the rows being read */
+    user_facts *user;
+    fb_id roles[ROLES_MAX];
+    fb_text codes[ROLES_MAX];
+    uint32_t count;
+} rights_load;
+
+static bool is_valid_on(fb_text from, fb_text to, fb_text day)
+{
+    return (from.size == 0 || text_compare(from, day) <= 0) && (to.size == 0 || text_compare(to, day) >= 0);
+}
+
+static fb_code role_take(void *ctx, const fb_value *values)
+{
+    rights_load *l = ctx;
+    fb_text today = text_of(l->cache->today);
+    if (l->count < ROLES_MAX &&
+        is_valid_on(row_text(l->e, values, "valid_from"), row_text(l->e, values, "valid_to"), today)) {
+        l->roles[l->count++] = row_id(l->e, values, "role_id");
+    }
+    return FB_OK;
+}
+
+/* Which verb a permission names, as a right to be set. */
+static const struct {
+    const char *verb;
+    size_t right;
+} VERBS[] = {
+    {"create", offsetof(row_rights, create)}, {"read", offsetof(row_rights, read)},
+    {"update", offsetof(row_rights, update)}, {"delete", offsetof(row_rights, remove)},
+    {"approve", offsetof(row_rights, approve)},
+};
+
+static void grant(row_rights *r, fb_text verb)
+{
+    for (size_t i = 0; i < sizeof VERBS / sizeof VERBS[0]; i++) {
+        if (text_is(verb, "*") || text_is(verb, VERBS[i].verb)) {
+            *(bool *)((char *)r + VERBS[i].right) = true;
+        }
+    }
+}
+
+static fb_code permission_take(void *ctx, const fb_value *values)
+{
+    rights_load *l = ctx;
+    fb_text p = row_text(l->e, values, "permission");
+    const char *dot = p.size > 0 ? memchr(p.data, '.', p.size) : NULL;
+    if (text_is(p, "*")) {
+        for (uint32_t i = 0; i < l->cache->cat->entities_count; i++) {
+            grant(&l->user->rights[i], p);
+        }
+        return FB_OK;
+    }
+    if (dot == NULL) {
+        return FB_OK;
+    }
+    fb_text name = {p.data, (size_t)(dot - p.data)};
+    const cat_entity *e = catalog_entity(l->cache->cat, name);
+    if (e != NULL) {
+        grant(&l->user->rights[e->number], (fb_text){dot + 1, p.size - name.size - 1});
+    }
+    return FB_OK;
+}
+
+/* Code of an active role; its permissions are granted. */
+static fb_code role_grant(rights_load *l, const fb_id *role, fb_text *code_out)
+{
+    decide_cache *c = l->cache;
+    const cat_entity *e = catalog_entity_str(c->cat, "role");
+    fb_value *row = e != NULL ? arena_take(c->memory, e->columns_count * sizeof *row) : NULL;
+    if (row == NULL) {
+        return e == NULL ? FB_OK : FB_E_NO_MEMORY;
+    }
+    fb_code rc = store_row_get(l->view, e, role, c->memory, row);
+    if (rc != FB_OK || row_int(e, row, "active") == 0) {
+        return rc == FB_E_NOT_FOUND ? FB_OK : rc;
+    }
+    *code_out = row_text(e, row, "code");
+    l->e = catalog_entity_str(c->cat, "role_permission");
+    int column = l->e != NULL ? cat_column_str(l->e, "role_id") : -1;
+    fb_value equal = {.kind = FB_KIND_ID, .u.id = *role};
+    return column < 0 ? FB_OK : store_rows_by(l->view, l->e, column, &equal, c->memory, permission_take, l);
+}
+
+static fb_code rights_read(rights_load *l)
+{
+    decide_cache *c = l->cache;
+    uint32_t codes = 0;
+    l->e = catalog_entity_str(c->cat, "user_role");
+    int column = l->e != NULL ? cat_column_str(l->e, "user_id") : -1;
+    fb_value equal = {.kind = FB_KIND_ID, .u.id = l->user->id};
+    if (column >= 0) {
+        FB_TRY(store_rows_by(l->view, l->e, column, &equal, c->memory, role_take, l));
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        fb_text code = {NULL, 0};
+        FB_TRY(role_grant(l, &l->roles[i], &code));
+        if (code.data != NULL) {
+            l->codes[codes++] = code;
+        }
+    }
+    l->count = codes;
+    return FB_OK;
+}
+
+static fb_code user_is_active(decide_cache *c, store *view, const fb_id *user, bool *out)
+{
+    const cat_entity *e = catalog_entity_str(c->cat, "app_user");
+    fb_value *row = e != NULL ? arena_take(c->memory, e->columns_count * sizeof *row) : NULL;
+    *out = false;
+    if (row == NULL) {
+        return e == NULL ? FB_E_CATALOG : FB_E_NO_MEMORY;
+    }
+    fb_code rc = store_row_get(view, e, user, c->memory, row);
+    *out = rc == FB_OK && text_is(row_text(e, row, "status"), "active");
+    return rc == FB_E_NOT_FOUND ? FB_OK : rc;
+}
+
+static fb_code user_load(decide_cache *c, store *view, user_facts *u)
+{
+    rights_load l = {.cache = c, .view = view, .user = u};
+    FB_TRY(user_is_active(c, view, &u->id, &u->active));
+    if (u->active) {
+        FB_TRY(rights_read(&l));
+    }
+    fb_text *codes = arena_take(c->memory, (l.count + 1) * sizeof *codes);
+    if (codes == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    memcpy(codes, l.codes, l.count * sizeof *codes);
+    for (uint32_t i = 0; i < c->cat->entities_count; i++) {
+        u->rights[i].roles = codes;
+        u->rights[i].roles_count = l.count;
+        u->rights[i].actor = ACTOR_DEVICE;
+    }
+    return FB_OK;
+}
+
+fb_code user_get(decide_cache *c, store *view, const fb_id *user, user_facts **out)
+{
+    for (user_facts *u = c->users; u != NULL; u = u->next) {
+        if (id_equal(&u->id, user)) {
+            *out = u;
+            return FB_OK;
+        }
+    }
+    user_facts *u = arena_take(c->memory, sizeof *u);
+    row_rights *rights = arena_take(c->memory, c->cat->entities_count * sizeof *rights);
+    if (u == NULL || rights == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    u->id = *user;
+    u->number = ++c->users_count;
+    u->rights = rights;
+    FB_TRY(user_load(c, view, u));
+    c->weight += 200;
+    u->next = c->users;
+    c->users = u;
+    *out = u;
+    return FB_OK;
+}

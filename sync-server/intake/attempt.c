@@ -1,0 +1,78 @@
+/* attempt.c - see attempt.h. */
+#include "sync-server/intake/attempt.h"
+
+fb_code attempt_get(store *s, const fb_id *device, attempt *out)
+{
+    store_stmt *q = store_prepare(s, STORE_intake_attempt_get);
+    *out = (attempt){.found = false};
+    store_bind_id(q, 1, device);
+    FB_TRY(store_step(q, &out->found));
+    if (out->found) {
+        out->gseq = store_int(q, 0);
+        out->tries = store_int(q, 1);
+        store_reset(q);
+    }
+    return FB_OK;
+}
+
+fb_code attempt_put(store *s, const fb_id *device, int64_t gseq, int64_t tries)
+{
+    store_stmt *q = store_prepare(s, STORE_intake_attempt_put);
+    store_bind_id(q, 1, device);
+    store_bind_int(q, 2, gseq);
+    store_bind_int(q, 3, tries);
+    return store_run(q);
+}
+
+fb_code attempt_delete(store *s, const fb_id *device)
+{
+    store_stmt *q = store_prepare(s, STORE_intake_attempt_delete);
+    store_bind_id(q, 1, device);
+    return store_run(q);
+}
+
+static fb_code one_more(store *s, const fb_id *device, int64_t gseq)
+{
+    attempt a;
+    FB_TRY(attempt_get(s, device, &a));
+    return attempt_put(s, device, gseq, a.found && a.gseq == gseq ? a.tries + 1 : 1);
+}
+
+fb_code attempt_note(intake *in, const fb_id *device, int64_t gseq)
+{
+    attempt a;
+    FB_TRY(store_begin(in->db));
+    fb_code rc = attempt_get(in->db, device, &a);
+    if (rc == FB_OK && in->careful && a.found && a.gseq == gseq) {
+        rc = attempt_put(in->db, device, gseq, a.tries); /* its mark has counted this one */
+    } else if (rc == FB_OK) {
+        rc = one_more(in->db, device, gseq);
+    }
+    if (rc != FB_OK) {
+        store_rollback(in->db);
+        return rc;
+    }
+    in->attempts = true;
+    return store_commit(in->db);
+}
+
+fb_code attempt_mark(intake *in, const fb_id *device)
+{
+    door_device d;
+    fb_code rc = door_device_get(in->db, device, &d);
+    if (rc != FB_OK) {
+        return rc == FB_E_NOT_FOUND ? FB_OK : rc;
+    }
+    in->attempts = true;
+    return one_more(in->db, device, d.applied + 1);
+}
+
+fb_code attempt_open(intake *in)
+{
+    store_stmt *q = store_prepare(in->db, STORE_intake_attempts_count);
+    bool row = false;
+    FB_TRY(store_step(q, &row));
+    in->attempts = row && store_int(q, 0) > 0;
+    store_reset(q);
+    return FB_OK;
+}

@@ -1,0 +1,340 @@
+/* intake.c - one request's groups. See intake.h for ITK-1..3. */
+#include "sync-server/intake/intake.h"
+
+#include "base/id.h"
+#include "sync-server/intake/attempt.h"
+#include "sync-server/intake/chain.h"
+#include "sync-server/intake/fork.h"
+
+/* One request on its way through the room. */
+typedef struct taking {
+    intake *in;
+    const intake_request *r;
+    door_device d;
+    attempt tried;
+    verdict_run run;
+    fork_marks marks;
+    int64_t head;     /* last commit */
+    intake_result *out;
+} taking;
+
+/* ---- who is it, and where do we stand ---- */
+
+static fb_code device_read(taking *t)
+{
+    fb_code rc = door_device_get(t->in->db, &t->r->device, &t->d);
+    if (rc == FB_OK && t->d.status == DOOR_ACTIVE) {
+        return FB_OK;
+    }
+    t->out->answer = FB_E_DEVICE; /* blocked between the door and the writer */
+    return rc == FB_E_NOT_FOUND ? FB_OK : rc;
+}
+
+/* As what the groups are judged: a new incarnation stands at 0. E_FORK: it was current before. */
+static fb_code place_of(taking *t, door_device *as, bool *is_new)
+{
+    const fb_id *incarnation = &t->r->q->incarnation;
+    bool known = false;
+    *as = t->d;
+    *is_new = !id_equal(&as->incarnation, incarnation);
+    if (!*is_new) {
+        return FB_OK;
+    }
+    FB_TRY(door_incarnation_known(t->in->db, &t->d.device, incarnation, &known));
+    if (known || id_is_none(incarnation)) {
+        t->out->answer = known ? FB_E_FORK : FB_E_PROTOCOL;
+    }
+    as->applied = 0;
+    digest_of(incarnation->b, sizeof incarnation->b, &as->chain);
+    return FB_OK;
+}
+
+/* Judged on a copy: nothing is written for a request that is not taken. */
+static fb_code place_judge(taking *t, chain_place *place)
+{
+    const sync_request *q = t->r->q;
+    door_device as;
+    bool is_new = false;
+    FB_TRY(place_of(t, &as, &is_new));
+    if (t->out->answer == FB_OK && !t->r->groups_ignored) {
+        t->out->answer = chain_judge(&as, q, t->r->lines, place);
+    }
+    if (t->out->answer != FB_OK || !is_new) {
+        return FB_OK;
+    }
+    return door_incarnation_begin(t->in->db, &t->d, &q->incarnation, q->last, t->r->now_ms);
+}
+
+/* Repeated groups that end before `applied`: compared one by one. */
+static fb_code marks_judge(taking *t, const chain_place *place)
+{
+    for (uint32_t i = 0; place->by_marks && i < place->repeated && t->out->answer == FB_OK; i++) {
+        verdict_found v;
+        int64_t gseq = t->r->q->first + i;
+        FB_TRY(verdict_find(t->in->db, t->d.incarnation_no, gseq, t->in->work, &v));
+        if (verdict_mark(&v, gseq) != mark_of(t->r->lines[i])) {
+            t->out->answer = FB_E_FORK;
+        }
+        arena_reset(t->in->work);
+    }
+    return FB_OK;
+}
+
+/* ---- one group ---- */
+
+static bool keeps_payload(verdict_code code)
+{
+    return code != VERDICT_APPLIED && code != VERDICT_MERGED;
+}
+
+static fb_code blocked_add(taking *t, int64_t gseq, const decision *d)
+{
+    for (uint32_t i = 0; i < d->blocked_count; i++) {
+        store_stmt *q = store_prepare(t->in->db, STORE_intake_blocked_add);
+        store_bind_id(q, 1, &d->blocked[i].id);
+        store_bind_text(q, 2, d->blocked[i].entity->name);
+        store_bind_int(q, 3, t->d.incarnation_no);
+        store_bind_int(q, 4, gseq);
+        FB_TRY(store_run(q));
+    }
+    return FB_OK;
+}
+
+static fb_code aliases_add(taking *t, const decision *d)
+{
+    for (uint32_t i = 0; i < d->verdict.aliases_count; i++) {
+        fb_id from, to;
+        FB_ASSERT(id_get(d->verdict.aliases[i].from, &from) && id_get(d->verdict.aliases[i].to, &to));
+        store_stmt *q = store_prepare(t->in->db, STORE_decide_alias_add);
+        store_bind_id(q, 1, &from);
+        store_bind_text(q, 2, d->verdict.aliases[i].entity);
+        store_bind_id(q, 3, &to);
+        FB_TRY(store_run(q));
+    }
+    return FB_OK;
+}
+
+static fb_code replaced_mark(taking *t, int64_t gseq, int64_t replaces)
+{
+    if (replaces <= 0 || replaces >= gseq) {
+        return FB_OK;
+    }
+    store_stmt *q = store_prepare(t->in->db, STORE_intake_verdict_replace);
+    store_bind_int(q, 1, t->d.incarnation_no);
+    store_bind_int(q, 2, replaces);
+    store_bind_int(q, 3, gseq);
+    return store_run(q);
+}
+
+/* Everything but a plain run: the verdict in words. */
+static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line, const decision *d)
+{
+    buf words;
+    buf_init(&words, 8 << 20);
+    verdict_put(&words, &d->verdict);
+    verdict_row row = {.incarnation_no = t->d.incarnation_no, .gseq = gseq, .cid = d->verdict.cid, .head = t->head,
+                       .mark = mark, .code = d->verdict.code, .line = buf_text(&words)};
+    row.payload = keeps_payload(row.code) ? line : (fb_text){NULL, 0};
+    fb_code rc = words.code != FB_OK ? words.code : verdict_row_add(t->in->db, &row);
+    buf_clear(&words);
+    return rc;
+}
+
+static fb_code decision_write(taking *t, const decide_session *who, const group *g, decision *d)
+{
+    const commit_source from = {.device = who->device, .incarnation = who->incarnation, .user = who->user,
+                                .gseq = who->gseq, .at_ms = who->received_at_ms, .plain = d->plain,
+                                .kind = g->head.kind};
+    int64_t cid = 0;
+    if (d->changes_count == 0) {
+        return FB_OK;
+    }
+    FB_TRY(ledger_commit(t->in->db, &from, d->changes, d->changes_count, &cid));
+    FB_ASSERT(cid > t->head);
+    d->verdict.cid = cid;
+    t->head = cid;
+    decide_cache_committed(t->in->cache, d->changes, d->changes_count, cid);
+    return FB_OK;
+}
+
+static fb_code verdict_write(taking *t, int64_t gseq, uint64_t mark, fb_text line, const decision *d)
+{
+    if (d->plain) {
+        if (run_add(&t->run, gseq, d->verdict.cid, mark)) {
+            return FB_OK;
+        }
+        FB_TRY(run_flush(t->in->db, &t->run));
+        FB_ASSERT(run_add(&t->run, gseq, d->verdict.cid, mark));
+        return FB_OK;
+    }
+    FB_TRY(run_flush(t->in->db, &t->run));
+    t->out->refused += keeps_payload(d->verdict.code) && d->verdict.code != VERDICT_ALIAS;
+    FB_TRY(blocked_add(t, gseq, d));
+    FB_TRY(aliases_add(t, d));
+    return verdict_keep(t, gseq, mark, line, d);
+}
+
+/* Careful: the mark counts the attempt that is being made now. */
+static bool is_poison(const taking *t, int64_t gseq)
+{
+    int64_t failed = t->tried.tries - (t->in->careful ? 1 : 0);
+    return t->tried.found && t->tried.gseq == gseq && failed >= ATTEMPTS_MAX;
+}
+
+/* Unreadable: a verdict like any other (ITK-3); trouble of ours is passed up. */
+static fb_code group_read(taking *t, const decide_session *who, fb_text line, group *g, decision *d, bool *readable)
+{
+    fb_error err = {.code = FB_OK};
+    fb_code rc = group_get(line, store_catalog(t->in->db), t->in->work, g, &err);
+    *readable = rc == FB_OK;
+    if (rc == FB_E_NO_MEMORY || rc == FB_OK) {
+        return rc;
+    }
+    decide_refuse_unread(who, rc, err.field, t->in->work, d);
+    return FB_OK;
+}
+
+static fb_code group_decide(taking *t, const decide_session *who, fb_text line, uint64_t mark)
+{
+    group g = {.ops_count = 0};
+    decision d = {.plain = false};
+    bool readable = false;
+    if (is_poison(t, who->gseq)) {
+        decide_hold_poison(who, t->in->work, &d);
+    } else {
+        FB_TRY(group_read(t, who, line, &g, &d, &readable));
+    }
+    if (readable) {
+        FB_TRY(decide_group(t->in->cache, t->in->db, who, &g, t->in->work, &d));
+        FB_TRY(decision_write(t, who, &g, &d));
+    }
+    FB_TRY(verdict_write(t, who->gseq, mark, line, &d));
+    return replaced_mark(t, who->gseq, g.head.replaces);
+}
+
+static fb_code group_take(taking *t, int64_t gseq, fb_text line)
+{
+    const decide_session who = {.device = t->d.device, .user = t->d.user, .incarnation = t->d.incarnation,
+                                .received_at_ms = t->r->now_ms, .gseq = gseq};
+    uint64_t mark = mark_of(line);
+    verdict_row old;
+    bool recognised = false;
+    if (gseq <= t->d.fork_last) {
+        FB_TRY(fork_recognise(t->in->db, &t->marks, &t->d, gseq, mark, t->in->work, &old, &recognised));
+    }
+    if (recognised) {
+        FB_TRY(run_flush(t->in->db, &t->run));
+        FB_TRY(verdict_row_add(t->in->db, &old));
+    } else {
+        FB_TRY(group_decide(t, &who, line, mark));
+    }
+    digest_chain(&t->d.chain, line.data, line.size, &t->d.chain);
+    t->d.applied = gseq;
+    t->out->pushed++;
+    arena_reset(t->in->work);
+    return FB_OK;
+}
+
+/* ---- all groups of the request ---- */
+
+static uint32_t groups_limit(const taking *t, const chain_place *place)
+{
+    uint32_t carried = t->r->q->groups_count - place->repeated;
+    uint32_t most = t->tried.found && t->in->careful && t->tried.tries > 1 ? 1 : INTAKE_GROUPS_MAX;
+    return carried < most ? carried : most;
+}
+
+static fb_code groups_take(taking *t, const chain_place *place)
+{
+    uint32_t count = groups_limit(t, place);
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t gseq = t->d.applied + 1;
+        fb_code rc = group_take(t, gseq, t->r->lines[place->repeated + i]);
+        if (rc != FB_OK) {
+            t->out->failed_gseq = gseq;
+            return rc;
+        }
+    }
+    return run_flush(t->in->db, &t->run);
+}
+
+/* The attempts of this device: over when its groups are through, else at the next one. */
+static fb_code attempts_settle(taking *t, const chain_place *place)
+{
+    if (!t->tried.found || t->d.applied < t->tried.gseq) {
+        return FB_OK;
+    }
+    bool more = t->out->pushed < t->r->q->groups_count - place->repeated;
+    return more && t->in->careful ? attempt_put(t->in->db, &t->d.device, t->d.applied + 1, 1)
+                                  : attempt_delete(t->in->db, &t->d.device);
+}
+
+static fb_code backup_read(taking *t)
+{
+    store_stmt *q = store_prepare(t->in->db, STORE_intake_backed_up);
+    bool row = false;
+    if (t->in->backed_cid <= t->d.backed_cid) {
+        return FB_OK;
+    }
+    store_bind_int(q, 1, t->d.incarnation_no);
+    store_bind_int(q, 2, t->d.backed_up);
+    store_bind_int(q, 3, t->in->backed_cid);
+    FB_TRY(store_step(q, &row));
+    if (row) {
+        t->d.backed_up = store_int(q, 0);
+        store_reset(q);
+    }
+    t->d.backed_cid = t->in->backed_cid;
+    return FB_OK;
+}
+
+static fb_code device_write(taking *t)
+{
+    const sync_request *q = t->r->q;
+    const door_contact contact = {.now_ms = t->r->now_ms, .catalog_version = q->catalog_version, .epoch = q->epoch,
+                                  .pushed = t->out->pushed, .refused = t->out->refused};
+    scope_list scopes;
+    int64_t number = 0;
+    if (!t->r->groups_ignored) {
+        t->d.acked = q->acked;
+        t->d.settled = q->settled;
+    }
+    FB_TRY(backup_read(t));
+    FB_TRY(decide_scopes_of_user(t->in->cache, t->in->db, &t->d.user, &scopes));
+    FB_TRY(feed_scope_set(t->in->db, &t->d.device, &scopes, &number));
+    return door_device_put(t->in->db, &t->d, &contact);
+}
+
+static fb_code request_take(taking *t)
+{
+    chain_place place = {0};
+    FB_TRY(device_read(t));
+    if (t->out->answer != FB_OK) {
+        return FB_OK;
+    }
+    FB_TRY(place_judge(t, &place));
+    FB_TRY(marks_judge(t, &place));
+    if (t->out->answer != FB_OK) {
+        return FB_OK;
+    }
+    if (t->in->attempts) {
+        FB_TRY(attempt_get(t->in->db, &t->d.device, &t->tried));
+    }
+    run_begin(&t->run, t->d.incarnation_no);
+    if (!t->r->groups_ignored) {
+        FB_TRY(groups_take(t, &place));
+        FB_TRY(attempts_settle(t, &place));
+    }
+    return device_write(t);
+}
+
+fb_code intake_sync(intake *in, const intake_request *r, intake_result *out)
+{
+    taking t = {.in = in, .r = r, .out = out};
+    *out = (intake_result){.answer = FB_OK};
+    arena_reset(in->work);
+    FB_TRY(ledger_head(in->db, &t.head));
+    fb_code rc = request_take(&t);
+    fork_marks_clear(&t.marks);
+    return rc;
+}

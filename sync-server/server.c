@@ -1,0 +1,237 @@
+/* server.c - open, close, timers, and all steps in one call. See server.h for SRV-1 and SRV-2.
+ *
+ * fs_meta running is "1" while a server has the database open: found at the next open it tells that the
+ * last run did not end well, and the writer is careful for a while (intake/attempt.h). */
+#include "sync-server/server_inside.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "sync-server/intake/attempt.h"
+#include "sync-server/ledger/ledger.h"
+
+enum { CAREFUL_MS = 10 * 60000, WORK_BYTES_MAX = 256 << 20 };
+
+void server_log(const server *s, fb_level level, const char *format, ...)
+{
+    char line[256];
+    va_list args;
+    if (s->port->log == NULL) {
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    s->port->log(s->port->ctx, level, line);
+}
+
+static fb_code epoch_read(server *s, fb_error *err)
+{
+    buf value;
+    buf_init(&value, 64);
+    fb_code rc = store_meta_get(s->db, "epoch", &value);
+    if (rc == FB_OK && value.size == sizeof s->epoch.b) {
+        memcpy(s->epoch.b, value.data, sizeof s->epoch.b);
+    } else if (rc == FB_OK || rc == FB_E_NOT_FOUND) {
+        rc = fail(err, FB_E_CONFIG, "database", "no company lives in this database: run fieldbook-admin init");
+    }
+    buf_clear(&value);
+    return rc;
+}
+
+/* Was it left open? And leave it open from now on. */
+static fb_code running_set(server *s, int64_t value, int64_t *before_out)
+{
+    FB_TRY(store_begin(s->db));
+    fb_code rc = store_meta_int(s->db, "running", 0, before_out);
+    if (rc == FB_OK && *before_out != value) {
+        rc = store_meta_int_set(s->db, "running", value);
+    }
+    if (rc != FB_OK) {
+        store_rollback(s->db);
+        return rc;
+    }
+    return store_commit(s->db);
+}
+
+static fb_code writer_open(server *s)
+{
+    int64_t before = 0, head = 0;
+    s->in = (intake){.db = s->db, .cache = decide_cache_new(), .work = arena_new(WORK_BYTES_MAX)};
+    s->rate = door_rate_new();
+    if (s->in.cache == NULL || s->in.work == NULL || s->rate == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    FB_TRY(running_set(s, 1, &before));
+    FB_TRY(attempt_open(&s->in));
+    FB_TRY(store_meta_int(s->db, "backed_up_cid", 0, &s->in.backed_cid));
+    FB_TRY(ledger_head(s->db, &head));
+    atomic_store(&s->head, head);
+    s->in.careful = before != 0;
+    s->careful_until_ms = mono_ms(s) + CAREFUL_MS;
+    if (s->in.careful) {
+        server_log(s, FB_LOG_WARN, "server.careful reason=last_run_did_not_end");
+    }
+    return FB_OK;
+}
+
+static void spare_init(server *s)
+{
+    static const char busy[] = "{\"m\":\"error\",\"code\":\"E_NO_MEMORY\",\"text\":\"out of memory\",\"retry\":1000}\n";
+    s->spare = (server_job){.next = JOB_DONE, .is_spare = true};
+    s->spare.reply = (server_reply){.status = 503, .body = {busy, sizeof busy - 1}, .retry_s = 1};
+}
+
+static char *copy_of(const char *text)
+{
+    return text != NULL ? strdup(text) : NULL;
+}
+
+fb_code server_open(const server_options *o, server **out, fb_error *err)
+{
+    FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && out != NULL);
+    server *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return fail(err, FB_E_NO_MEMORY, "server", "out of memory");
+    }
+    const store_options so = {.path = o->path, .vfs = o->vfs, .cache_kib = o->cache_kib};
+    s->port = o->port;
+    s->path = copy_of(o->path);
+    s->vfs = copy_of(o->vfs);
+    s->cache_kib = o->cache_kib;
+    spare_init(s);
+    fb_code rc = store_open(&so, &s->db, err);
+    if (rc == FB_OK) {
+        rc = epoch_read(s, err);
+    }
+    if (rc == FB_OK) {
+        rc = writer_open(s);
+        if (rc != FB_OK) {
+            (void)fail(err, rc, "database", "the writer cannot start: %s", fb_code_text(rc, "en"));
+        }
+    }
+    if (rc != FB_OK) {
+        server_close(s);
+        return rc;
+    }
+    *out = s;
+    return FB_OK;
+}
+
+void server_close(server *s)
+{
+    int64_t before = 0;
+    if (s == NULL) {
+        return;
+    }
+    if (s->db != NULL && !id_is_none(&s->epoch) && running_set(s, 0, &before) != FB_OK) {
+        server_log(s, FB_LOG_WARN, "server.close mark=left"); /* the next start is careful, no more */
+    }
+    decide_cache_free(s->in.cache);
+    arena_free(s->in.work);
+    door_rate_free(s->rate);
+    store_close(s->db);
+    free(s->path);
+    free(s->vfs);
+    free(s);
+}
+
+fb_code server_reader_open(server *s, server_reader **out, fb_error *err)
+{
+    FB_REQUIRE(s != NULL && out != NULL);
+    server_reader *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        return fail(err, FB_E_NO_MEMORY, "reader", "out of memory");
+    }
+    const store_options so = {.path = s->path, .vfs = s->vfs, .read_only = true, .cache_kib = s->cache_kib};
+    r->s = s;
+    fb_code rc = store_open(&so, &r->db, err);
+    if (rc != FB_OK) {
+        free(r);
+        return rc;
+    }
+    *out = r;
+    return FB_OK;
+}
+
+void server_reader_close(server_reader *r)
+{
+    if (r != NULL) {
+        store_close(r->db);
+        free(r);
+    }
+}
+
+int64_t server_head(server *s)
+{
+    return atomic_load(&s->head);
+}
+
+struct store *server_store(server *s)
+{
+    return s->db;
+}
+
+/* Commits of others (the administrator) move the head too; backups move backed_up_cid. */
+void server_tick(server *s, uint64_t now_mono_ms)
+{
+    int64_t head = 0, backed_cid = 0;
+    if (ledger_head(s->db, &head) == FB_OK && head > atomic_load(&s->head)) {
+        atomic_store(&s->head, head);
+    }
+    if (store_meta_int(s->db, "backed_up_cid", 0, &backed_cid) == FB_OK) {
+        s->in.backed_cid = backed_cid;
+    }
+    if (s->in.careful && now_mono_ms >= s->careful_until_ms) {
+        s->in.careful = false;
+        server_log(s, FB_LOG_INFO, "server.careful over=1");
+    }
+}
+
+/* ---- jobs ---- */
+
+job_next server_job_next(const server_job *job)
+{
+    return job->next;
+}
+
+uint64_t server_job_wait_until_ms(const server_job *job)
+{
+    return job->wait_until_ms;
+}
+
+const server_reply *server_job_reply(const server_job *job)
+{
+    FB_ASSERT(job->next == JOB_DONE);
+    return &job->reply;
+}
+
+void server_job_free(server_job *job)
+{
+    if (job != NULL && !job->is_spare) {
+        buf_clear(&job->body);
+        buf_clear(&job->out);
+        arena_free(job->memory);
+        free(job);
+    }
+}
+
+server_job *server_handle(server *s, server_reader *r, const server_request *q)
+{
+    job_next next = JOB_DONE;
+    server_job *job = server_prepare(s, r, q, &next);
+    if (next == JOB_WRITE) {
+        server_write(s, &job, 1);
+    }
+    if (server_job_next(job) == JOB_READ) {
+        server_read(s, r, job);
+    }
+    if (server_job_next(job) == JOB_WAIT) { /* answered at once: the wait is over before it began */
+        job->wait_until_ms = 0;
+        server_read(s, r, job);
+    }
+    return job;
+}

@@ -1,0 +1,93 @@
+/* server_inside.h - what the files of the server's top share; nobody outside includes it.
+ *
+ *   server.c          open, close, clock, the steps in one call
+ *   server_prepare.c  route, authenticate, unpack, find the lines    any thread
+ *   server_write.c    a batch in one transaction                     the writer
+ *   server_read.c     verdicts, catalogue, page, reply body          any thread
+ *   server_create.c   the database of a new company
+ *
+ *   a job:   prepare -> WRITE -> READ -> DONE
+ *                    -> READ -> DONE, or WAIT -> READ ...
+ *                    -> DONE (refused, health)   enrolment: WRITE -> DONE */
+#ifndef FB_SERVER_INSIDE_H
+#define FB_SERVER_INSIDE_H
+
+#include <stdatomic.h>
+
+#include "schema/limits.h"
+#include "sync-server/door/door.h"
+#include "sync-server/intake/intake.h"
+#include "sync-server/server.h"
+
+enum {
+    JOB_BYTES_MAX = 64 << 20,     /* arena of one request */
+    REPLY_BYTES_MAX = 64 << 20,   /* page, catalogue and verdicts together */
+    PACK_BYTES_MIN = 300,         /* smaller replies go plain */
+    SEEN_MS = 60000,              /* last contact is kept to the minute */
+    RETRY_MS = 1000,              /* after trouble of ours */
+    TEXT_BYTES_KEPT = 128
+};
+
+typedef enum job_kind { JOB_KIND_SYNC, JOB_KIND_ENROL } job_kind;
+
+struct server_job {
+    job_kind kind;
+    job_next next;
+    arena *memory;
+    buf body;             /* unpacked request; lines point into it */
+    sync_request q;
+    fb_text *lines;
+    fb_id device;
+    bool epoch_differs;
+    bool accepts_zstd;
+    enrol_request enrol;
+    bool excluded;        /* from a batch that is run again */
+    bool waited;          /* a long poll that has begun */
+    bool is_spare;        /* the server's own, see job_new: never freed, never changed */
+    uint64_t wait_until_ms;
+    server_reply reply;
+    buf out;              /* the reply's body */
+};
+
+struct server {
+    store *db;
+    const fb_port *port;
+    char *path, *vfs;
+    int cache_kib;
+    fb_id epoch;
+    intake in;
+    door_rate *rate;
+    _Atomic int64_t head;
+    uint64_t careful_until_ms;    /* mono clock */
+    server_job spare;             /* answers where there is no memory for a job (SRV-2) */
+};
+
+struct server_reader {
+    server *s;
+    store *db;
+};
+
+static inline int64_t wall_ms(const server *s)
+{
+    return s->port->wall_ms(s->port->ctx);
+}
+static inline uint64_t mono_ms(const server *s)
+{
+    return s->port->mono_ms(s->port->ctx);
+}
+
+/* The job ends with this failure; the status is the code's. */
+void job_fail(server_job *job, fb_code code, uint32_t retry_ms);
+/* Trouble of ours: what a person cannot cure is told as "try again". */
+void job_trouble(server_job *job, fb_code code);
+/* The job ends with 200 and job->out, packed where that pays. */
+void job_answer(server_job *job);
+/* Must this request go to the writer although it carries no groups? */
+FB_MUST_USE fb_code job_needs_write(server_reader *r, const server_job *job, const door_device *d, int64_t now_ms,
+                                    bool *out);
+/* The device's scopes as this snapshot has them, and whether they are its registered set. */
+FB_MUST_USE fb_code scopes_now(store *view, const fb_id *user, const fb_id *device, int64_t now_ms, arena *memory,
+                               scope_list *scopes, int64_t *number, bool *registered);
+void server_log(const server *s, fb_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

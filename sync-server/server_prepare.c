@@ -1,0 +1,249 @@
+/* server_prepare.c - a request becomes a job: route, door, unpacking, lines. Any thread, own reader.
+ *
+ * Nothing is believed before the door: the body is unpacked only for a device that showed its token. */
+#include "sync-server/server_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "wire/pack.h"
+
+static const door_rate_limit DEVICE_RATE = {40, 10};
+static const door_rate_limit STRANGER_RATE = {20, 2}; /* enrolments and failed doors, per address */
+
+/* One request on its way in. */
+typedef struct arrival {
+    server *s;
+    server_reader *r;
+    const server_request *q;
+    server_job *job;
+} arrival;
+
+typedef void (*route_serve)(arrival *a);
+
+static bool is_busy_stranger(const arrival *a, uint32_t *retry_ms)
+{
+    return !door_rate_take(a->s->rate, a->q->peer.data, a->q->peer.size, &STRANGER_RATE, mono_ms(a->s), retry_ms);
+}
+
+/* ---- body ---- */
+
+static bool is_zstd(fb_text encoding)
+{
+    return text_is(encoding, "zstd");
+}
+
+static fb_code media_check(const server_request *q)
+{
+    bool plain = q->content_encoding.size == 0 || text_is(q->content_encoding, "identity");
+    return text_is(q->content_type, "application/x-fieldbook") && (plain || is_zstd(q->content_encoding))
+               ? FB_OK
+               : FB_E_MEDIA;
+}
+
+/* The body as lines: unpacked or copied, since the job outlives the call. */
+static fb_code body_take(arrival *a, size_t packed_max, size_t max)
+{
+    buf *body = &a->job->body;
+    FB_TRY(media_check(a->q));
+    if (a->q->body.size > (is_zstd(a->q->content_encoding) ? packed_max : max)) {
+        return FB_E_LIMIT;
+    }
+    buf_init(body, max);
+    if (is_zstd(a->q->content_encoding)) {
+        return pack_get(body, a->q->body, max);
+    }
+    buf_put_text(body, a->q->body);
+    return body->code;
+}
+
+/* The sync line, then the groups, then {"m":"end"}. */
+static fb_code lines_find(server_job *job)
+{
+    line_reader l;
+    fb_text line;
+    uint32_t count = 0;
+    line_reader_init(&l, buf_text(&job->body));
+    if (!line_next(&l, &line)) {
+        return l.code != FB_OK ? l.code : FB_E_TRUNCATED;
+    }
+    FB_TRY(sync_request_get(line, job->memory, &job->q));
+    job->lines = arena_take(job->memory, ((size_t)job->q.groups_count + 1) * sizeof *job->lines);
+    if (job->q.groups_count > PUSH_GROUPS_MAX || job->lines == NULL) {
+        return job->lines == NULL ? FB_E_NO_MEMORY : FB_E_LIMIT;
+    }
+    while (count < job->q.groups_count && line_next(&l, &job->lines[count])) {
+        count++;
+    }
+    if (l.code != FB_OK || count < job->q.groups_count || !line_next(&l, &line)) {
+        return l.code != FB_OK ? l.code : FB_E_TRUNCATED;
+    }
+    bool ended = text_is(line, "{\"m\":\"end\"}") && !line_next(&l, &line);
+    return ended && l.code == FB_OK ? FB_OK : FB_E_PROTOCOL;
+}
+
+/* ---- routes ---- */
+
+static void serve_health(arrival *a)
+{
+    buf_printf(&a->job->out, "{\"m\":\"health\",\"v\":%d}\n", PROTOCOL_VERSION);
+    job_answer(a->job);
+}
+
+static void serve_enrol(arrival *a)
+{
+    uint32_t retry_ms = 0;
+    if (is_busy_stranger(a, &retry_ms)) {
+        job_fail(a->job, FB_E_RATE, retry_ms);
+        return;
+    }
+    fb_code rc = body_take(a, ENROL_BODY_BYTES_MAX, ENROL_BODY_BYTES_MAX);
+    if (rc == FB_OK) {
+        rc = enrol_request_get(buf_text(&a->job->body), a->job->memory, &a->job->enrol);
+    }
+    if (rc == FB_OK && a->job->enrol.protocol != PROTOCOL_VERSION) {
+        rc = FB_E_VERSION;
+    }
+    if (rc != FB_OK) {
+        job_fail(a->job, rc, 0);
+        return;
+    }
+    a->job->kind = JOB_KIND_ENROL;
+    a->job->next = JOB_WRITE;
+}
+
+fb_code scopes_now(store *view, const fb_id *user, const fb_id *device, int64_t now_ms, arena *memory,
+                   scope_list *scopes, int64_t *number, bool *registered)
+{
+    scope_list set;
+    FB_TRY(feed_scopes_of_user(view, user, now_ms, memory, scopes));
+    FB_TRY(feed_scope_set_get(view, device, memory, &set, number));
+    *registered = *number > 0 && scope_list_equal(&set, scopes);
+    return FB_OK;
+}
+
+fb_code job_needs_write(server_reader *r, const server_job *job, const door_device *d, int64_t now_ms, bool *out)
+{
+    const sync_request *q = &job->q;
+    *out = q->groups_count > 0 || !id_equal(&q->incarnation, &d->incarnation) || q->acked != d->acked ||
+           q->settled != d->settled || q->catalog_version != d->catalog_version || now_ms - d->seen_ms >= SEEN_MS ||
+           q->last != d->applied;
+    if (*out) {
+        return FB_OK;
+    }
+    scope_list scopes;
+    int64_t number = 0;
+    bool registered = false;
+    fb_code rc = scopes_now(r->db, &d->user, &d->device, now_ms, job->memory, &scopes, &number, &registered);
+    *out = !registered || memcmp(q->chain_before.b, d->chain.b, sizeof d->chain.b) != 0;
+    return rc;
+}
+
+static fb_code door_pass(arrival *a, door_device *d)
+{
+    uint32_t retry_ms = 0;
+    fb_code rc = door_check(a->r->db, a->q->authorization, d);
+    if (rc == FB_E_AUTH && is_busy_stranger(a, &retry_ms)) {
+        job_fail(a->job, FB_E_RATE, retry_ms);
+    } else if (rc != FB_OK) {
+        job_fail(a->job, rc, 0);
+    } else if (!door_rate_take(a->s->rate, d->device.b, sizeof d->device.b, &DEVICE_RATE, mono_ms(a->s), &retry_ms)) {
+        job_fail(a->job, FB_E_RATE, retry_ms);
+        rc = FB_E_RATE;
+    }
+    return rc;
+}
+
+static fb_code sync_read(arrival *a, const door_device *d)
+{
+    server_job *job = a->job;
+    FB_TRY(body_take(a, SYNC_BODY_BYTES_MAX, SYNC_BODY_UNPACKED_BYTES_MAX));
+    FB_TRY(lines_find(job));
+    if (job->q.protocol != PROTOCOL_VERSION) {
+        return FB_E_VERSION;
+    }
+    if (!id_equal(&job->q.device, &d->device)) {
+        return FB_E_AUTH; /* another device's request under this one's token */
+    }
+    job->device = d->device;
+    job->epoch_differs = !id_is_none(&job->q.epoch) && !id_equal(&job->q.epoch, &a->s->epoch);
+    return FB_OK;
+}
+
+static void serve_sync(arrival *a)
+{
+    door_device d;
+    bool write = false;
+    if (door_pass(a, &d) != FB_OK) {
+        return;
+    }
+    fb_code rc = sync_read(a, &d);
+    if (rc != FB_OK) {
+        job_fail(a->job, rc, 0);
+        return;
+    }
+    rc = job_needs_write(a->r, a->job, &d, wall_ms(a->s), &write);
+    if (rc != FB_OK) {
+        job_trouble(a->job, rc);
+        return;
+    }
+    a->job->next = write ? JOB_WRITE : JOB_READ;
+}
+
+static const struct {
+    const char *method, *path;
+    route_serve serve;
+} ROUTES[] = {
+    {"POST", "/v1/sync", serve_sync}, {"POST", "/v1/enrol", serve_enrol}, {"GET", "/v1/health", serve_health}};
+
+static void route(arrival *a)
+{
+    for (size_t i = 0; i < sizeof ROUTES / sizeof ROUTES[0]; i++) {
+        if (text_is(a->q->path, ROUTES[i].path)) {
+            if (text_is(a->q->method, ROUTES[i].method)) {
+                ROUTES[i].serve(a);
+            } else {
+                job_fail(a->job, FB_E_METHOD, 0);
+            }
+            return;
+        }
+    }
+    job_fail(a->job, FB_E_PATH, 0);
+}
+
+static server_job *job_new(void)
+{
+    server_job *job = calloc(1, sizeof *job);
+    if (job == NULL) {
+        return NULL;
+    }
+    job->next = JOB_DONE;
+    job->memory = arena_new(JOB_BYTES_MAX);
+    buf_init(&job->out, REPLY_BYTES_MAX);
+    if (job->memory == NULL) {
+        free(job);
+        return NULL;
+    }
+    return job;
+}
+
+server_job *server_prepare(server *s, server_reader *r, const server_request *q, job_next *next_out)
+{
+    server_job *job = job_new();
+    if (job == NULL) {
+        *next_out = JOB_DONE;
+        return &s->spare; /* SRV-2 */
+    }
+    arrival a = {.s = s, .r = r, .q = q, .job = job};
+    job->accepts_zstd = true; /* every device unpacks it (protocol.md section 1) */
+    fb_error err;
+    fb_code rc = store_catalog_refresh(r->db, &err);
+    if (rc != FB_OK) {
+        job_trouble(job, rc);
+    } else {
+        route(&a);
+    }
+    *next_out = job->next;
+    return job;
+}

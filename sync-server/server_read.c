@@ -1,0 +1,174 @@
+/* server_read.c - the reply: sync line, verdicts, catalogue, page, end; read in one snapshot. */
+#include "sync-server/server_inside.h"
+
+#include <string.h>
+
+#include "base/id.h"
+#include "sync-server/ledger/ledger.h"
+#include "wire/pack.h"
+
+/* ---- endings ---- */
+
+void job_fail(server_job *job, fb_code code, uint32_t retry_ms)
+{
+    const error_msg m = {code, text_of(fb_code_text(code, "en")), retry_ms};
+    buf_reset(&job->out);
+    error_msg_put(&job->out, &m);
+    job->reply = (server_reply){.status = fb_code_http(code), .body = buf_text(&job->out),
+                                .retry_s = (retry_ms + 999) / 1000};
+    job->next = JOB_DONE;
+}
+
+void job_trouble(server_job *job, fb_code code)
+{
+    fb_class c = fb_code_class(code);
+    bool ours = c == FB_CLASS_RETRY || c == FB_CLASS_STORAGE;
+    job_fail(job, ours && fb_code_http(code) == 503 ? code : FB_E_BUSY, RETRY_MS);
+}
+
+void job_answer(server_job *job)
+{
+    job->reply = (server_reply){.status = 200};
+    if (job->out.code == FB_OK && job->accepts_zstd && job->out.size > PACK_BYTES_MIN) {
+        buf packed;
+        buf_init(&packed, REPLY_BYTES_MAX);
+        if (pack_put(&packed, buf_text(&job->out)) == FB_OK && packed.size < job->out.size) {
+            buf_clear(&job->out);
+            job->out = packed;
+            job->reply.zstd = true;
+        } else {
+            buf_clear(&packed);
+        }
+    }
+    if (job->out.code != FB_OK) {
+        job_trouble(job, job->out.code);
+        return;
+    }
+    job->reply.body = buf_text(&job->out);
+    job->next = JOB_DONE;
+}
+
+/* ---- the parts ---- */
+
+typedef struct reading {
+    server *s;
+    store *view;
+    server_job *job;
+    door_device d;
+    int64_t head;
+    scope_list scopes;
+    int64_t set_number;
+    page_result page;
+} reading;
+
+static fb_code sync_line_put(reading *x)
+{
+    bool same = id_equal(&x->d.incarnation, &x->job->q.incarnation);
+    sync_reply m = {.protocol = PROTOCOL_VERSION, .epoch = x->s->epoch, .server_wall_ms = wall_ms(x->s),
+                    .applied = same ? x->d.applied : 0, .backed_up = same ? x->d.backed_up : 0, .head = x->head};
+    digest audit;
+    FB_TRY(audit_head(x->view, &audit));
+    memcpy(m.audit_head.b, audit.b, sizeof m.audit_head.b); /* devices witness its first half */
+    sync_reply_put(&x->job->out, &m);
+    return x->job->out.code;
+}
+
+static fb_code verdicts_put(reading *x)
+{
+    const sync_request *q = &x->job->q;
+    if (x->job->epoch_differs || !id_equal(&x->d.incarnation, &q->incarnation)) {
+        return FB_OK;
+    }
+    return intake_verdicts_put(x->view, &x->d, q->acked, q->token, &x->job->out);
+}
+
+static void catalog_put(reading *x)
+{
+    const catalog *cat = store_catalog(x->view);
+    if (cat->version > x->job->q.catalog_version) {
+        catalog_line_put(&x->job->out, cat->text);
+    }
+}
+
+static fb_code page_put(reading *x)
+{
+    const sync_request *q = &x->job->q;
+    const page_request page = {.device = x->d.device, .incarnation = x->d.incarnation, .user = x->d.user,
+                               .token = x->job->epoch_differs ? text_of("epoch") : q->token, .settled = q->settled,
+                               .page_bytes = q->page_bytes, .set_number = x->set_number, .set = &x->scopes};
+    return feed_page(x->view, &page, x->job->memory, &x->job->out, &x->page);
+}
+
+/* Nothing to say to a device that is willing to wait. */
+static bool may_wait(const reading *x, size_t verdicts_size)
+{
+    const server_job *job = x->job;
+    return job->q.wait_ms > 0 && !job->epoch_differs && verdicts_size == 0 && x->page.complete && x->page.empty &&
+           !x->page.reset && job->q.groups_count == 0 &&
+           store_catalog(x->view)->version <= job->q.catalog_version;
+}
+
+static bool keep_waiting(reading *x)
+{
+    server_job *job = x->job;
+    uint64_t now = mono_ms(x->s);
+    if (!job->waited) {
+        uint32_t wait = job->q.wait_ms < WAIT_MS_MAX ? job->q.wait_ms : WAIT_MS_MAX;
+        job->waited = true;
+        job->wait_until_ms = now + wait;
+    }
+    return now < job->wait_until_ms;
+}
+
+static fb_code reply_put(reading *x)
+{
+    server_job *job = x->job;
+    bool registered = false;
+    FB_TRY(door_device_get(x->view, &job->device, &x->d));
+    if (x->d.status != DOOR_ACTIVE) {
+        return FB_E_DEVICE;
+    }
+    FB_TRY(scopes_now(x->view, &x->d.user, &x->d.device, wall_ms(x->s), job->memory, &x->scopes, &x->set_number,
+                      &registered));
+    if (!registered) {
+        return FB_E_BUSY; /* scopes moved after this request was written: the next one registers them */
+    }
+    FB_TRY(ledger_head(x->view, &x->head));
+    FB_TRY(sync_line_put(x));
+    size_t before = job->out.size;
+    FB_TRY(verdicts_put(x));
+    size_t verdicts_size = job->out.size - before;
+    catalog_put(x);
+    FB_TRY(page_put(x));
+    sync_end_put(&job->out);
+    if (may_wait(x, verdicts_size) && keep_waiting(x)) {
+        job->next = JOB_WAIT;
+    }
+    return job->out.code;
+}
+
+void server_read(server *s, server_reader *r, server_job *job)
+{
+    reading x = {.s = s, .view = r->db, .job = job};
+    fb_error err;
+    buf_reset(&job->out);
+    fb_code rc = store_catalog_refresh(r->db, &err);
+    if (rc == FB_OK) {
+        rc = store_snapshot(r->db);
+    }
+    if (rc == FB_OK) {
+        job->next = JOB_READ;
+        rc = reply_put(&x);
+        store_snapshot_end(r->db);
+    }
+    if (rc == FB_E_DEVICE) {
+        job_fail(job, rc, 0);
+    } else if (rc == FB_E_BUSY) {
+        job_fail(job, rc, 50);
+    } else if (rc != FB_OK) {
+        server_log(s, FB_LOG_ERROR, "read.failed code=%s", fb_code_name(rc));
+        job_trouble(job, rc);
+    } else if (job->next != JOB_WAIT) {
+        job_answer(job);
+    }
+}

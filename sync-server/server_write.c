@@ -1,0 +1,193 @@
+/* server_write.c - a batch of jobs in one synced transaction.
+ *
+ * The batch is written without savepoints. Where one job cannot be, the transaction is rolled back and
+ * run again: once with every inserted id looked up (a group reused an id), else without the job at fault,
+ * whose group is noted (intake/attempt.h). Trouble of disk or memory fails them all: nobody is told
+ * anything that is not durable (SRV-1). */
+#include "sync-server/server_inside.h"
+
+#include "base/id.h"
+#include "sync-server/intake/attempt.h"
+#include "sync-server/ledger/ledger.h"
+
+/* One run over the batch. */
+typedef struct batch {
+    server *s;
+    server_job **jobs;
+    uint32_t count;
+    int64_t now_ms;
+    server_job *failed;  /* the job at fault, NULL when it is not a job's fault */
+    int64_t failed_gseq;
+} batch;
+
+static fb_code enrol_write(batch *b, server_job *job)
+{
+    const door_enrolment how = {.now_ms = b->now_ms, .port = b->s->port, .epoch = b->s->epoch};
+    enrol_reply reply;
+    FB_TRY(store_savepoint(b->s->db));
+    fb_code rc = door_enrol(b->s->db, &how, &job->enrol, job->memory, &reply);
+    if (rc != FB_OK) {
+        store_savepoint_undo(b->s->db);
+        decide_cache_drop(b->s->in.cache);
+        fb_class c = fb_code_class(rc);
+        if (c == FB_CLASS_STORAGE) {
+            return rc;
+        }
+        job_fail(job, rc, c == FB_CLASS_RETRY ? RETRY_MS : 0);
+        return decide_cache_begin(b->s->in.cache, b->s->db, 0, b->now_ms);
+    }
+    FB_TRY(store_savepoint_release(b->s->db));
+    enrol_reply_put(&job->out, &reply);
+    decide_cache_drop(b->s->in.cache);
+    return decide_cache_begin(b->s->in.cache, b->s->db, 0, b->now_ms);
+}
+
+static fb_code sync_write(batch *b, server_job *job)
+{
+    const intake_request r = {.q = &job->q, .lines = job->lines, .device = job->device, .now_ms = b->now_ms,
+                              .groups_ignored = job->epoch_differs};
+    intake_result result;
+    fb_code rc = intake_sync(&b->s->in, &r, &result);
+    if (rc != FB_OK) {
+        b->failed_gseq = result.failed_gseq;
+        return rc;
+    }
+    if (result.answer != FB_OK) {
+        job_fail(job, result.answer, 0);
+    }
+    return FB_OK;
+}
+
+static void job_rewind(server_job *job)
+{
+    buf_reset(&job->out);
+    job->next = JOB_WRITE;
+}
+
+static fb_code jobs_write(batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        server_job *job = b->jobs[i];
+        if (job->excluded) {
+            continue;
+        }
+        job_rewind(job);
+        fb_code rc = job->kind == JOB_KIND_ENROL ? enrol_write(b, job) : sync_write(b, job);
+        if (rc != FB_OK) {
+            b->failed = job;
+            return rc;
+        }
+    }
+    return FB_OK;
+}
+
+static fb_code batch_run(batch *b)
+{
+    server *s = b->s;
+    int64_t head = 0;
+    fb_error err;
+    b->failed = NULL;
+    b->failed_gseq = 0;
+    FB_TRY(store_catalog_refresh(s->db, &err));
+    FB_TRY(store_begin(s->db));
+    fb_code rc = ledger_head(s->db, &head);
+    if (rc == FB_OK) {
+        rc = decide_cache_begin(s->in.cache, s->db, head, b->now_ms);
+    }
+    if (rc == FB_OK) {
+        rc = jobs_write(b);
+    }
+    if (rc == FB_OK) {
+        rc = ledger_head(s->db, &head);
+    }
+    if (rc != FB_OK) {
+        store_rollback(s->db);
+        decide_cache_drop(s->in.cache);
+        return rc;
+    }
+    rc = store_commit(s->db);
+    if (rc != FB_OK) {
+        decide_cache_drop(s->in.cache);
+        return rc;
+    }
+    if (head > atomic_load(&s->head)) {
+        atomic_store(&s->head, head);
+    }
+    return FB_OK;
+}
+
+/* Careful: one more attempt of every device in the batch, durable before it begins. */
+static fb_code batch_mark(batch *b)
+{
+    if (!b->s->in.careful) {
+        return FB_OK;
+    }
+    FB_TRY(store_begin(b->s->db));
+    for (uint32_t i = 0; i < b->count; i++) {
+        const server_job *job = b->jobs[i];
+        fb_code rc = FB_OK;
+        if (job->kind == JOB_KIND_SYNC && job->q.groups_count > 0 && !job->epoch_differs) {
+            rc = attempt_mark(&b->s->in, &job->device);
+        }
+        if (rc != FB_OK) {
+            store_rollback(b->s->db);
+            return rc;
+        }
+    }
+    return store_commit(b->s->db);
+}
+
+static void batch_end(batch *b, fb_code rc)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        server_job *job = b->jobs[i];
+        if (job->excluded) {
+            continue;
+        }
+        if (rc != FB_OK) {
+            job_trouble(job, rc);
+        } else if (job->next != JOB_DONE && job->kind == JOB_KIND_ENROL) {
+            job_answer(job);
+        } else if (job->next != JOB_DONE) {
+            job->next = JOB_READ;
+        }
+    }
+}
+
+static bool is_everybodys(fb_code rc)
+{
+    fb_class c = fb_code_class(rc);
+    return c == FB_CLASS_RETRY || c == FB_CLASS_STORAGE;
+}
+
+/* The job at fault is out; its group is noted. False: the note failed, the disk is in trouble. */
+static bool failed_exclude(batch *b, fb_code rc)
+{
+    server_job *job = b->failed;
+    server_log(b->s, FB_LOG_ERROR, "write.failed code=%s gseq=%lld", fb_code_name(rc), (long long)b->failed_gseq);
+    job->excluded = true;
+    job_trouble(job, rc);
+    return b->failed_gseq == 0 || attempt_note(&b->s->in, &job->device, b->failed_gseq) == FB_OK;
+}
+
+void server_write(server *s, server_job **jobs, uint32_t count)
+{
+    batch b = {.s = s, .jobs = jobs, .count = count, .now_ms = wall_ms(s)};
+    bool ids_checked = false;
+    fb_code rc = batch_mark(&b);
+    for (uint32_t runs = 0; rc == FB_OK && runs < count + 2; runs++) {
+        decide_cache_check_ids(s->in.cache, ids_checked);
+        rc = batch_run(&b);
+        if (rc == FB_OK || b.failed == NULL || is_everybodys(rc)) {
+            break;
+        }
+        if (rc == FB_E_EXISTS && !ids_checked) {
+            ids_checked = true;
+        } else if (!failed_exclude(&b, rc)) {
+            break;
+        }
+        rc = FB_OK;
+    }
+    decide_cache_check_ids(s->in.cache, false);
+    batch_end(&b, rc);
+}
