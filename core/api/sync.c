@@ -1,0 +1,330 @@
+/* sync.c - drives the session: builds requests, takes replies, counts. See fieldbook/sync.h.
+ *
+ * The table of states is core/sync/session.c; what goes up is push.c, what comes down pull.c. */
+#include "fieldbook/sync.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/handle.h"
+#include "schema/limits.h"
+#include "sync/pull.h"
+#include "sync/push.h"
+#include "sync/retry.h"
+#include "sync/session.h"
+
+enum { TIMEOUT_DEFAULT_MS = 60000, REBIRTHS_MAX = 3, AUTHORIZATION_BYTES_MAX = 256 };
+
+struct fb_sync {
+    fb_db *db;
+    fb_sync_options o;
+    session session;
+    bool finished;     /* a round ended: the next call of fb_sync_next says DONE */
+    bool fresh;        /* the next round begins with an empty report */
+    bool out;          /* a request is built and not answered: SES-3 */
+    push_request sent;
+    int64_t sent_wall_ms;
+    buf body, authorization;
+    fb_sync_report report;
+};
+
+static uint64_t now_ms(const fb_sync *s)
+{
+    return s->db->port->mono_ms(s->db->port->ctx);
+}
+
+/* Jitter only: when the source fails, none is added. */
+static uint32_t random_bits(const fb_sync *s)
+{
+    uint32_t bits = 0;
+
+    if (s->db->port->random(s->db->port->ctx, &bits, sizeof bits) != FB_OK) {
+        bits = 0;
+    }
+    return bits;
+}
+
+static fb_code step(fb_sync *s, session_event event, uint32_t server_ms, session_action *action_out)
+{
+    uint32_t wait_ms = 0;
+
+    if (event == EV_LATER) {
+        wait_ms = retry_wait_ms(s->session.attempts, server_ms, random_bits(s));
+    }
+    FB_TRY(session_step(&s->session, event, now_ms(s), wait_ms, action_out));
+    s->report.waiting = *action_out == ACT_SET_TIMER;
+    s->report.retry_ms = *action_out == ACT_SET_TIMER ? (uint32_t)(s->session.wait_until_ms - now_ms(s)) : 0;
+    return FB_OK;
+}
+
+fb_code fb_sync_open(fb_db *db, const fb_sync_options *options, fb_sync **out, fb_error *err)
+{
+    api_person me;
+    fb_sync_options o = FB_SYNC_OPTIONS_INIT;
+
+    FB_REQUIRE(db != NULL && out != NULL);
+    api_clear(err);
+    FB_TRY(options_copy(&o, sizeof o, options));
+    if (o.wait_ms > WAIT_MS_MAX) {
+        return fail(err, FB_E_RANGE, "wait_ms", "at most %d ms: lower it", WAIT_MS_MAX);
+    }
+    fb_code rc = api_person_get(db, &me, err);
+    fb_sync *s = rc == FB_OK ? calloc(1, sizeof *s) : NULL;
+    if (s == NULL) {
+        return api_said(db, rc == FB_OK ? FB_E_NO_MEMORY : rc, err);
+    }
+    s->db = db;
+    s->o = o;
+    if (s->o.timeout_ms == 0) {
+        s->o.timeout_ms = TIMEOUT_DEFAULT_MS;
+    }
+    session_init(&s->session);
+    buf_init(&s->body, SYNC_BODY_UNPACKED_BYTES_MAX);
+    buf_init(&s->authorization, AUTHORIZATION_BYTES_MAX);
+    *out = s;
+    return FB_OK;
+}
+
+static void wipe_authorization(fb_sync *s)
+{
+    if (s->authorization.data != NULL) {
+        bytes_wipe(s->authorization.data, s->authorization.capacity);
+    }
+    buf_reset(&s->authorization);
+}
+
+void fb_sync_close(fb_sync *sync)
+{
+    if (sync != NULL) {
+        wipe_authorization(sync);
+        buf_clear(&sync->authorization);
+        buf_clear(&sync->body);
+        free(sync);
+    }
+}
+
+/* --- out ------------------------------------------------------------------------------------- */
+
+static fb_code build(fb_sync *s, fb_error *err)
+{
+    push_plan plan = {.wait_ms = s->o.wait_ms,
+                      .page_bytes = s->o.page_bytes,
+                      .wall_ms = s->db->port->wall_ms(s->db->port->ctx)};
+
+    wipe_authorization(s);
+    FB_TRY(push_build(s->db->r, &plan, &s->body, &s->sent, err));
+    FB_TRY(push_authorization(s->db->r, &s->authorization));
+    s->sent_wall_ms = plan.wall_ms;
+    s->out = true;
+    s->report.requests_count++;
+    s->report.groups_sent += s->sent.groups_count;
+    s->report.bytes_up += s->body.size;
+    return FB_OK;
+}
+
+static void describe(fb_sync *s, fb_link_request *out)
+{
+    *out = (fb_link_request){
+        .method = "POST",
+        .path = "/v1/sync",
+        .content_type = "application/x-fieldbook",
+        .content_encoding = s->sent.zstd ? "zstd" : NULL,
+        .authorization = buf_cstr(&s->authorization),
+        .body = buf_text(&s->body),
+        .timeout_ms = s->o.timeout_ms + s->sent.wait_ms,
+        .response_bytes_max = PAGE_BYTES_MAX,
+    };
+}
+
+/* Bring the session into EXCHANGE, or say what stands in the way. */
+static fb_code enter_exchange(fb_sync *s, fb_sync_action *action_out, uint32_t *wait_ms_out)
+{
+    session_action action = ACT_NONE;
+
+    if (s->finished) {
+        s->finished = false;
+        s->fresh = true;
+        *action_out = FB_SYNC_DONE;
+        return FB_OK;
+    }
+    if (s->session.state == SES_WAIT && now_ms(s) < s->session.wait_until_ms) {
+        *wait_ms_out = (uint32_t)(s->session.wait_until_ms - now_ms(s));
+        *action_out = FB_SYNC_WAIT;
+        return FB_OK;
+    }
+    if (s->session.state == SES_IDLE && s->fresh) {
+        s->report = (fb_sync_report){.complete = false};
+        s->fresh = false;
+    }
+    if (s->session.state != SES_EXCHANGE) {
+        FB_TRY(step(s, s->session.state == SES_IDLE ? EV_START : EV_TIMER, 0, &action));
+    }
+    *action_out = FB_SYNC_SEND;
+    return FB_OK;
+}
+
+fb_code fb_sync_next(fb_sync *sync, fb_sync_action *action_out, fb_link_request *request_out, uint32_t *wait_ms_out,
+                     fb_error *err)
+{
+    fb_sync_action action = FB_SYNC_SEND;
+    uint32_t wait_ms = 0;
+
+    FB_REQUIRE(sync != NULL && action_out != NULL && request_out != NULL && wait_ms_out != NULL);
+    api_clear(err);
+    if (capture_is_open(sync->db->r)) {
+        return fail(err, FB_E_STATE, "group", "a group is open: commit or abort it first");
+    }
+    fb_code rc = sync->out ? FB_OK : enter_exchange(sync, &action, &wait_ms);
+    if (rc == FB_OK && action == FB_SYNC_SEND && !sync->out) {
+        rc = build(sync, err);
+    }
+    if (rc != FB_OK) {
+        return api_said(sync->db, rc, err);
+    }
+    if (action == FB_SYNC_SEND) {
+        describe(sync, request_out);
+    }
+    *action_out = action;
+    *wait_ms_out = wait_ms;
+    return FB_OK;
+}
+
+/* --- in -------------------------------------------------------------------------------------- */
+
+static void count_stage(fb_sync_report *r, const stage_result *s)
+{
+    uint32_t other = s->rejected + s->held + s->merged;
+
+    r->verdicts_count += s->verdicts;
+    r->rejected_count += s->rejected;
+    r->held_count += s->held;
+    r->merged_count += s->merged;
+    r->applied_count += s->verdicts > other ? s->verdicts - other : 0;
+    r->rows_count += s->rows;
+    r->epoch_changed = r->epoch_changed || s->epoch_changed;
+    r->catalog_changed = r->catalog_changed || s->catalog_changed;
+}
+
+static fb_code forked_again(fb_sync *s, pull_result *result, fb_error *err)
+{
+    s->report.rebirths_count++;
+    if (s->report.rebirths_count <= REBIRTHS_MAX) {
+        return FB_OK;
+    }
+    result->event = EV_LATER;
+    return fail(err, FB_E_FORK, "device", "the server refuses every new incarnation: another copy of this file is in use, remove it");
+}
+
+fb_code fb_sync_reply(fb_sync *sync, const fb_link_response *response, fb_error *err)
+{
+    pull_result result;
+    session_action action = ACT_NONE;
+
+    FB_REQUIRE(sync != NULL && response != NULL && sync->out);
+    api_clear(err);
+    if (capture_is_open(sync->db->r)) {
+        return fail(err, FB_E_STATE, "group", "a group is open: commit or abort it first");
+    }
+    pull_answer answer = {.status = response->status,
+                          .zstd = response->zstd,
+                          .retry_ms = response->retry_ms,
+                          .body = response->body,
+                          .request_wall_ms = sync->sent_wall_ms,
+                          .groups_sent = sync->sent.groups_count};
+    sync->out = false;
+    sync->report.bytes_down += response->body.size;
+    fb_code rc = pull_take(sync->db->r, &answer, &result, err);
+    if (result.staged) {
+        count_stage(&sync->report, &result.stage);
+    }
+    if (rc == FB_OK && result.reborn) {
+        rc = forked_again(sync, &result, err);
+    }
+    fb_code stepped = step(sync, result.event, result.retry_ms, &action);
+    FB_ASSERT(stepped == FB_OK);
+    sync->finished = result.event == EV_DONE;
+    sync->report.complete = result.event == EV_DONE;
+    sync->fresh = sync->fresh || result.event == EV_REFUSED;
+    return api_said(sync->db, rc, err);
+}
+
+fb_code fb_sync_failed(fb_sync *sync, fb_code code, fb_error *err)
+{
+    session_action action = ACT_NONE;
+
+    FB_REQUIRE(sync != NULL && sync->out && code != FB_OK);
+    api_clear(err);
+    sync->out = false;
+    return api_said(sync->db, step(sync, EV_LATER, 0, &action), err);
+}
+
+void fb_sync_get_report(const fb_sync *sync, fb_sync_report *out)
+{
+    if (sync != NULL && out != NULL) {
+        *out = sync->report;
+    }
+}
+
+/* --- blocking -------------------------------------------------------------------------------- */
+
+static fb_code carry(fb_sync *s, const fb_link *link, const fb_link_request *request, fb_error *err)
+{
+    fb_link_response response = {.status = 0};
+    fb_code rc = link->exchange(link->ctx, request, &response);
+
+    if (rc == FB_OK) {
+        return fb_sync_reply(s, &response, err);
+    }
+    fb_code stepped = fb_sync_failed(s, rc, err);
+    FB_ASSERT(stepped == FB_OK);
+    return fail(err, rc, "server", "the server was not reached: what is saved stays saved, try again later");
+}
+
+/* A person who asks does not wait for the timer. */
+static fb_code insist(fb_sync *s)
+{
+    session_action action = ACT_NONE;
+
+    return s->session.state == SES_WAIT ? step(s, EV_START, 0, &action) : FB_OK;
+}
+
+static bool is_used_up(const fb_sync *s, uint64_t begin_ms, uint32_t budget_ms)
+{
+    return budget_ms > 0 && now_ms(s) - begin_ms >= budget_ms;
+}
+
+static fb_code run(fb_sync *s, const fb_link *link, uint32_t budget_ms, fb_error *err)
+{
+    fb_sync_action action = FB_SYNC_SEND;
+    fb_link_request request;
+    uint32_t wait_ms = 0;
+    uint64_t begin_ms = now_ms(s);
+
+    FB_TRY(insist(s));
+    do {
+        FB_TRY(fb_sync_next(s, &action, &request, &wait_ms, err));
+        if (action == FB_SYNC_SEND) {
+            FB_TRY(carry(s, link, &request, err));
+        }
+    } while (action == FB_SYNC_SEND && !s->finished && !is_used_up(s, begin_ms, budget_ms));
+    if (action == FB_SYNC_WAIT) {
+        return fail(err, FB_E_BUSY, "server", "the server asks to come back later: try again in %u ms", wait_ms);
+    }
+    if (s->finished) { /* fb_sync_next is asked once more, so that the next round is a new one */
+        return fb_sync_next(s, &action, &request, &wait_ms, err);
+    }
+    return FB_OK;
+}
+
+fb_code fb_sync_step(fb_sync *sync, const fb_link *link, uint32_t budget_ms, fb_sync_report *report_out, fb_error *err)
+{
+    FB_REQUIRE(sync != NULL && link != NULL && link->exchange != NULL);
+    api_clear(err);
+    uint64_t begin_ms = now_ms(sync);
+    uint64_t before_ms = sync->fresh ? 0 : sync->report.elapsed_ms;
+    fb_code rc = run(sync, link, budget_ms, err);
+
+    sync->report.elapsed_ms = before_ms + (now_ms(sync) - begin_ms);
+    fb_sync_get_report(sync, report_out);
+    return api_said(sync->db, rc, err);
+}

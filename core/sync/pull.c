@@ -1,0 +1,110 @@
+/* pull.c - see pull.h. */
+#include "sync/pull.h"
+
+#include "base/check.h"
+#include "schema/limits.h"
+#include "wire/pack.h"
+
+enum { SCRATCH_BYTES_MAX = 64 << 10, ERROR_BODY_BYTES_MAX = 64 << 10 };
+
+static fb_code unpack(const pull_answer *a, size_t max_bytes, buf *memory, fb_text *body_out)
+{
+    *body_out = a->body;
+    if (!a->zstd) {
+        return a->body.size <= max_bytes ? FB_OK : FB_E_LIMIT;
+    }
+    FB_TRY(pack_get(memory, a->body, max_bytes));
+    *body_out = buf_text(memory);
+    return FB_OK;
+}
+
+/* Nothing was judged although groups went up, and nothing came: asking again at once would spin. */
+static bool stood_still(const pull_answer *a, const stage_result *s)
+{
+    return a->groups_sent > 0 && s->verdicts == 0 && s->rows == 0 && !s->epoch_changed;
+}
+
+static session_event next_event(replica *r, const pull_answer *a, const stage_result *s)
+{
+    outbox_state outbox;
+
+    if (outbox_state_get(r, &outbox) != FB_OK) {
+        return EV_LATER;
+    }
+    bool groups_left = outbox.acked < outbox.last;
+    if (s->complete && !groups_left) {
+        return EV_DONE;
+    }
+    return groups_left && stood_still(a, s) ? EV_LATER : EV_MORE;
+}
+
+static fb_code take_reply(replica *r, const pull_answer *a, pull_result *out, fb_error *err)
+{
+    buf memory;
+    fb_text body;
+
+    buf_init(&memory, PAGE_BYTES_MAX);
+    fb_code rc = unpack(a, PAGE_BYTES_MAX, &memory, &body);
+    if (rc != FB_OK) {
+        rc = fail(err, rc, "reply", "the server's answer is damaged or too large: it was left alone, try again");
+    } else if ((rc = stage_reply(r, body, a->request_wall_ms, &out->stage, err)) == FB_OK) {
+        out->staged = true;
+        out->event = next_event(r, a, &out->stage);
+        out->retry_ms = out->stage.retry_ms;
+    }
+    buf_clear(&memory);
+    return rc;
+}
+
+/* The code of a refusal. A proxy's own page has none: it counts as no connection. */
+static fb_code read_refusal(const pull_answer *a, pull_result *out)
+{
+    buf memory;
+    fb_text body;
+    error_msg m = {.code = FB_E_OFFLINE};
+    arena *scratch = arena_new(SCRATCH_BYTES_MAX);
+
+    buf_init(&memory, ERROR_BODY_BYTES_MAX);
+    if (scratch == NULL || unpack(a, ERROR_BODY_BYTES_MAX, &memory, &body) != FB_OK ||
+        error_msg_get(body, scratch, &m) != FB_OK) {
+        m = (error_msg){.code = FB_E_OFFLINE};
+    }
+    out->retry_ms = m.retry_ms > a->retry_ms ? m.retry_ms : a->retry_ms;
+    arena_free(scratch);
+    buf_clear(&memory);
+    return m.code == FB_OK ? FB_E_PROTOCOL : m.code;
+}
+
+static fb_code take_fork(replica *r, pull_result *out, fb_error *err)
+{
+    FB_TRY(replica_rebirth(r, err));
+    out->reborn = true;
+    out->event = EV_MORE;
+    return FB_OK;
+}
+
+static fb_code take_refusal(replica *r, const pull_answer *a, pull_result *out, fb_error *err)
+{
+    fb_code code = read_refusal(a, out);
+    fb_class klass = fb_code_class(code);
+
+    if (code == FB_E_FORK) {
+        return take_fork(r, out, err);
+    }
+    if (klass == FB_CLASS_RETRY || klass == FB_CLASS_STORAGE) {
+        return FB_OK;
+    }
+    if (klass == FB_CLASS_AUTH || code == FB_E_VERSION) {
+        out->event = EV_REFUSED;
+    }
+    return fail(err, code, "server", "the server refused the request (HTTP %d): %s", a->status,
+                fb_code_text(code, "en"));
+}
+
+fb_code pull_take(replica *r, const pull_answer *answer, pull_result *out, fb_error *err)
+{
+    FB_REQUIRE(r != NULL && answer != NULL && out != NULL);
+
+    *out = (pull_result){.event = EV_LATER};
+    return answer->status == 200 ? take_reply(r, answer, out, err) : take_refusal(r, answer, out, err);
+}

@@ -1,0 +1,138 @@
+/* push.c - see push.h. */
+#include "sync/push.h"
+
+#include "base/check.h"
+#include "schema/limits.h"
+#include "wire/pack.h"
+
+/* What one request is made of, read from the replica. */
+typedef struct push_source {
+    replica_identity who;
+    outbox_state outbox;
+    buf token;
+    buf groups; /* body lines */
+    buf plain;  /* the whole body before packing */
+} push_source;
+
+static void source_init(push_source *s)
+{
+    *s = (push_source){0};
+    buf_init(&s->token, 64 << 10);
+    buf_init(&s->groups, PUSH_BYTES_TARGET + 2 * GROUP_BYTES_MAX);
+    buf_init(&s->plain, SYNC_BODY_UNPACKED_BYTES_MAX);
+}
+
+static void source_clear(push_source *s)
+{
+    bytes_wipe(&s->who, sizeof s->who);
+    buf_clear(&s->token);
+    buf_clear(&s->groups);
+    buf_clear(&s->plain);
+}
+
+static fb_code read_source(replica *r, push_source *s, fb_error *err)
+{
+    FB_TRY(replica_identity_get(r, &s->who));
+    if (!s->who.enrolled) {
+        return fail(err, FB_E_AUTH, "device", "this device is not enrolled: enrol it with a code first");
+    }
+    FB_TRY(outbox_state_get(r, &s->outbox));
+    buf_reset(&s->token);
+    return stage_token(r, &s->token);
+}
+
+/* Groups from acked + 1 on. Without any the chain of the last group goes along instead. */
+static fb_code read_groups(replica *r, push_source *s, size_t bytes_target, sync_request *m)
+{
+    int64_t first = s->outbox.acked + 1;
+
+    buf_reset(&s->groups);
+    m->chain_before = s->outbox.chain_last;
+    if (first > s->outbox.last) {
+        return FB_OK;
+    }
+    FB_TRY(outbox_read(r, first, PUSH_GROUPS_MAX, bytes_target, &s->groups, &m->groups_count,
+                       &m->chain_before));
+    FB_ASSERT(m->groups_count > 0);
+    m->first = first;
+    return s->groups.code;
+}
+
+static void fill_request(replica *r, const push_source *s, const push_plan *plan, sync_request *m)
+{
+    *m = (sync_request){
+        .protocol = PROTOCOL_VERSION,
+        .device = s->who.device,
+        .incarnation = s->who.incarnation,
+        .catalog_version = replica_catalog(r)->version,
+        .epoch = s->who.epoch,
+        .token = buf_text(&s->token),
+        .settled = s->outbox.settled,
+        .acked = s->outbox.acked,
+        .last = s->outbox.last,
+        .wall_ms = plan->wall_ms,
+        .page_bytes = plan->page_bytes,
+    };
+}
+
+static fb_code write_body(push_source *s, const sync_request *m, buf *body, bool *zstd_out)
+{
+    buf_reset(&s->plain);
+    buf_reset(body);
+    sync_request_put(&s->plain, m);
+    buf_put_text(&s->plain, buf_text(&s->groups));
+    sync_end_put(&s->plain);
+    FB_TRY(s->plain.code);
+    *zstd_out = s->plain.size > PUSH_PLAIN_BYTES_MAX;
+    if (*zstd_out) {
+        return pack_put(body, buf_text(&s->plain));
+    }
+    buf_put_text(body, buf_text(&s->plain));
+    return body->code;
+}
+
+fb_code push_build(replica *r, const push_plan *plan, buf *body, push_request *out, fb_error *err)
+{
+    push_source s;
+    sync_request m = {0};
+    bool zstd = false;
+
+    FB_REQUIRE(r != NULL && plan != NULL && body != NULL && out != NULL);
+    source_init(&s);
+    fb_code rc = read_source(r, &s, err);
+    for (size_t target = PUSH_BYTES_TARGET; rc == FB_OK; target /= 4) {
+        fill_request(r, &s, plan, &m);
+        if ((rc = read_groups(r, &s, target, &m)) != FB_OK) {
+            break;
+        }
+        m.wait_ms = m.groups_count == 0 ? plan->wait_ms : 0;
+        rc = write_body(&s, &m, body, &zstd);
+        if (rc != FB_OK || body->size <= SYNC_BODY_BYTES_MAX || m.groups_count <= 1) {
+            break;
+        }
+    }
+    source_clear(&s);
+    if (rc != FB_OK) {
+        return rc == FB_E_AUTH ? rc : fail(err, rc, "outbox", "the outbox could not be read: try again");
+    }
+    *out = (push_request){.first = m.first, .groups_count = m.groups_count, .wait_ms = m.wait_ms, .zstd = zstd};
+    return FB_OK;
+}
+
+fb_code push_authorization(replica *r, buf *out)
+{
+    replica_identity who;
+    char device[FB_ID_TEXT_BYTES];
+    fb_code rc = replica_identity_get(r, &who);
+
+    if (rc == FB_OK) {
+        id_put(&who.device, device);
+        buf_put_str(out, "Fieldbook ");
+        buf_put_str(out, device);
+        buf_put_char(out, ':');
+        hex_put(out, who.token.b, DIGEST_BYTES);
+        rc = out->code;
+    }
+    bytes_wipe(&who, sizeof who);
+    return rc;
+}
