@@ -1,0 +1,93 @@
+/* admin.h - fieldbook-admin: what IT does with the server's database.
+ *
+ *   main.c      options, the table of commands, messages (text.def), the composition root
+ *   company.c   init: folder, certificates, configuration, first database
+ *   rows.c      entities, add, set, list, setting: single rows by business key
+ *   import.c    CSV -> rows, with a dry run and an error for each bad row
+ *   export.c    rows -> CSV or NDJSON
+ *   people.c    enrolment codes, devices
+ *   upkeep.c    check, backup, catalogue additions, audit, read-only queries
+ *
+ * Every change goes through ledger_commit: devices see it like any other commit, and the audit
+ * names the administrator. The commands may run while fieldbookd serves the same database.
+ *
+ *   ADM-1  a command that fails has changed nothing */
+#ifndef FB_ADMIN_ADMIN_H
+#define FB_ADMIN_ADMIN_H
+
+#include <stdio.h>
+
+#include "base/decimal.h"
+#include "base/id.h"
+#include "rules/row_check.h"
+#include "sync-server/ledger/ledger.h"
+#include "sync-server/store/store.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 4 };
+
+typedef enum text_id {
+#define X(name, en, zh) TEXT_##name,
+#include "sync-server/admin/text.def"
+#undef X
+    TEXTS
+} text_id;
+
+typedef struct admin {
+    const char *home;     /* folder of the company */
+    const char *command;  /* for messages */
+    bool json, chinese;
+    const fb_port *port;
+    store *db;            /* open for commands that need it */
+    id_maker ids;
+    int argc;             /* arguments behind the command */
+    char **argv;
+} admin;
+
+/* Text in the chosen language; the format's arguments follow. */
+const char *admin_text(const admin *a, text_id id);
+void admin_say(const admin *a, text_id id, ...);    /* standard output, unless --json */
+void admin_warn(const admin *a, text_id id, ...);   /* standard error, with a line end */
+/* Prints the failure and returns the exit code for it. */
+int admin_failed(const admin *a, fb_code code, const fb_error *err);
+
+/* Options: takes --name VALUE (or --name for flags) out of argv. NULL if absent. */
+const char *option_take(admin *a, const char *name);
+bool flag_take(admin *a, const char *name);
+/* True when unknown options are left; says so. */
+bool options_left(admin *a);
+
+/* One server commit of these changes in its own transaction. */
+FB_MUST_USE fb_code admin_commit(admin *a, const char *kind, const change *changes, uint32_t count, int64_t *cid_out,
+                                 fb_error *err);
+/* Finds a row by business key or id text. */
+FB_MUST_USE fb_code row_by_key(admin *a, const cat_entity *e, fb_text key, arena *memory, fb_value *values);
+/* A person's text for one column: references may be given by the business key of their entity. */
+FB_MUST_USE fb_code value_by_text(admin *a, const cat_entity *e, int column, fb_text text, arena *memory, fb_value *out,
+                                  fb_error *err);
+/* A new row or a change of an existing one, checked and completed: *change_out->kind says which; no
+ * difference at all gives count 0. `columns` and `values` are what the person gave. */
+typedef enum row_result { ROW_ADDED, ROW_CHANGED, ROW_SAME } row_result;
+FB_MUST_USE fb_code row_store(admin *a, const cat_entity *e, const fb_value *current, const int *columns,
+                            const fb_value *given, uint32_t count, arena *memory, change *out, row_result *result,
+                            fb_error *err);
+row_rights admin_rights(void);
+
+int command_init(admin *a);
+int command_entities(admin *a);
+int command_add(admin *a);
+int command_set(admin *a);
+int command_list(admin *a);
+int command_setting(admin *a);
+int command_import(admin *a);
+int command_export(admin *a);
+int command_code(admin *a);
+int command_device(admin *a);
+int command_check(admin *a);
+int command_backup(admin *a);
+int command_catalog(admin *a);
+int command_audit(admin *a);
+int command_query(admin *a);
+
+bool file_load(const char *path, buf *out);
+
+#endif

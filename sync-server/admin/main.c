@@ -1,0 +1,209 @@
+/* main.c - fieldbook-admin: see admin.h. Composition root of the tool. */
+#include "sync-server/admin/admin.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/posix/port.h"
+
+typedef struct command {
+    const char *name;
+    int (*run)(admin *a);
+    bool needs_store;
+    const char *usage; /* arguments */
+    const char *about_en, *about_zh;
+} command;
+
+/* clang-format off */
+static const command COMMANDS[] = {
+    {"init", command_init, false, "--company NAME [--code CODE] [--host HOST,...] [--port N] [--listen ADDRESS]",
+     "create a company: certificate authority, server certificate, configuration, database", "创建公司: 证书、配置与数据库"},
+    {"entities", command_entities, true, "[ENTITY]", "list entities, or the columns of one", "列出实体或某实体的列"},
+    {"import", command_import, true, "ENTITY FILE.csv [--key COLUMN[,COLUMN]] [--dry-run] [--skip-bad]",
+     "add or change rows from CSV; the first line names columns; references by business key", "从CSV导入; 首行为列名; 引用可用业务编码"},
+    {"export", command_export, true, "ENTITY [--out FILE] [--format csv|ndjson]", "write all rows of an entity", "导出实体的全部记录"},
+    {"add", command_add, true, "ENTITY column=value ...", "add one row", "新增一条记录"},
+    {"set", command_set, true, "ENTITY KEY column=value ...", "change one row found by its business key or id", "按业务编码或标识修改一条记录"},
+    {"list", command_list, true, "ENTITY [--limit N]", "show rows", "显示记录"},
+    {"setting", command_setting, true, "list | set KEY VALUE", "show or change company settings", "查看或修改公司参数"},
+    {"code", command_code, true, "make USER [--minutes N]", "make a one-time enrolment code for a user's device", "为用户设备生成一次性注册码"},
+    {"device", command_device, true, "list | block CODE | activate CODE | wipe CODE", "show and control devices", "查看和控制设备"},
+    {"catalog", command_catalog, true, "show | add FILE.json", "show the catalogue, or add entities and columns", "查看目录, 或新增实体与字段"},
+    {"check", command_check, true, "", "check database, audit chain and feed", "检查数据库、审计链与变更流"},
+    {"backup", command_backup, true, "FILE", "write a consistent copy while the server runs", "在运行中备份到文件"},
+    {"audit", command_audit, true, "[--limit N]", "show the audit log, newest first", "查看审计日志"},
+    {"query", command_query, true, "SQL", "read-only SQL on the master data", "只读SQL查询"},
+};
+/* clang-format on */
+
+static const char *const TEXT_EN[] = {
+#define X(name, en, zh) en,
+#include "sync-server/admin/text.def"
+#undef X
+};
+static const char *const TEXT_ZH[] = {
+#define X(name, en, zh) zh,
+#include "sync-server/admin/text.def"
+#undef X
+};
+
+const char *admin_text(const admin *a, text_id id)
+{
+    return a->chinese ? TEXT_ZH[id] : TEXT_EN[id];
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+void admin_say(const admin *a, text_id id, ...)
+{
+    if (a->json) {
+        return;
+    }
+    va_list args;
+    va_start(args, id);
+    vprintf(admin_text(a, id), args);
+    va_end(args);
+}
+
+void admin_warn(const admin *a, text_id id, ...)
+{
+    va_list args;
+    va_start(args, id);
+    fputs("fieldbook-admin: ", stderr);
+    vfprintf(stderr, admin_text(a, id), args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+#pragma GCC diagnostic pop
+
+int admin_failed(const admin *a, fb_code code, const fb_error *err)
+{
+    bool told = err != NULL && err->code == code && err->message[0] != '\0';
+    fprintf(stderr, "fieldbook-admin: %s (%s)", fb_code_text(code, a->chinese ? "zh" : "en"), fb_code_name(code));
+    if (told && err->field[0] != '\0') {
+        fprintf(stderr, ": %s", err->field);
+    }
+    if (told) {
+        fprintf(stderr, ": %s", err->message);
+    }
+    fputc('\n', stderr);
+    return fb_code_class(code) == FB_CLASS_USER ? EXIT_REFUSED : EXIT_FAILED;
+}
+
+static void arguments_drop(admin *a, int at, int count)
+{
+    memmove(&a->argv[at], &a->argv[at + count], (size_t)(a->argc - at - count) * sizeof *a->argv);
+    a->argc -= count;
+}
+
+const char *option_take(admin *a, const char *name)
+{
+    for (int i = 0; i + 1 < a->argc; i++) {
+        if (strcmp(a->argv[i], name) == 0) {
+            const char *value = a->argv[i + 1];
+            arguments_drop(a, i, 2);
+            return value;
+        }
+    }
+    return NULL;
+}
+
+bool flag_take(admin *a, const char *name)
+{
+    for (int i = 0; i < a->argc; i++) {
+        if (strcmp(a->argv[i], name) == 0) {
+            arguments_drop(a, i, 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool options_left(admin *a)
+{
+    for (int i = 0; i < a->argc; i++) {
+        if (strncmp(a->argv[i], "--", 2) == 0) {
+            admin_warn(a, TEXT_UNKNOWN_OPTION, a->argv[i], a->command);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void usage(const admin *a)
+{
+    fputs(admin_text(a, TEXT_USAGE_HEAD), stdout);
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
+        const command *c = &COMMANDS[i];
+        printf("  %-10s %s\n             %s\n", c->name, a->chinese ? c->about_zh : c->about_en, c->usage);
+    }
+    fputs(admin_text(a, TEXT_USAGE_TAIL), stdout);
+}
+
+static const command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
+        if (strcmp(COMMANDS[i].name, name) == 0) {
+            return &COMMANDS[i];
+        }
+    }
+    return NULL;
+}
+
+static int command_run(admin *a, const command *c)
+{
+    uint8_t random[8];
+    if (a->port->random(a->port->ctx, random, sizeof random) != FB_OK) {
+        return admin_failed(a, FB_E_IO, NULL);
+    }
+    id_maker_init(&a->ids, random);
+    if (!c->needs_store) {
+        return c->run(a);
+    }
+    char path[4096];
+    fb_error err = {0};
+    snprintf(path, sizeof path, "%s/master.db", a->home);
+    fb_code rc = store_open(&(store_options){.path = path}, &a->db, &err);
+    if (rc != FB_OK) {
+        return admin_failed(a, rc, &err);
+    }
+    int exit_code = c->run(a);
+    store_close(a->db);
+    return exit_code;
+}
+
+static bool language_is_chinese(admin *a)
+{
+    const char *lang = option_take(a, "--lang");
+    if (lang == NULL) {
+        lang = getenv("LANG");
+    }
+    return lang != NULL && strncmp(lang, "zh", 2) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    admin a = {.home = ".", .port = fb_port_posix(), .argc = argc - 1, .argv = argv + 1};
+    const char *home = option_take(&a, "--home");
+    a.home = home != NULL ? home : a.home;
+    a.json = flag_take(&a, "--json");
+    a.chinese = language_is_chinese(&a);
+    if (a.argc == 0 || strcmp(a.argv[0], "help") == 0 || strcmp(a.argv[0], "--help") == 0) {
+        usage(&a);
+        return a.argc == 0 ? EXIT_USAGE : EXIT_DONE;
+    }
+    const command *c = command_find(a.argv[0]);
+    if (c == NULL) {
+        admin_warn(&a, TEXT_UNKNOWN_COMMAND, a.argv[0]);
+        return EXIT_USAGE;
+    }
+    a.command = c->name;
+    a.argc--;
+    a.argv++;
+    if (flag_take(&a, "--help")) {
+        printf("fieldbook-admin %s %s\n  %s\n", c->name, c->usage, a.chinese ? c->about_zh : c->about_en);
+        return EXIT_DONE;
+    }
+    return command_run(&a, c);
+}
