@@ -1,0 +1,78 @@
+/* test_catalog_growth.c - IT adds an entity and a column; devices get them, write them, and the
+ * manager sees them, without a line of C for either and without a new app. */
+#include "support/fleet.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char MODULE[] =
+    "{\"module\":\"acme\",\"entities\":[{\"name\":\"fridge_check\",\"label\":{\"en\":\"Fridge check\",\"zh\":\"冰柜检查\"},"
+    "\"class\":\"fact\",\"stamps\":true,\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],\"columns\":["
+    "{\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"required\":true,\"label\":{\"en\":\"Customer\",\"zh\":\"客户\"}},"
+    "{\"name\":\"degrees_e7\",\"type\":\"e7\",\"label\":{\"en\":\"Temperature\",\"zh\":\"温度\"}},"
+    "{\"name\":\"state\",\"type\":\"enum\",\"values\":[\"good\",\"dirty\",\"broken\"],\"default\":\"good\","
+    "\"label\":{\"en\":\"State\",\"zh\":\"状态\"}}],"
+    "\"grants\":{\"REP\":\"cr\",\"MGR\":\"r\"}}],"
+    "\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":\"fridge_no\",\"type\":\"text\",\"max\":20,\"policy\":\"LWW\","
+    "\"label\":{\"en\":\"Fridge number\",\"zh\":\"冰柜编号\"}}]}]}";
+
+static void catalogue_grow(fleet *f)
+{
+    buf text;
+    buf_init(&text, 8 << 20);
+    fb_error err = {0};
+    fleet_must(catalog_add(store_catalog(f->admin), text_of(MODULE), &text, &err), &err, "catalog_add");
+    fleet_must(store_begin(f->admin), NULL, "begin");
+    fleet_must(store_catalog_install(f->admin, buf_text(&text), &err), &err, "install");
+    fleet_must(store_commit(f->admin), NULL, "commit");
+    buf_clear(&text);
+}
+
+static void growth__entity_and_column_reach_the_manager(void **state)
+{
+    (void)state;
+    static fleet f;
+    fleet_open(&f);
+    fleet_device *rep = fleet_device_add(&f, &f.users[0]);
+    fleet_device *manager = fleet_device_add(&f, &f.manager);
+    fb_error err = {0};
+    char json[300];
+
+    /* Work that is pending when the catalogue grows must survive the change of tables. */
+    fleet_must(fb_activity_log(rep->db, &f.customers[0], "before", NULL, NULL, &err), &err, "activity");
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"state\":\"dirty\"}", id_text(&f.customers[0]));
+    assert_int_equal(fb_record_put_json(rep->db, "fridge_check", json, NULL, &err), FB_E_NOT_FOUND);
+
+    catalogue_grow(&f);
+    fleet_sync(rep);
+    fleet_must(fb_record_put_json(rep->db, "fridge_check", json, NULL, &err), &err, "fridge_check");
+    fleet_must(fb_customer_update(rep->db, &f.customers[0], "{\"fridge_no\":\"F-17\"}", NULL, &err), &err, "fridge_no");
+    fleet_sync(rep);
+    assert_int_equal(rep->report.applied_count, 2);
+    fleet_sync(manager);
+
+    assert_int_equal(fleet_number(manager, "SELECT count(*) FROM fridge_check WHERE state = 'dirty'"), 1);
+    assert_int_equal(fleet_number(manager, "SELECT count(*) FROM customer WHERE code = 'C1' AND fridge_no = 'F-17'"), 1);
+    assert_int_equal(fleet_number(manager, "SELECT count(*) FROM activity WHERE subject = 'before'"), 1);
+
+    /* What the catalogue forbids is refused on the device, naming the column. */
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"state\":\"lost\"}", id_text(&f.customers[0]));
+    assert_int_equal(fb_record_put_json(rep->db, "fridge_check", json, NULL, &err), FB_E_ENUM);
+    assert_string_equal(err.field, "fridge_check.state");
+    fleet_must(fb_db_check(rep->db, &err), &err, "check");
+    fleet_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(growth__entity_and_column_reach_the_manager),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

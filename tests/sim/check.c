@@ -1,0 +1,281 @@
+/* check.c - what must hold once everything is quiet. See sim.h.
+ *
+ * Reads the databases with SQL of its own: no code of the feed, the replica or the rules. */
+#include "sim/sim.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Which rows of an entity a person may see; :u the user, T and C the user's territories and customers. */
+typedef struct projection {
+    const char *entity, *where;
+} projection;
+
+static const projection PROJECTIONS[] = {
+    {"customer", "id IN C"},
+    {"customer_address", "customer_id IN C"},
+    {"contact", "customer_id IN C"},
+    {"customer_assignment", "customer_id IN C"},
+    {"customer_tag", "customer_id IN C"},
+    {"visit", "customer_id IN C"},
+    {"visit_action", "visit_id IN (SELECT id FROM visit WHERE customer_id IN C)"},
+    {"activity", "customer_id IN C OR user_id = :u"},
+    {"task", "customer_id IN C OR assignee_id = :u OR assigner_id = :u"},
+    {"sales_order", "customer_id IN C"},
+    {"sales_order_line", "order_id IN (SELECT id FROM sales_order WHERE customer_id IN C)"},
+    {"payment", "customer_id IN C"},
+    {"change_request", "customer_id IN C OR requested_by = :u"},
+    {"conflict", "customer_id IN C OR user_id = :u OR other_user_id = :u"},
+    {"product", "1"},
+    {"price_list_item", "1"},
+    {"setting", "1"},
+    {"territory", "1"},
+    {"user_territory", "user_id = :u"},
+};
+
+static const char WITH_REP[] =
+    "WITH T AS (SELECT territory_id FROM user_territory WHERE user_id = :u), "
+    "C AS (SELECT id FROM customer WHERE territory_id IN T OR owner_id = :u OR id IN "
+    "(SELECT customer_id FROM customer_assignment WHERE to_at IS NULL AND (user_id = :u OR territory_id IN T))) ";
+static const char WITH_MANAGER[] =
+    "WITH T AS (SELECT id FROM territory), "
+    "C AS (SELECT id FROM customer WHERE territory_id IN T OR owner_id = :u OR id IN "
+    "(SELECT customer_id FROM customer_assignment WHERE to_at IS NULL AND (user_id = :u OR territory_id IN T))) ";
+
+static sqlite3 *open_file(sim *s, const char *path)
+{
+    sqlite3 *db = NULL;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "simfs") != SQLITE_OK) {
+        sim_violation(s, "%s cannot be opened after healing", path);
+        sqlite3_close(db);
+        return NULL;
+    }
+    return db;
+}
+
+/* "quote(a)||'|'||quote(b)..." over the entity's columns but ver. */
+static void row_expression(const cat_entity *e, buf *sql)
+{
+    for (uint32_t i = 0; i + 1 < e->columns_count; i++) {
+        buf_printf(sql, "%s'%s='||quote(%s)", i > 0 ? "||' '||" : "", e->columns[i].name.data, e->columns[i].name.data);
+    }
+}
+
+static sqlite3_stmt *rows_of(sim *s, sqlite3 *db, const cat_entity *e, const char *with, const char *where, const fb_id *user)
+{
+    buf sql;
+    buf_init(&sql, 1 << 16);
+    buf_printf(&sql, "%sSELECT ", with);
+    row_expression(e, &sql);
+    buf_printf(&sql, " FROM %s WHERE %s ORDER BY id", e->name.data, where);
+    sqlite3_stmt *q = NULL;
+    if (sqlite3_prepare_v2(db, buf_cstr(&sql), -1, &q, NULL) != SQLITE_OK) {
+        sim_violation(s, "the checker's SQL is wrong: %s", sqlite3_errmsg(db));
+    }
+    int u = q != NULL ? sqlite3_bind_parameter_index(q, ":u") : 0;
+    if (u > 0) {
+        sqlite3_bind_blob(q, u, user->b, sizeof user->b, SQLITE_TRANSIENT);
+    }
+    buf_clear(&sql);
+    return q;
+}
+
+static const char *row_next(sqlite3_stmt *q)
+{
+    return q != NULL && sqlite3_step(q) == SQLITE_ROW ? (const char *)sqlite3_column_text(q, 0) : NULL;
+}
+
+/* What the feed and the commits say of the row that differs: the first thing one asks. */
+static void row_explain(sim *s, sqlite3 *master, const char *row)
+{
+    static const char SQL[] = "SELECT 'feed scope='||f.scope||' cid='||(f.pos>>20)||' kind='||f.kind||' by='||c.incarnation||'/'||"
+                              "c.gseq||' plain='||c.plain||' at='||(c.at_ms % 100000000000) FROM fs_feed f JOIN fs_commit c ON "
+                              "c.cid = f.pos>>20 WHERE hex(f.id) = ?1 ORDER BY f.pos";
+    sqlite3_stmt *q = NULL;
+    if (row == NULL || strncmp(row, "id=X'", 5) != 0 || sqlite3_prepare_v2(master, SQL, -1, &q, NULL) != SQLITE_OK) {
+        return;
+    }
+    sqlite3_bind_text(q, 1, row + 5, 32, SQLITE_TRANSIENT);
+    while (sqlite3_step(q) == SQLITE_ROW) {
+        sim_trace(s, "  %s", (const char *)sqlite3_column_text(q, 0));
+    }
+    sqlite3_finalize(q);
+}
+
+/* Bodies of the groups that are held: their effect stays visible on the device until a manager decides. */
+static fb_code held_collect(void *ctx, const fb_problem *p)
+{
+    if (text_is(p->state, "held")) {
+        buf_put_text(ctx, p->body);
+    }
+    return FB_OK;
+}
+
+/* Is the row, "id=X'32 digits' ...", named by a held group? */
+static bool row_is_held(const char *row, buf *held)
+{
+    if (row == NULL || held->size == 0) {
+        return false;
+    }
+    fb_id id;
+    char hex[33], text[FB_ID_TEXT_BYTES];
+    for (int i = 0; i < 32; i++) {
+        char c = row[5 + i];
+        hex[i] = (char)(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
+    }
+    if (!hex_get((fb_text){hex, 32}, id.b, sizeof id.b)) {
+        return false;
+    }
+    id_put(&id, text);
+    return strstr(buf_cstr(held), text) != NULL;
+}
+
+/* I1 for one entity of one device: byte by byte, but for rows of held groups. */
+static void entity_compare(sim_device *d, sqlite3 *master, sqlite3 *replica, const cat_entity *e, const char *where, buf *held)
+{
+    sim *s = d->world;
+    sqlite3_stmt *want = rows_of(s, master, e, d->manager ? WITH_MANAGER : WITH_REP, where, &d->user);
+    sqlite3_stmt *have = rows_of(s, replica, e, "", "1", &d->user);
+    for (;;) {
+        const char *w = row_next(want), *h = row_next(have);
+        while (row_is_held(w, held)) {
+            w = row_next(want);
+        }
+        while (row_is_held(h, held)) {
+            h = row_next(have);
+        }
+        if (w == NULL && h == NULL) {
+            break;
+        }
+        if (w == NULL || h == NULL || strcmp(w, h) != 0) {
+            sim_trace(s, "server  %s", w != NULL ? w : "(no row)");
+            sim_trace(s, "replica %s", h != NULL ? h : "(no row)");
+            row_explain(s, master, w);
+            row_explain(s, master, h);
+            sim_violation(s, "I1: %s differs from the server in %s", d->machine, e->name.data);
+            break;
+        }
+    }
+    sqlite3_finalize(want);
+    sqlite3_finalize(have);
+}
+
+static void replica_compare(sim_device *d, sqlite3 *master, const catalog *cat)
+{
+    sqlite3 *replica = open_file(d->world, d->path);
+    buf held;
+    buf_init(&held, 64 << 20);
+    if (fb_problem_each(d->db, held_collect, &held, NULL) != FB_OK) {
+        sim_violation(d->world, "the tray of %s cannot be read", d->machine);
+    }
+    for (size_t i = 0; replica != NULL && i < sizeof PROJECTIONS / sizeof *PROJECTIONS; i++) {
+        const cat_entity *e = catalog_entity_str(cat, PROJECTIONS[i].entity);
+        if (e != NULL) {
+            entity_compare(d, master, replica, e, PROJECTIONS[i].where, &held);
+        }
+    }
+    buf_clear(&held);
+    sqlite3_close(replica);
+}
+
+static int64_t number(sqlite3 *db, const char *sql, const char *text)
+{
+    sqlite3_stmt *q = NULL;
+    int64_t n = -1;
+    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) == SQLITE_OK) {
+        if (text != NULL) {
+            sqlite3_bind_text(q, 1, text, -1, SQLITE_TRANSIENT);
+        }
+        if (sqlite3_step(q) == SQLITE_ROW) {
+            n = sqlite3_column_int64(q, 0);
+        }
+    }
+    sqlite3_finalize(q);
+    return n;
+}
+
+typedef struct tray {
+    const char *marker;
+    bool found;
+} tray;
+
+static fb_code tray_look(void *ctx, const fb_problem *p)
+{
+    tray *t = ctx;
+    t->found |= memmem(p->body.data, p->body.size, t->marker, strlen(t->marker)) != NULL;
+    return FB_OK;
+}
+
+/* I2 and I5 for one saved group. */
+static void action_check(sim *s, const sim_action *a, sqlite3 *master)
+{
+    if (a->column == NULL) {
+        return; /* a change of a shared column: others may have overwritten it; its verdict is checked by L1 */
+    }
+    char sql[200];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE %s = ?1", a->entity, a->column);
+    int64_t count = number(master, sql, a->marker);
+    if (count == 1 || (a->doubt && count == 0)) {
+        return;
+    }
+    if (count > 1) {
+        sim_violation(s, "I5: %s stands %lld times in %s", a->marker, (long long)count, a->entity);
+        return;
+    }
+    tray t = {.marker = a->marker};
+    if (fb_problem_each(s->devices[a->device].db, tray_look, &t, NULL) != FB_OK || !t.found) {
+        sim_violation(s, "I2: %s of dev%d (group %lld) was saved and is neither on the server nor in the tray", a->marker,
+                      a->device, (long long)a->gseq);
+    }
+}
+
+static void groups_check(sim *s, sqlite3 *master)
+{
+    /* I4: an order says in its note how many lines it was saved with. */
+    int64_t halves = number(master,
+                            "SELECT count(*) FROM sales_order o WHERE o.note LIKE 'lines %' AND CAST(substr(o.note, 7) AS INTEGER) <> "
+                            "(SELECT count(*) FROM sales_order_line l WHERE l.order_id = o.id)",
+                            NULL);
+    if (halves != 0) {
+        sim_violation(s, "I4: %lld orders are half there", (long long)halves);
+    }
+    /* I5: one verdict for each group, contiguous per incarnation. */
+    int64_t twice = number(master,
+                           "SELECT count(*) FROM (SELECT incarnation, sum(upto - gseq + 1) AS n, max(upto) AS m FROM fs_verdict "
+                           "GROUP BY incarnation HAVING n <> m)",
+                           NULL);
+    if (twice != 0) {
+        sim_violation(s, "I5: %lld incarnations have gaps or repeats in their verdicts", (long long)twice);
+    }
+}
+
+void check_all(sim *s)
+{
+    sqlite3 *master = open_file(s, "server/master.db");
+    store *admin = world_store_open(s);
+    if (master == NULL || admin == NULL) {
+        sim_violation(s, "the server cannot be read after healing");
+        sqlite3_close(master);
+        return;
+    }
+    for (int i = 0; i < s->devices_count; i++) {
+        sim_device *d = &s->devices[i];
+        fb_error err = {0};
+        replica_compare(d, master, store_catalog(admin));
+        if (fb_db_check(d->db, &err) != FB_OK) {
+            sim_violation(s, "%s: %s", d->machine, err.message);
+        }
+    }
+    for (int i = 0; i < s->actions_count; i++) {
+        action_check(s, &s->actions[i], master);
+    }
+    groups_check(s, master);
+    fb_error err = {0};
+    int64_t entries = 0, bad = 0;
+    if (store_check(admin, &err) != FB_OK || audit_verify(admin, &entries, &bad) != FB_OK || bad != 0) {
+        sim_violation(s, "the server's database or audit chain is damaged: %s", err.message);
+    }
+    store_close(admin);
+    sqlite3_close(master);
+}

@@ -1,0 +1,50 @@
+/* crash_vfs.h - a file system in memory that loses power when it is told to.
+ *
+ * An SQLite VFS whose files live in memory. Every write since the last sync of its file is kept in a
+ * list; at a crash each of them is, by the seed, kept, lost, torn at a 512-byte boundary, or its tail filled
+ * with garbage; synced bytes survive (VFS-1). After a crash every open handle is dead: its calls fail with an I/O
+ * error until the owner closes it; new opens see what survived. Several "machines" may share the
+ * VFS: files belong to the machine named by the part of the path before the first '/'.
+ *
+ *   VFS-1  bytes that were synced are never lost
+ *   VFS-2  the same seed and the same calls give the same bytes
+ *
+ * One thread. Shared memory for WAL works between connections of one machine. */
+#ifndef FB_TESTS_CRASH_VFS_H
+#define FB_TESTS_CRASH_VFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct crash_vfs crash_vfs;
+
+/* Registers an SQLite VFS under `name` (must outlive it). */
+crash_vfs *crash_vfs_new(const char *name, uint64_t seed);
+void crash_vfs_free(crash_vfs *v);
+
+/* The machine's n-th mutating call from now (write, truncate, sync, delete) crashes it instead of
+ * being carried out; 0 = never. */
+void crash_vfs_crash_after(crash_vfs *v, const char *machine, uint64_t calls);
+/* Crash now. */
+void crash_vfs_crash(crash_vfs *v, const char *machine);
+bool crash_vfs_is_crashed(const crash_vfs *v, const char *machine);
+/* Power comes back: unsynced writes are lost or torn by the seed; open handles stay dead. */
+void crash_vfs_reboot(crash_vfs *v, const char *machine);
+
+/* Writes that would grow the machine's files beyond this fail with SQLITE_FULL; 0 = no limit. */
+void crash_vfs_quota(crash_vfs *v, const char *machine, uint64_t bytes);
+uint64_t crash_vfs_used(const crash_vfs *v, const char *machine);
+/* The machine's n-th sync from now fails with an I/O error, once; 0 = never. */
+void crash_vfs_fail_sync(crash_vfs *v, const char *machine, uint64_t syncs);
+
+/* Copy every file of one machine (its present bytes) to another name: a phone backup, a clone. */
+void crash_vfs_copy(crash_vfs *v, const char *from_machine, const char *to_machine);
+void crash_vfs_remove(crash_vfs *v, const char *machine);
+
+typedef struct crash_vfs_counters {
+    uint64_t calls, writes, syncs, crashes, lost, torn, garbage, full, sync_errors;
+} crash_vfs_counters;
+const crash_vfs_counters *crash_vfs_count(const crash_vfs *v);
+
+#endif

@@ -1,0 +1,228 @@
+/* fleet.c - see fleet.h. */
+#include "support/fleet.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync-server/door/door.h"
+
+void fleet_must(fb_code code, const fb_error *err, const char *what)
+{
+    if (code != FB_OK) {
+        fprintf(stderr, "fleet: %s: %s field=%s %s\n", what, fb_code_name(code), err != NULL ? err->field : "",
+                err != NULL ? err->message : "");
+        abort();
+    }
+}
+
+static fb_code fill(uint64_t *state, void *out, size_t size)
+{
+    unsigned char *bytes = out;
+    for (size_t i = 0; i < size; i++) {
+        *state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+        bytes[i] = (unsigned char)(*state >> 56);
+    }
+    return FB_OK;
+}
+
+static uint64_t mono(void *ctx)
+{
+    return (uint64_t)((fleet *)ctx)->now_ms;
+}
+
+static int64_t wall(void *ctx)
+{
+    return ((fleet *)ctx)->now_ms;
+}
+
+static fb_code random_bytes(void *ctx, void *out, size_t size)
+{
+    return fill(&((fleet *)ctx)->random, out, size);
+}
+
+static void hear(void *ctx, fb_level level, const char *line)
+{
+    fleet *f = ctx;
+    (void)level;
+    if (f->heard != NULL) {
+        f->heard(f->heard_ctx, line);
+    }
+}
+
+static uint64_t device_mono(void *ctx)
+{
+    return mono(((fleet_device *)ctx)->world);
+}
+
+static int64_t device_wall(void *ctx)
+{
+    return wall(((fleet_device *)ctx)->world);
+}
+
+static fb_code device_random(void *ctx, void *out, size_t size)
+{
+    return fill(&((fleet_device *)ctx)->random, out, size);
+}
+
+static void device_hear(void *ctx, fb_level level, const char *line)
+{
+    hear(((fleet_device *)ctx)->world, level, line);
+}
+
+static void company_fill(fleet *f)
+{
+    company *c = &f->company;
+    f->region = company_add(c, "org_unit", PAIRS("code", "R1", "name", "East", "kind", "region"));
+    fb_id rep = company_find(c, "role", "REP"), mgr = company_find(c, "role", "MGR");
+    for (int i = 0; i < 2; i++) {
+        char territory[4] = {'T', (char)('1' + i)}, user[4] = {'U', (char)('1' + i)}, customer[4] = {'C', (char)('1' + i)};
+        f->territories[i] = company_add(c, "territory", PAIRS("code", territory, "name", territory, "org_unit_id", id_text(&f->region)));
+        f->users[i] = company_add(c, "app_user", PAIRS("code", user, "name", user, "org_unit_id", id_text(&f->region), "status", "active"));
+        company_add(c, "user_role", PAIRS("user_id", id_text(&f->users[i]), "role_id", id_text(&rep)));
+        company_add(c, "user_territory", PAIRS("user_id", id_text(&f->users[i]), "territory_id", id_text(&f->territories[i])));
+        f->customers[i] = company_add(c, "customer", PAIRS("code", customer, "name", customer, "party_type", "customer", "status",
+                                                           "active", "territory_id", id_text(&f->territories[i])));
+    }
+    f->manager = company_add(c, "app_user", PAIRS("code", "M1", "name", "M1", "org_unit_id", id_text(&f->region), "status", "active"));
+    company_add(c, "user_role", PAIRS("user_id", id_text(&f->manager), "role_id", id_text(&mgr)));
+    f->product = company_add(c, "product", PAIRS("code", "P1", "name", "P1", "base_uom", "EA", "type", "good", "status", "active"));
+    fb_id list = company_add(c, "price_list", PAIRS("code", "L1", "name", "L1", "currency", "CNY", "tax_included", "0", "priority",
+                                                    "0", "active", "1"));
+    company_add(c, "price_list_item", PAIRS("price_list_id", id_text(&list), "product_id", id_text(&f->product), "uom", "EA",
+                                            "min_qty_milli", "0", "price_4dp", "10.00"));
+    company_add(c, "price_assignment", PAIRS("target_kind", "global", "price_list_id", id_text(&list), "priority", "0"));
+}
+
+void fleet_open(fleet *f)
+{
+    void (*heard)(void *, const char *) = f->heard;
+    void *heard_ctx = f->heard_ctx;
+    *f = (fleet){.now_ms = 1760000000000LL, .random = 42, .heard = heard, .heard_ctx = heard_ctx};
+    f->vfs = crash_vfs_new("fleetfs", 1);
+    f->port = (fb_port){f, mono, wall, random_bytes, hear};
+    fb_error err = {0};
+    server_create_options create = {.path = "server/master.db", .vfs = "fleetfs", .port = &f->port, .company_code = "ACME",
+                                    .company_name = "Acme"};
+    fleet_must(server_create(&create, &err), &err, "server_create");
+    fleet_must(store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f->admin, &err), &err, "store_open");
+    company_init(&f->company, f->admin, &f->port, 7);
+    company_fill(f);
+    server_options open = {.path = "server/master.db", .vfs = "fleetfs", .port = &f->port};
+    fleet_must(server_open(&open, &f->srv, &err), &err, "server_open");
+    fleet_must(server_reader_open(f->srv, &f->reader, &err), &err, "server_reader_open");
+}
+
+void fleet_close(fleet *f)
+{
+    for (int i = 0; i < f->devices_count; i++) {
+        fb_db_close(f->devices[i].db);
+    }
+    server_job_free(f->job);
+    store_close(f->admin);
+    server_reader_close(f->reader);
+    server_close(f->srv);
+    crash_vfs_free(f->vfs);
+}
+
+/* A network that never fails: straight into the server library. */
+static fb_code exchange(void *ctx, const fb_link_request *q, fb_link_response *out)
+{
+    fleet *f = ctx;
+    server_job_free(f->job);
+    server_request r = {
+        .method = text_of(q->method),
+        .path = text_of(q->path),
+        .authorization = text_of(q->authorization),
+        .content_type = text_of(q->content_type),
+        .content_encoding = text_of(q->content_encoding),
+        .peer = text_of("test"),
+        .body = q->body,
+    };
+    server_tick(f->srv, (uint64_t)f->now_ms); /* notices the administrator's commits */
+    f->job = server_handle(f->srv, f->reader, &r);
+    const server_reply *reply = server_job_reply(f->job);
+    *out = (fb_link_response){.status = reply->status, .zstd = reply->zstd, .retry_ms = reply->retry_s * 1000, .body = reply->body};
+    return FB_OK;
+}
+
+fb_code fleet_try_sync(fleet_device *d, fb_error *err)
+{
+    fb_link link = {d->world, exchange};
+    fb_sync *sync = NULL;
+    fb_code rc = fb_sync_open(d->db, NULL, &sync, err);
+    if (rc == FB_OK) {
+        rc = fb_sync_step(sync, &link, 0, &d->report, err);
+    }
+    fb_sync_close(sync);
+    return rc;
+}
+
+void fleet_sync(fleet_device *d)
+{
+    fb_error err = {0};
+    d->world->now_ms += 1000;
+    fleet_must(fleet_try_sync(d, &err), &err, "sync");
+    if (!d->report.complete) {
+        fleet_must(FB_E_BUG, NULL, "a sync over a perfect network is not complete");
+    }
+}
+
+fleet_device *fleet_device_add(fleet *f, const fb_id *user)
+{
+    fleet_device *d = &f->devices[f->devices_count++];
+    *d = (fleet_device){.world = f, .random = 1000 + (uint64_t)f->devices_count};
+    snprintf(d->path, sizeof d->path, "dev%d/replica.db", f->devices_count);
+    d->port = (fb_port){d, device_mono, device_wall, device_random, device_hear};
+    fb_error err = {0};
+    fb_db_options o = FB_DB_OPTIONS_INIT;
+    o.port = &d->port;
+    o.vfs = "fleetfs";
+    fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open");
+    buf code;
+    buf_init(&code, 100);
+    fleet_must(store_begin(f->admin), NULL, "begin");
+    fleet_must(door_code_make(f->admin, user, f->now_ms, 3600000, &f->port, &code), NULL, "code");
+    fleet_must(store_commit(f->admin), NULL, "commit");
+    fb_link link = {f, exchange};
+    fb_enrol_options e = FB_ENROL_OPTIONS_INIT;
+    e.server_url = "https://test";
+    e.code = buf_cstr(&code);
+    fleet_must(fb_enrol(d->db, &link, &e, &err), &err, "enrol");
+    buf_clear(&code);
+    fleet_sync(d);
+    return d;
+}
+
+typedef struct first_cell {
+    int64_t number;
+    char *text;
+    size_t size;
+} first_cell;
+
+static fb_code cell_take(void *ctx, const fb_row *row)
+{
+    first_cell *c = ctx;
+    const fb_value *v = &row->values[0];
+    c->number = v->kind == FB_KIND_INT ? v->u.i : -1;
+    if (c->text != NULL && v->kind == FB_KIND_TEXT) {
+        snprintf(c->text, c->size, "%.*s", (int)v->u.text.size, v->u.text.data);
+    }
+    return FB_OK;
+}
+
+int64_t fleet_number(fleet_device *d, const char *sql)
+{
+    first_cell c = {.number = -1};
+    fb_error err = {0};
+    fleet_must(fb_query(d->db, sql, NULL, cell_take, &c, &err), &err, sql);
+    return c.number;
+}
+
+void fleet_text(fleet_device *d, const char *sql, char *out, size_t size)
+{
+    first_cell c = {.text = out, .size = size};
+    out[0] = '\0';
+    fb_error err = {0};
+    fleet_must(fb_query(d->db, sql, NULL, cell_take, &c, &err), &err, sql);
+}

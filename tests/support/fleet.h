@@ -1,0 +1,58 @@
+/* fleet.h - a server and devices in one process, over files in memory: for path tests.
+ *
+ * No network, no threads, a clock that stands still unless moved. Everything aborts the test with a
+ * message when a step that must work does not. */
+#ifndef FB_TESTS_FLEET_H
+#define FB_TESTS_FLEET_H
+
+#include "fieldbook/fieldbook.h"
+#include "support/company.h"
+#include "support/crash_vfs.h"
+#include "sync-server/server.h"
+
+enum { FLEET_DEVICES_MAX = 8 };
+
+typedef struct fleet fleet;
+
+typedef struct fleet_device {
+    fleet *world;
+    fb_db *db;
+    fb_port port;
+    char path[40];
+    uint64_t random;
+    fb_sync_report report; /* of the last sync */
+} fleet_device;
+
+struct fleet {
+    crash_vfs *vfs;
+    server *srv;
+    server_reader *reader;
+    server_job *job;
+    store *admin;   /* the administrator's connection */
+    company company;
+    fb_port port;
+    int64_t now_ms;
+    uint64_t random;
+    fleet_device devices[FLEET_DEVICES_MAX];
+    int devices_count;
+    /* the company: one region, two territories, REP users U1 (T1) and U2 (T2), manager M1, product P1
+     * at 10.00 CNY, customers C1 (T1) and C2 (T2) */
+    fb_id region, territories[2], users[2], manager, product, customers[2];
+    void (*heard)(void *ctx, const char *line); /* log lines of every port, or NULL */
+    void *heard_ctx;
+};
+
+void fleet_open(fleet *f);
+void fleet_close(fleet *f);
+/* A new device of the user, enrolled and synced. */
+fleet_device *fleet_device_add(fleet *f, const fb_id *user);
+/* Sync until complete. */
+void fleet_sync(fleet_device *d);
+/* One sync attempt; its code. */
+fb_code fleet_try_sync(fleet_device *d, fb_error *err);
+void fleet_must(fb_code code, const fb_error *err, const char *what);
+/* One integer or text by SQL on the device's replica. */
+int64_t fleet_number(fleet_device *d, const char *sql);
+void fleet_text(fleet_device *d, const char *sql, char *out, size_t size);
+
+#endif
