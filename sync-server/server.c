@@ -1,7 +1,7 @@
 /* server.c - open, close, timers, and all steps in one call. See server.h for SRV-1 and SRV-2.
  *
- * fs_meta running is "1" while a server has the database open: found at the next open it tells that the
- * last run did not end well, and the writer is careful for a while (intake/attempt.h). */
+ * fs_meta running is "1" while a server has the database open: found at the next open it tells that
+ * the last run did not end well, and the writer is careful for a while (intake/attempt.h). */
 #include "sync-server/server_inside.h"
 
 #include <stdarg.h>
@@ -36,7 +36,8 @@ static fb_code epoch_read(server *s, fb_error *err)
     if (rc == FB_OK && value.size == sizeof s->epoch.b) {
         memcpy(s->epoch.b, value.data, sizeof s->epoch.b);
     } else if (rc == FB_OK || rc == FB_E_NOT_FOUND) {
-        rc = fail(err, FB_E_CONFIG, "database", "no company lives in this database: run fieldbook-admin init");
+        rc = fail(err, FB_E_CONFIG, "database",
+                  "no company lives in this database: run fieldbook-admin init");
     }
     buf_clear(&value);
     return rc;
@@ -80,7 +81,8 @@ static fb_code writer_open(server *s)
 
 static void spare_init(server *s)
 {
-    static const char busy[] = "{\"m\":\"error\",\"code\":\"E_NO_MEMORY\",\"text\":\"out of memory\",\"retry\":1000}\n";
+    static const char busy[] =
+        "{\"m\":\"error\",\"code\":\"E_NO_MEMORY\",\"text\":\"out of memory\",\"retry\":1000}\n";
     s->spare = (server_job){.next = JOB_DONE, .is_spare = true};
     s->spare.reply = (server_reply){.status = 503, .body = {busy, sizeof busy - 1}, .retry_s = 1};
 }
@@ -117,6 +119,7 @@ fb_code server_open(const server_options *o, server **out, fb_error *err)
         server_close(s);
         return rc;
     }
+    s->in.trace = o->trace ? o->port : NULL;
     *out = s;
     return FB_OK;
 }
@@ -128,7 +131,8 @@ void server_close(server *s)
         return;
     }
     if (s->db != NULL && !id_is_none(&s->epoch) && running_set(s, 0, &before) != FB_OK) {
-        server_log(s, FB_LOG_WARN, "server.close mark=left"); /* the next start is careful, no more */
+        server_log(s, FB_LOG_WARN,
+                   "server.close mark=left"); /* the next start is careful, no more */
     }
     decide_cache_free(s->in.cache);
     arena_free(s->in.work);
@@ -146,7 +150,8 @@ fb_code server_reader_open(server *s, server_reader **out, fb_error *err)
     if (r == NULL) {
         return fail(err, FB_E_NO_MEMORY, "reader", "out of memory");
     }
-    const store_options so = {.path = s->path, .vfs = s->vfs, .read_only = true, .cache_kib = s->cache_kib};
+    const store_options so = {
+        .path = s->path, .vfs = s->vfs, .read_only = true, .cache_kib = s->cache_kib};
     r->s = s;
     fb_code rc = store_open(&so, &r->db, err);
     if (rc != FB_OK) {

@@ -24,6 +24,7 @@ typedef struct server_options {
     const char *vfs;
     const fb_port *port;
     int cache_kib;
+    bool trace;            /* a line per group and station goes to the port's log (schema/events.def) */
 } server_options;
 FB_MUST_USE fb_code server_open(const server_options *o, server **out, fb_error *err); /* must exist: fieldbook-admin init */
 /* Make the database of a new company: tables, built-in catalogue, roles with the catalogue's grants, settings,

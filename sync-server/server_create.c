@@ -1,8 +1,8 @@
 /* server_create.c - the database of a new company (server_create, see server.h).
  *
  * Everything people see is written by one commit of the ledger, so that it is in the feed and the
- * audit like any other row: roles with the catalogue's grants as permissions ("customer.create"), settings,
- * labels of codes, the root org_unit, the first person. */
+ * audit like any other row: roles with the catalogue's grants as permissions ("customer.create"),
+ * settings, labels of codes, the root org_unit, the first person. */
 #include "sync-server/server_inside.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "base/id.h"
 #include "rules/row_check.h"
-#include "sync-server/decide/fill.h"
+#include "sync-server/ledger/fill.h"
 #include "sync-server/ledger/ledger.h"
 
 enum { CREATE_BYTES_MAX = 64 << 20, CREATE_ROWS_MAX = 20000 };
@@ -92,7 +92,10 @@ static fb_value *row_new(creation *c, const char *entity, fb_id *id_out)
     fb_id id = id_make(&c->ids, c->now_ms);
     fb_value *row = fill_row(e, &id, c->memory);
     if (row != NULL) {
-        c->changes[c->count++] = (change){.kind = CHANGE_INSERT, .entity = e, .id = id, .values = row,
+        c->changes[c->count++] = (change){.kind = CHANGE_INSERT,
+                                          .entity = e,
+                                          .id = id,
+                                          .values = row,
                                           .columns_count = e->columns_count};
         if (id_out != NULL) {
             *id_out = id;
@@ -106,7 +109,8 @@ static const cat_entity *last_entity(const creation *c)
     return c->changes[c->count - 1].entity;
 }
 
-static void permission_new(creation *c, const fb_id *role, const cat_entity *e, const char *verb, bool granted)
+static void permission_new(creation *c, const fb_id *role, const cat_entity *e, const char *verb,
+                           bool granted)
 {
     buf text;
     fb_value *row = granted ? row_new(c, "role_permission", NULL) : NULL;
@@ -208,11 +212,15 @@ static void admin_new(creation *c, const fb_id *unit)
     }
 }
 
-/* Defaults and derived columns; then the catalogue's own rules, so that a company's code or name that
- * does not fit is refused with its field. */
+/* Defaults and derived columns; then the catalogue's own rules, so that a company's code or name
+ * that does not fit is refused with its field. */
 static fb_code rows_complete(creation *c)
 {
-    row_rights all = {.create = true, .read = true, .update = true, .remove = true, .approve = true,
+    row_rights all = {.create = true,
+                      .read = true,
+                      .update = true,
+                      .remove = true,
+                      .approve = true,
                       .actor = ACTOR_SERVER};
     for (uint32_t i = 0; i < c->count; i++) {
         const change *ch = &c->changes[i];
@@ -258,7 +266,8 @@ static fb_code is_empty(creation *c)
     fb_code rc = store_meta_get(c->db, "epoch", &epoch);
     buf_clear(&epoch);
     if (rc == FB_OK) {
-        return fail(c->err, FB_E_EXISTS, "database", "a company lives here already: choose another file");
+        return fail(c->err, FB_E_EXISTS, "database",
+                    "a company lives here already: choose another file");
     }
     return rc == FB_E_NOT_FOUND ? FB_OK : rc;
 }
@@ -288,16 +297,19 @@ static fb_code in_transaction(creation *c)
 
 fb_code server_create(const server_create_options *o, fb_error *err)
 {
-    FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && o->company_code != NULL && o->company_name != NULL);
+    FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && o->company_code != NULL &&
+               o->company_name != NULL);
     const store_options so = {.path = o->path, .vfs = o->vfs, .create = true};
     fb_error local = {.code = FB_OK};
-    creation c = {.o = o, .err = err != NULL ? err : &local, .now_ms = o->port->wall_ms(o->port->ctx)};
+    creation c = {
+        .o = o, .err = err != NULL ? err : &local, .now_ms = o->port->wall_ms(o->port->ctx)};
     c.err->code = FB_OK;
     FB_TRY(store_open(&so, &c.db, c.err));
     c.memory = arena_new(CREATE_BYTES_MAX);
     fb_code rc = c.memory != NULL ? in_transaction(&c) : FB_E_NO_MEMORY;
     if (rc != FB_OK && c.err->code != rc) {
-        (void)fail(c.err, rc, "database", "the company could not be created: %s", fb_code_text(rc, "en"));
+        (void)fail(c.err, rc, "database", "the company could not be created: %s",
+                   fb_code_text(rc, "en"));
     }
     arena_free(c.memory);
     store_close(c.db);

@@ -20,11 +20,11 @@
 #include "sync-server/server.h"
 
 enum {
-    JOB_BYTES_MAX = 64 << 20,     /* arena of one request */
-    REPLY_BYTES_MAX = 64 << 20,   /* page, catalogue and verdicts together */
-    PACK_BYTES_MIN = 300,         /* smaller replies go plain */
-    SEEN_MS = 60000,              /* last contact is kept to the minute */
-    RETRY_MS = 1000,              /* after trouble of ours */
+    JOB_BYTES_MAX = 64 << 20,   /* arena of one request */
+    REPLY_BYTES_MAX = 64 << 20, /* page, catalogue and verdicts together */
+    PACK_BYTES_MIN = 300,       /* smaller replies go plain */
+    SEEN_MS = 60000,            /* last contact is kept to the minute */
+    RETRY_MS = 1000,            /* after trouble of ours */
     TEXT_BYTES_KEPT = 128
 };
 
@@ -34,19 +34,19 @@ struct server_job {
     job_kind kind;
     job_next next;
     arena *memory;
-    buf body;             /* unpacked request; lines point into it */
+    buf body; /* unpacked request; lines point into it */
     sync_request q;
     fb_text *lines;
     fb_id device;
     bool epoch_differs;
     bool accepts_zstd;
     enrol_request enrol;
-    bool excluded;        /* from a batch that is run again */
-    bool waited;          /* a long poll that has begun */
-    bool is_spare;        /* the server's own, see job_new: never freed, never changed */
+    bool excluded; /* from a batch that is run again */
+    bool waited;   /* a long poll that has begun */
+    bool is_spare; /* the server's own, see job_new: never freed, never changed */
     uint64_t wait_until_ms;
     server_reply reply;
-    buf out;              /* the reply's body */
+    buf out; /* the reply's body */
 };
 
 struct server {
@@ -58,8 +58,8 @@ struct server {
     intake in;
     door_rate *rate;
     _Atomic int64_t head;
-    uint64_t careful_until_ms;    /* mono clock */
-    server_job spare;             /* answers where there is no memory for a job (SRV-2) */
+    uint64_t careful_until_ms; /* mono clock */
+    server_job spare;          /* answers where there is no memory for a job (SRV-2) */
 };
 
 struct server_reader {
@@ -83,11 +83,13 @@ void job_trouble(server_job *job, fb_code code);
 /* The job ends with 200 and job->out, packed where that pays. */
 void job_answer(server_job *job);
 /* Must this request go to the writer although it carries no groups? */
-FB_MUST_USE fb_code job_needs_write(server_reader *r, const server_job *job, const door_device *d, int64_t now_ms,
-                                    bool *out);
+FB_MUST_USE fb_code job_needs_write(server_reader *r, const server_job *job, const door_device *d,
+                                    int64_t now_ms, bool *out);
 /* The device's scopes as this snapshot has them, and whether they are its registered set. */
-FB_MUST_USE fb_code scopes_now(store *view, const fb_id *user, const fb_id *device, int64_t now_ms, arena *memory,
-                               scope_list *scopes, int64_t *number, bool *registered);
-void server_log(const server *s, fb_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+FB_MUST_USE fb_code scopes_now(store *view, const fb_id *user, const fb_id *device, int64_t now_ms,
+                               arena *memory, scope_list *scopes, int64_t *number,
+                               bool *registered);
+void server_log(const server *s, fb_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -1,7 +1,11 @@
-/* server_prepare.c - a request becomes a job: route, door, unpacking, lines. Any thread, own reader.
+/* server_prepare.c - a request becomes a job: route, door, unpacking, lines. Any thread, own
+ * reader.
  *
- * Nothing is believed before the door: the body is unpacked only for a device that showed its token. */
+ * Nothing is believed before the door: the body is unpacked only for a device that showed its
+ * token. */
 #include "sync-server/server_inside.h"
+
+#include "base/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +28,8 @@ typedef void (*route_serve)(arrival *a);
 
 static bool is_busy_stranger(const arrival *a, uint32_t *retry_ms)
 {
-    return !door_rate_take(a->s->rate, a->q->peer.data, a->q->peer.size, &STRANGER_RATE, mono_ms(a->s), retry_ms);
+    return !door_rate_take(a->s->rate, a->q->peer.data, a->q->peer.size, &STRANGER_RATE,
+                           mono_ms(a->s), retry_ms);
 }
 
 /* ---- body ---- */
@@ -37,7 +42,8 @@ static bool is_zstd(fb_text encoding)
 static fb_code media_check(const server_request *q)
 {
     bool plain = q->content_encoding.size == 0 || text_is(q->content_encoding, "identity");
-    return text_is(q->content_type, "application/x-fieldbook") && (plain || is_zstd(q->content_encoding))
+    return text_is(q->content_type, "application/x-fieldbook") &&
+                   (plain || is_zstd(q->content_encoding))
                ? FB_OK
                : FB_E_MEDIA;
 }
@@ -113,8 +119,8 @@ static void serve_enrol(arrival *a)
     a->job->next = JOB_WRITE;
 }
 
-fb_code scopes_now(store *view, const fb_id *user, const fb_id *device, int64_t now_ms, arena *memory,
-                   scope_list *scopes, int64_t *number, bool *registered)
+fb_code scopes_now(store *view, const fb_id *user, const fb_id *device, int64_t now_ms,
+                   arena *memory, scope_list *scopes, int64_t *number, bool *registered)
 {
     scope_list set;
     FB_TRY(feed_scopes_of_user(view, user, now_ms, memory, scopes));
@@ -123,11 +129,13 @@ fb_code scopes_now(store *view, const fb_id *user, const fb_id *device, int64_t 
     return FB_OK;
 }
 
-fb_code job_needs_write(server_reader *r, const server_job *job, const door_device *d, int64_t now_ms, bool *out)
+fb_code job_needs_write(server_reader *r, const server_job *job, const door_device *d,
+                        int64_t now_ms, bool *out)
 {
     const sync_request *q = &job->q;
-    *out = q->groups_count > 0 || !id_equal(&q->incarnation, &d->incarnation) || q->acked != d->acked ||
-           q->settled != d->settled || q->catalog_version != d->catalog_version || now_ms - d->seen_ms >= SEEN_MS ||
+    *out = q->groups_count > 0 || !id_equal(&q->incarnation, &d->incarnation) ||
+           q->acked != d->acked || q->settled != d->settled ||
+           q->catalog_version != d->catalog_version || now_ms - d->seen_ms >= SEEN_MS ||
            q->last != d->applied;
     if (*out) {
         return FB_OK;
@@ -135,7 +143,8 @@ fb_code job_needs_write(server_reader *r, const server_job *job, const door_devi
     scope_list scopes;
     int64_t number = 0;
     bool registered = false;
-    fb_code rc = scopes_now(r->db, &d->user, &d->device, now_ms, job->memory, &scopes, &number, &registered);
+    fb_code rc =
+        scopes_now(r->db, &d->user, &d->device, now_ms, job->memory, &scopes, &number, &registered);
     *out = !registered || memcmp(q->chain_before.b, d->chain.b, sizeof d->chain.b) != 0;
     return rc;
 }
@@ -144,11 +153,13 @@ static fb_code door_pass(arrival *a, door_device *d)
 {
     uint32_t retry_ms = 0;
     fb_code rc = door_check(a->r->db, a->q->authorization, d);
+    trace(a->s->in.trace, TRACE_DOOR, "code=%s", fb_code_name(rc));
     if (rc == FB_E_AUTH && is_busy_stranger(a, &retry_ms)) {
         job_fail(a->job, FB_E_RATE, retry_ms);
     } else if (rc != FB_OK) {
         job_fail(a->job, rc, 0);
-    } else if (!door_rate_take(a->s->rate, d->device.b, sizeof d->device.b, &DEVICE_RATE, mono_ms(a->s), &retry_ms)) {
+    } else if (!door_rate_take(a->s->rate, d->device.b, sizeof d->device.b, &DEVICE_RATE,
+                               mono_ms(a->s), &retry_ms)) {
         job_fail(a->job, FB_E_RATE, retry_ms);
         rc = FB_E_RATE;
     }
@@ -194,8 +205,9 @@ static void serve_sync(arrival *a)
 static const struct {
     const char *method, *path;
     route_serve serve;
-} ROUTES[] = {
-    {"POST", "/v1/sync", serve_sync}, {"POST", "/v1/enrol", serve_enrol}, {"GET", "/v1/health", serve_health}};
+} ROUTES[] = {{"POST", "/v1/sync", serve_sync},
+              {"POST", "/v1/enrol", serve_enrol},
+              {"GET", "/v1/health", serve_health}};
 
 static void route(arrival *a)
 {

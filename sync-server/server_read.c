@@ -1,6 +1,8 @@
 /* server_read.c - the reply: sync line, verdicts, catalogue, page, end; read in one snapshot. */
 #include "sync-server/server_inside.h"
 
+#include "base/trace.h"
+
 #include <string.h>
 
 #include "base/id.h"
@@ -14,7 +16,8 @@ void job_fail(server_job *job, fb_code code, uint32_t retry_ms)
     const error_msg m = {code, text_of(fb_code_text(code, "en")), retry_ms};
     buf_reset(&job->out);
     error_msg_put(&job->out, &m);
-    job->reply = (server_reply){.status = fb_code_http(code), .body = buf_text(&job->out),
+    job->reply = (server_reply){.status = fb_code_http(code),
+                                .body = buf_text(&job->out),
                                 .retry_s = (retry_ms + 999) / 1000};
     job->next = JOB_DONE;
 }
@@ -64,8 +67,12 @@ typedef struct reading {
 static fb_code sync_line_put(reading *x)
 {
     bool same = id_equal(&x->d.incarnation, &x->job->q.incarnation);
-    sync_reply m = {.protocol = PROTOCOL_VERSION, .epoch = x->s->epoch, .server_wall_ms = wall_ms(x->s),
-                    .applied = same ? x->d.applied : 0, .backed_up = same ? x->d.backed_up : 0, .head = x->head};
+    sync_reply m = {.protocol = PROTOCOL_VERSION,
+                    .epoch = x->s->epoch,
+                    .server_wall_ms = wall_ms(x->s),
+                    .applied = same ? x->d.applied : 0,
+                    .backed_up = same ? x->d.backed_up : 0,
+                    .head = x->head};
     digest audit;
     FB_TRY(audit_head(x->view, &audit));
     memcpy(m.audit_head.b, audit.b, sizeof m.audit_head.b); /* devices witness its first half */
@@ -93,18 +100,25 @@ static void catalog_put(reading *x)
 static fb_code page_put(reading *x)
 {
     const sync_request *q = &x->job->q;
-    const page_request page = {.device = x->d.device, .incarnation = x->d.incarnation, .user = x->d.user,
-                               .token = x->job->epoch_differs ? text_of("epoch") : q->token, .settled = q->settled,
-                               .page_bytes = q->page_bytes, .set_number = x->set_number, .set = &x->scopes};
-    return feed_page(x->view, &page, x->job->memory, &x->job->out, &x->page);
+    const page_request page = {.device = x->d.device,
+                               .incarnation = x->d.incarnation,
+                               .user = x->d.user,
+                               .token = x->job->epoch_differs ? text_of("epoch") : q->token,
+                               .settled = q->settled,
+                               .page_bytes = q->page_bytes,
+                               .set_number = x->set_number,
+                               .set = &x->scopes};
+    FB_TRY(feed_page(x->view, &page, x->job->memory, &x->job->out, &x->page));
+    trace(x->s->in.trace, TRACE_FEED, "rows=%u complete=%d", x->page.rows, x->page.complete);
+    return FB_OK;
 }
 
 /* Nothing to say to a device that is willing to wait. */
 static bool may_wait(const reading *x, size_t verdicts_size)
 {
     const server_job *job = x->job;
-    return job->q.wait_ms > 0 && !job->epoch_differs && verdicts_size == 0 && x->page.complete && x->page.empty &&
-           !x->page.reset && job->q.groups_count == 0 &&
+    return job->q.wait_ms > 0 && !job->epoch_differs && verdicts_size == 0 && x->page.complete &&
+           x->page.empty && !x->page.reset && job->q.groups_count == 0 &&
            store_catalog(x->view)->version <= job->q.catalog_version;
 }
 
@@ -128,10 +142,11 @@ static fb_code reply_put(reading *x)
     if (x->d.status != DOOR_ACTIVE) {
         return FB_E_DEVICE;
     }
-    FB_TRY(scopes_now(x->view, &x->d.user, &x->d.device, wall_ms(x->s), job->memory, &x->scopes, &x->set_number,
-                      &registered));
+    FB_TRY(scopes_now(x->view, &x->d.user, &x->d.device, wall_ms(x->s), job->memory, &x->scopes,
+                      &x->set_number, &registered));
     if (!registered) {
-        return FB_E_BUSY; /* scopes moved after this request was written: the next one registers them */
+        return FB_E_BUSY; /* scopes moved after this request was written: the next one registers
+                             them */
     }
     FB_TRY(ledger_head(x->view, &x->head));
     FB_TRY(sync_line_put(x));

@@ -1,9 +1,9 @@
 /* server_write.c - a batch of jobs in one synced transaction.
  *
- * The batch is written without savepoints. Where one job cannot be, the transaction is rolled back and
- * run again: once with every inserted id looked up (a group reused an id), else without the job at fault,
- * whose group is noted (intake/attempt.h). Trouble of disk or memory fails them all: nobody is told
- * anything that is not durable (SRV-1). */
+ * The batch is written without savepoints. Where one job cannot be, the transaction is rolled back
+ * and run again: once with every inserted id looked up (a group reused an id), else without the job
+ * at fault, whose group is noted (intake/attempt.h). Trouble of disk or memory fails them all:
+ * nobody is told anything that is not durable (SRV-1). */
 #include "sync-server/server_inside.h"
 
 #include "base/id.h"
@@ -16,7 +16,7 @@ typedef struct batch {
     server_job **jobs;
     uint32_t count;
     int64_t now_ms;
-    server_job *failed;  /* the job at fault, NULL when it is not a job's fault */
+    server_job *failed; /* the job at fault, NULL when it is not a job's fault */
     int64_t failed_gseq;
 } batch;
 
@@ -44,7 +44,10 @@ static fb_code enrol_write(batch *b, server_job *job)
 
 static fb_code sync_write(batch *b, server_job *job)
 {
-    const intake_request r = {.q = &job->q, .lines = job->lines, .device = job->device, .now_ms = b->now_ms,
+    const intake_request r = {.q = &job->q,
+                              .lines = job->lines,
+                              .device = job->device,
+                              .now_ms = b->now_ms,
                               .groups_ignored = job->epoch_differs};
     intake_result result;
     fb_code rc = intake_sync(&b->s->in, &r, &result);
@@ -164,7 +167,8 @@ static bool is_everybodys(fb_code rc)
 static bool failed_exclude(batch *b, fb_code rc)
 {
     server_job *job = b->failed;
-    server_log(b->s, FB_LOG_ERROR, "write.failed code=%s gseq=%lld", fb_code_name(rc), (long long)b->failed_gseq);
+    server_log(b->s, FB_LOG_ERROR, "write.failed code=%s gseq=%lld", fb_code_name(rc),
+               (long long)b->failed_gseq);
     job->excluded = true;
     job_trouble(job, rc);
     return b->failed_gseq == 0 || attempt_note(&b->s->in, &job->device, b->failed_gseq) == FB_OK;

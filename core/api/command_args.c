@@ -222,11 +222,11 @@ void out_id_object(command_call *c, const fb_id *id)
     json_put_end(c->w);
 }
 
-fb_code out_json(command_call *c, fb_code rc, char *json)
+fb_code out_json(command_call *c, fb_code rc, char **json)
 {
     if (rc == FB_OK) {
-        json_put_raw(c->w, text_of(json));
-        fb_string_free(json);
+        json_put_raw(c->w, text_of(*json));
+        fb_string_free(*json);
     }
     return rc;
 }

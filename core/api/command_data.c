@@ -12,7 +12,7 @@ fb_code cmd_record_get(command_call *c)
     const char *entity = arg_text(c, "entity");
 
     FB_TRY(arg_ref(c, "id", entity, &id));
-    return out_json(c, fb_record_get_json(c->db, entity, &id, &json, c->err), json);
+    return out_json(c, fb_record_get_json(c->db, entity, &id, &json, c->err), &json);
 }
 
 fb_code cmd_record_put(command_call *c)
@@ -62,7 +62,7 @@ fb_code cmd_query(command_call *c)
 {
     char *json = NULL;
 
-    return out_json(c, fb_query_json(c->db, arg_text(c, "sql"), arg_text(c, "params"), &json, c->err), json);
+    return out_json(c, fb_query_json(c->db, arg_text(c, "sql"), arg_text(c, "params"), &json, c->err), &json);
 }
 
 /* --- problems --------------------------------------------------------------------------------- */

@@ -64,7 +64,7 @@ fb_code cmd_customer_show(command_call *c)
     char *json = NULL;
 
     FB_TRY(arg_ref(c, "customer", "customer", &id));
-    return out_json(c, fb_record_get_json(c->db, "customer", &id, &json, c->err), json);
+    return out_json(c, fb_record_get_json(c->db, "customer", &id, &json, c->err), &json);
 }
 
 fb_code cmd_customer_360(command_call *c)
@@ -73,7 +73,7 @@ fb_code cmd_customer_360(command_call *c)
     char *json = NULL;
 
     FB_TRY(arg_ref(c, "customer", "customer", &id));
-    return out_json(c, fb_customer_360(c->db, &id, &json, c->err), json);
+    return out_json(c, fb_customer_360(c->db, &id, &json, c->err), &json);
 }
 
 fb_code cmd_customer_add(command_call *c)
@@ -214,7 +214,7 @@ fb_code cmd_visit_open(command_call *c)
         return FB_OK;
     }
     FB_TRY(rc);
-    return out_json(c, fb_record_get_json(c->db, "visit", &visit, &json, c->err), json);
+    return out_json(c, fb_record_get_json(c->db, "visit", &visit, &json, c->err), &json);
 }
 
 /* --- payments --------------------------------------------------------------------------------- */

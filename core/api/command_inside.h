@@ -45,8 +45,9 @@ void out_decimal(command_call *c, const char *key, int64_t value, unsigned digit
 void out_instant(command_call *c, const char *key, int64_t at_ms); /* null when 0 */
 /* {"id": ...} */
 void out_id_object(command_call *c, const fb_id *id);
-/* A JSON text made by a public call: put as it is, freed. */
-fb_code out_json(command_call *c, fb_code rc, char *json);
+/* A JSON text that a public call made in *json: put as it is, freed. By address, because the call and this
+ * argument are evaluated in any order. */
+fb_code out_json(command_call *c, fb_code rc, char **json);
 
 fb_code cmd_customer_find(command_call *c);
 fb_code cmd_customer_show(command_call *c);

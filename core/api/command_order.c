@@ -48,7 +48,7 @@ static fb_code put_order(command_call *c, const fb_order *o)
 {
     char *json = NULL;
 
-    return out_json(c, fb_order_json(o, &json, c->err), json);
+    return out_json(c, fb_order_json(o, &json, c->err), &json);
 }
 
 fb_code cmd_order_new(command_call *c)
@@ -347,5 +347,5 @@ fb_code cmd_order_drafts(command_call *c)
 {
     char *json = NULL;
 
-    return out_json(c, fb_order_drafts(c->db, &json, c->err), json);
+    return out_json(c, fb_order_drafts(c->db, &json, c->err), &json);
 }

@@ -2,6 +2,8 @@
 #include "fieldbook/observe.h"
 
 #include "api/handle.h"
+
+#include "base/trace.h"
 #include "schema/limits.h"
 
 fb_code fb_observe_add(fb_db *db, const char *entity, fb_observe_fn fn, void *ctx, uint32_t *id_out, fb_error *err)
@@ -65,6 +67,7 @@ fb_code fb_observe_poll(fb_db *db, uint32_t *called_out, fb_error *err)
     for (int i = 0; i < OBSERVERS_MAX; i++) {
         called += call_one(&db->observers[i], cat, changed);
     }
+    trace(db->port, TRACE_OBSERVE, "called=%u", called);
     if (called_out != NULL) {
         *called_out = called;
     }

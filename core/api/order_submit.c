@@ -206,6 +206,9 @@ static fb_code prepare(submission *s, fb_error *err)
 {
     fb_order *o = s->o;
 
+    if (o->lines_count == 0) {
+        return fail(err, FB_E_REQUIRED, "sales_order_line", "the order has no lines: add at least one product");
+    }
     FB_TRY(api_person_get(o->db, &s->me, err));
     FB_TRY(refresh_lines(o, err));
     FB_TRY(order_judge(o, o->lines, o->lines_count, true, &s->over_credit, err));

@@ -232,7 +232,6 @@ fb_code fb_query_json(fb_db *db, const char *sql, const char *params_json, char 
 fb_code fb_snapshot_begin(fb_db *db, fb_error *err)
 {
     sql_db *reader = NULL;
-    bool row = false;
 
     FB_REQUIRE(db != NULL);
     api_clear(err);
@@ -241,16 +240,7 @@ fb_code fb_snapshot_begin(fb_db *db, fb_error *err)
     }
     FB_TRY(api_reader(db, &reader, err));
     fb_code rc = sql_begin_read(reader);
-    /* SQLite takes the snapshot at the first read, so one is made at once. */
-    sql_stmt *s = rc == FB_OK ? sql_prepare(reader, "SELECT 1 FROM setting LIMIT 1") : NULL;
-    if (rc == FB_OK) {
-        rc = s == NULL ? sql_code(reader) : sql_step(s, &row);
-    }
-    if (s != NULL) {
-        sql_reset(s);
-    }
     if (rc != FB_OK) {
-        sql_rollback(reader);
         return api_said(db, rc, err);
     }
     db->snapshot = true;

@@ -139,6 +139,7 @@ typedef struct cat_entity {
     } *children;
     uint32_t children_count;
     int business_key; /* column shown to people and used by imports (code ...), -1 none */
+    uint8_t *column_slots; /* column numbers + 1 by the hash of their names; NULL: not made yet */
 } cat_entity;
 
 typedef struct catalog {

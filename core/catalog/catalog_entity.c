@@ -180,7 +180,7 @@ static fb_code read_columns(loader *l, cat_entity *e, const cJSON *object)
     FB_TRY(each_extension(l, e, append_columns, true));
     FB_TRY(append_stamps(l, e));
     column_fixed(&e->columns[e->columns_count++], "ver", CAT_INT64, "Version", "版本");
-    return FB_OK;
+    return column_slots_make(l, e);
 }
 
 static fb_code scope_column(loader *l, const cat_entity *e, const struct scope_word *word, int *at)

@@ -60,6 +60,8 @@ fb_code indexes_read(loader *l, cat_entity *e, const cJSON *object);
 /* catalog_check.c: everything that needs all entities (CAT-3); fills children. */
 fb_code check_whole(loader *l);
 
+/* catalog_load.c: the columns are complete: find them by hash from now on. */
+fb_code column_slots_make(loader *l, cat_entity *e);
 void *load_take(const loader *l, size_t count, size_t size);
 fb_code load_text(const loader *l, fb_text t, fb_text *out);
 

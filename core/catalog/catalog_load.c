@@ -12,7 +12,8 @@
 #include "schema/limits.h"
 #include "wire/json.h"
 
-enum { ARENA_BYTES_MAX = 64 << 20 };
+enum { ARENA_BYTES_MAX = 64 << 20, COLUMN_SLOTS = 256 };
+_Static_assert(CATALOG_COLUMNS_LIMIT < COLUMN_SLOTS - 1, "a slot stays empty, a column fits a byte");
 
 static const char *const root_keys[] = {"version", "modules", NULL};
 static const char *const module_keys[] = {"module", "since", "entities", "extend", NULL};
@@ -49,11 +50,52 @@ const cat_entity *catalog_entity_str(const catalog *c, const char *name)
     return catalog_entity(c, text_of(name));
 }
 
-int cat_column_find(const cat_entity *e, fb_text name)
+/* Columns are asked for by name in every row written: found by hash, open addressing. */
+static uint32_t column_slot(fb_text name)
+{
+    uint32_t h = (uint32_t)name.size;
+    for (size_t i = 0; i < name.size; i++) {
+        h = h * 33 ^ (unsigned char)name.data[i];
+    }
+    return (h ^ h >> 8 ^ h >> 16) % COLUMN_SLOTS;
+}
+
+fb_code column_slots_make(loader *l, cat_entity *e)
+{
+    uint8_t *slots = arena_take(l->c->memory, COLUMN_SLOTS);
+    if (slots == NULL) {
+        return refuse_memory(l);
+    }
+    for (uint32_t i = 0; i < e->columns_count; i++) {
+        uint32_t at = column_slot(e->columns[i].name);
+        while (slots[at] != 0) {
+            at = (at + 1) % COLUMN_SLOTS;
+        }
+        slots[at] = (uint8_t)(i + 1);
+    }
+    e->column_slots = slots;
+    return FB_OK;
+}
+
+static int column_search(const cat_entity *e, fb_text name)
 {
     for (uint32_t i = 0; i < e->columns_count; i++) {
         if (text_equal(e->columns[i].name, name)) {
             return (int)i;
+        }
+    }
+    return -1;
+}
+
+int cat_column_find(const cat_entity *e, fb_text name)
+{
+    if (e->column_slots == NULL) {
+        return column_search(e, name);
+    }
+    for (uint32_t at = column_slot(name); e->column_slots[at] != 0; at = (at + 1) % COLUMN_SLOTS) {
+        int column = e->column_slots[at] - 1;
+        if (text_equal(e->columns[column].name, name)) {
+            return column;
         }
     }
     return -1;

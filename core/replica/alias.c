@@ -42,7 +42,8 @@ fb_code alias_of(replica *r, fb_id *id)
     return FB_OK;
 }
 
-fb_code alias_values(replica *r, const cat_entity *e, const int *columns, fb_value *values, uint32_t count)
+fb_code alias_values(replica *r, const cat_entity *e, const int *columns, fb_value *values,
+                     uint32_t count)
 {
     if (!r->has_alias) {
         return FB_OK;
@@ -58,8 +59,9 @@ fb_code alias_values(replica *r, const cat_entity *e, const int *columns, fb_val
 
 fb_code alias_store(replica *r, int64_t gseq, fb_text entity, const fb_id *from, const fb_id *to)
 {
-    sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_alias (from_id, entity, to_id, gseq)"
-                                     " VALUES (?1, ?2, ?3, ?4)");
+    sql_stmt *s =
+        sql_prepare(r->db, "INSERT OR REPLACE INTO fb_alias (from_id, entity, to_id, gseq)"
+                           " VALUES (?1, ?2, ?3, ?4)");
     if (s == NULL) {
         return sql_code(r->db);
     }
@@ -72,8 +74,8 @@ fb_code alias_store(replica *r, int64_t gseq, fb_text entity, const fb_id *from,
     return FB_OK;
 }
 
-static fb_code rewrite_column(replica *r, const cat_entity *e, const cat_column *c, const fb_id *from,
-                              const fb_id *to)
+static fb_code rewrite_column(replica *r, const cat_entity *e, const cat_column *c,
+                              const fb_id *from, const fb_id *to)
 {
     buf_reset(&r->text);
     buf_printf(&r->text, "UPDATE %.*s SET %.*s=?2 WHERE %.*s=?1", (int)e->name.size, e->name.data,

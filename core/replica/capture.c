@@ -2,13 +2,15 @@
  * grow together inside one write transaction, and commit makes all of it durable at once (OUT-1).
  *
  * Asks rules/ whether each op is allowed and writes nothing it refuses. Leaves what later happens
- * to the group to promote.c. A failed op leaves the group as it was; the caller aborts or goes on. */
+ * to the group to promote.c. A failed op leaves the group as it was; the caller aborts or goes on.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/decimal.h"
-#include "schema/limits.h"
+#include "base/trace.h"
 #include "replica/room.h"
+#include "schema/limits.h"
 
 /* --- begin, end ---------------------------------------------------------------------- */
 
@@ -18,7 +20,8 @@ static fb_code check_may_begin(replica *r, const char *kind, fb_error *err)
         return fail(err, FB_E_MISUSE, "", "a group is open already: commit or abort it first");
     }
     if (kind == NULL || kind[0] == '\0' || strlen(kind) > NAME_BYTES_MAX) {
-        return fail(err, FB_E_MISUSE, "kind", "a group needs a kind of 1 to %d bytes", (int)NAME_BYTES_MAX);
+        return fail(err, FB_E_MISUSE, "kind", "a group needs a kind of 1 to %d bytes",
+                    (int)NAME_BYTES_MAX);
     }
     return FB_OK;
 }
@@ -46,12 +49,14 @@ static void capture_start(replica *r, const char *kind, int64_t captured_at_ms, 
     group_put_begin(&c->writer, &c->body, &c->head);
 }
 
-fb_code capture_begin(replica *r, const char *kind, int64_t captured_at_ms, int64_t replaces, fb_error *err)
+fb_code capture_begin(replica *r, const char *kind, int64_t captured_at_ms, int64_t replaces,
+                      fb_error *err)
 {
     FB_REQUIRE(r != NULL);
     FB_TRY(check_may_begin(r, kind, err));
     if (r->read_only) {
-        return fail(err, FB_E_READ_ONLY, "", "the database was opened for reading: open it for writing");
+        return fail(err, FB_E_READ_ONLY, "",
+                    "the database was opened for reading: open it for writing");
     }
     fb_code rc = sql_begin(r->db);
     if (rc != FB_OK) {
@@ -101,7 +106,8 @@ static fb_code refuse_broken(replica *r, fb_error *err)
     fb_code code = r->capture.body.code != FB_OK ? r->capture.body.code : r->capture.image.code;
     capture_abort(r);
     if (code == FB_E_LIMIT) {
-        return fail(err, code, "", "one action may hold at most %d bytes: split it", (int)GROUP_BYTES_MAX);
+        return fail(err, code, "", "one action may hold at most %d bytes: split it",
+                    (int)GROUP_BYTES_MAX);
     }
     return fail(err, code, "", "a step of this action failed before: nothing was saved; try again");
 }
@@ -135,6 +141,8 @@ fb_code capture_commit(replica *r, int64_t *gseq_out, fb_error *err)
     r->state.last++;
     r->state.chain_last = chain;
     *gseq_out = r->state.last;
+    trace(r->port, TRACE_CAPTURE, "gseq=%lld ops=%u bytes=%zu", (long long)*gseq_out,
+          (unsigned)c->ops, c->body.size);
     return FB_OK;
 }
 
@@ -154,10 +162,12 @@ static fb_code op_start(replica *r, const cat_entity *e, entity_plan **plan_out,
 {
     FB_REQUIRE(r != NULL && e != NULL && r->capture.open);
     if (r->capture.body.code != FB_OK || r->capture.image.code != FB_OK) {
-        return fail(err, FB_E_STATE, "", "an earlier step of this action failed: abort it and start again");
+        return fail(err, FB_E_STATE, "",
+                    "an earlier step of this action failed: abort it and start again");
     }
     if (r->capture.ops >= GROUP_OPS_MAX) {
-        return fail(err, FB_E_LIMIT, "", "one action may change at most %d records: split it", (int)GROUP_OPS_MAX);
+        return fail(err, FB_E_LIMIT, "", "one action may change at most %d records: split it",
+                    (int)GROUP_OPS_MAX);
     }
     entity_plan *p = plan_of(r, e);
     if (p == NULL) {
@@ -166,7 +176,8 @@ static fb_code op_start(replica *r, const cat_entity *e, entity_plan **plan_out,
     if (p->rights_serial != r->rights_serial) {
         fb_code rc = replica_rights(r, e, &p->rights);
         if (rc == FB_E_AUTH) {
-            return fail(err, rc, "", "nothing was synced yet, so your rights are not known: sync once first");
+            return fail(err, rc, "",
+                        "nothing was synced yet, so your rights are not known: sync once first");
         }
         if (rc != FB_OK) {
             return op_broke(r, rc, err);
@@ -188,7 +199,8 @@ static fb_code op_row(replica *r, entity_plan *p, const fb_id *id, fb_value *cur
 {
     fb_code rc = row_load(r, p, id, r->capture.memory, current);
     if (rc == FB_E_NOT_FOUND) {
-        return fail(err, rc, "id", "there is no such %.*s: it may have left your territory; read again",
+        return fail(err, rc, "id",
+                    "there is no such %.*s: it may have left your territory; read again",
                     (int)p->entity->name.size, p->entity->name.data);
     }
     return rc == FB_OK ? FB_OK : op_broke(r, rc, err);
@@ -198,7 +210,8 @@ static fb_code op_row(replica *r, entity_plan *p, const fb_id *id, fb_value *cur
 
 /* The op's columns: the last list of this entity when it covers the row (rows of one order then
  * share one list), else the row's own. */
-static const int *insert_columns(replica *r, entity_plan *p, const fb_value *values, uint32_t *count_out)
+static const int *insert_columns(replica *r, entity_plan *p, const fb_value *values,
+                                 uint32_t *count_out)
 {
     uint8_t wanted[CATALOG_COLUMNS_LIMIT] = {0};
     uint32_t count = 0;
@@ -254,7 +267,8 @@ static fb_code put_insert(replica *r, entity_plan *p, const fb_value *values)
 static fb_code check_insert(replica *r, const entity_plan *p, const fb_value *values, fb_error *err)
 {
     issue found;
-    fb_code rc = row_check_insert(p->entity, values, &p->rights, r->capture.head.captured_at_ms, &found);
+    fb_code rc =
+        row_check_insert(p->entity, values, &p->rights, r->capture.head.captured_at_ms, &found);
     return rc == FB_OK ? FB_OK : issue_to_error(&found, err);
 }
 
@@ -264,8 +278,8 @@ fb_code capture_insert(replica *r, const cat_entity *e, fb_value *values, fb_err
     FB_REQUIRE(values != NULL);
     FB_TRY(op_start(r, e, &p, err));
     if (values[0].kind != FB_KIND_ID || id_is_none(&values[0].u.id)) {
-        return fail(err, FB_E_REQUIRED, "id", "a new %.*s needs an id: make one with id_make", (int)e->name.size,
-                    e->name.data);
+        return fail(err, FB_E_REQUIRED, "id", "a new %.*s needs an id: make one with id_make",
+                    (int)e->name.size, e->name.data);
     }
     values[cat_ver_column(e)] = (fb_value){.kind = FB_KIND_INT, .u.i = 0};
     stamp_insert(r, p, r->capture.head.captured_at_ms, values);
@@ -279,7 +293,8 @@ fb_code capture_insert(replica *r, const cat_entity *e, fb_value *values, fb_err
     FB_TRY(check_insert(r, p, values, err));
     rc = row_insert(r, p, values);
     if (rc == FB_E_EXISTS) {
-        return fail(err, rc, "id", "this %.*s exists already: change it instead", (int)e->name.size, e->name.data);
+        return fail(err, rc, "id", "this %.*s exists already: change it instead", (int)e->name.size,
+                    e->name.data);
     }
     if (rc == FB_OK) {
         rc = put_insert(r, p, values);
@@ -296,8 +311,8 @@ typedef struct change {
     uint32_t count;
 } change;
 
-static fb_code change_take(const cat_entity *e, const int *columns, const fb_value *mine, uint32_t count, change *out,
-                           fb_error *err)
+static fb_code change_take(const cat_entity *e, const int *columns, const fb_value *mine,
+                           uint32_t count, change *out, fb_error *err)
 {
     if (count > CATALOG_COLUMNS_LIMIT) {
         return fail(err, FB_E_LIMIT, "", "a change names more columns than there are");
@@ -339,8 +354,8 @@ static uint32_t change_reduce(const entity_plan *p, const fb_value *current, cha
     return carried;
 }
 
-static fb_code put_change(replica *r, entity_plan *p, const fb_id *id, const fb_value *current, op_kind kind,
-                          change *c, uint32_t carried, const fb_value *mine)
+static fb_code put_change(replica *r, entity_plan *p, const fb_id *id, const fb_value *current,
+                          op_kind kind, change *c, uint32_t carried, const fb_value *mine)
 {
     fb_value old[CATALOG_COLUMNS_LIMIT + 8];
     stamp_update(r, p, r->capture.head.captured_at_ms, c->columns, c->values, &c->count);
@@ -362,8 +377,8 @@ static fb_code put_change(replica *r, entity_plan *p, const fb_id *id, const fb_
     return FB_OK;
 }
 
-static fb_code check_update(replica *r, const entity_plan *p, const fb_value *current, const change *c,
-                            uint32_t carried, fb_error *err)
+static fb_code check_update(replica *r, const entity_plan *p, const fb_value *current,
+                            const change *c, uint32_t carried, fb_error *err)
 {
     issue found;
     fb_code rc = row_check_update(p->entity, current, c->columns, c->values, carried, &p->rights,
@@ -371,8 +386,8 @@ static fb_code check_update(replica *r, const entity_plan *p, const fb_value *cu
     return rc == FB_OK ? FB_OK : issue_to_error(&found, err);
 }
 
-fb_code capture_update(replica *r, const cat_entity *e, const fb_id *id, const int *columns, const fb_value *mine,
-                       uint32_t count, fb_error *err)
+fb_code capture_update(replica *r, const cat_entity *e, const fb_id *id, const int *columns,
+                       const fb_value *mine, uint32_t count, fb_error *err)
 {
     fb_value current[CATALOG_COLUMNS_LIMIT];
     entity_plan *p = NULL;
@@ -386,7 +401,8 @@ fb_code capture_update(replica *r, const cat_entity *e, const fb_id *id, const i
         rc = alias_values(r, e, c.columns, c.values, c.count);
     }
     if (rc == FB_OK) {
-        rc = row_derive_update(e, c.columns, c.values, &c.count, CATALOG_COLUMNS_LIMIT, r->capture.memory);
+        rc = row_derive_update(e, c.columns, c.values, &c.count, CATALOG_COLUMNS_LIMIT,
+                               r->capture.memory);
     }
     if (rc != FB_OK) {
         return op_broke(r, rc, err);
@@ -407,7 +423,8 @@ static fb_code check_delta(const entity_plan *p, int column, const fb_value *sum
 {
     const cat_column *c = &p->entity->columns[column];
     if (c->policy != CAT_DELTA) {
-        return fail(err, FB_E_FORBIDDEN, "column", "%.*s is not a quantity that takes differences: set it instead",
+        return fail(err, FB_E_FORBIDDEN, "column",
+                    "%.*s is not a quantity that takes differences: set it instead",
                     (int)c->name.size, c->name.data);
     }
     if (!p->rights.update || !p->entity->device_writes) {
@@ -417,8 +434,8 @@ static fb_code check_delta(const entity_plan *p, int column, const fb_value *sum
     return cat_value_check(p->entity, column, sum, err);
 }
 
-fb_code capture_delta(replica *r, const cat_entity *e, const fb_id *id, int column, int64_t difference,
-                      fb_error *err)
+fb_code capture_delta(replica *r, const cat_entity *e, const fb_id *id, int column,
+                      int64_t difference, fb_error *err)
 {
     fb_value current[CATALOG_COLUMNS_LIMIT];
     entity_plan *p = NULL;
@@ -435,7 +452,8 @@ fb_code capture_delta(replica *r, const cat_entity *e, const fb_id *id, int colu
         return FB_OK;
     }
     if (!i64_add(current[column].kind == FB_KIND_INT ? current[column].u.i : 0, difference, &sum)) {
-        return fail(err, FB_E_RANGE, "difference", "the sum is too large: use a smaller difference");
+        return fail(err, FB_E_RANGE, "difference",
+                    "the sum is too large: use a smaller difference");
     }
     change c = {.columns = {column}, .values = {{.kind = FB_KIND_INT, .u.i = sum}}, .count = 1};
     const fb_value mine = {.kind = FB_KIND_INT, .u.i = difference};
@@ -466,7 +484,8 @@ fb_code capture_delete(replica *r, const cat_entity *e, const fb_id *id, fb_erro
     }
     image_put_row(&r->capture.image, e, current);
     r->capture.needs_image = true;
-    const group_op op = {.kind = OP_DELETE, .entity = e, .id = row, .base_ver = current[cat_ver_column(e)].u.i};
+    const group_op op = {
+        .kind = OP_DELETE, .entity = e, .id = row, .base_ver = current[cat_ver_column(e)].u.i};
     op_done(r, e, &op);
     return FB_OK;
 }
@@ -477,8 +496,9 @@ fb_code capture_number(replica *r, const char *prefix, buf *out, fb_error *err)
 {
     FB_REQUIRE(r != NULL && prefix != NULL && out != NULL && r->capture.open);
     bool row = false;
-    sql_stmt *s = sql_prepare(r->db, "INSERT INTO fb_counter (name, next) VALUES (?1, 2)"
-                                     " ON CONFLICT (name) DO UPDATE SET next=next+1 RETURNING next-1");
+    sql_stmt *s =
+        sql_prepare(r->db, "INSERT INTO fb_counter (name, next) VALUES (?1, 2)"
+                           " ON CONFLICT (name) DO UPDATE SET next=next+1 RETURNING next-1");
     if (s == NULL) {
         return op_broke(r, sql_code(r->db), err);
     }
@@ -490,5 +510,7 @@ fb_code capture_number(replica *r, const char *prefix, buf *out, fb_error *err)
     long long number = (long long)sql_int(s, 0);
     sql_reset(s);
     buf_printf(out, "%s-%s-%06lld", prefix, r->me.device_code, number);
-    return out->code == FB_OK ? FB_OK : fail(err, out->code, "prefix", "the number does not fit its buffer");
+    return out->code == FB_OK
+               ? FB_OK
+               : fail(err, out->code, "prefix", "the number does not fit its buffer");
 }

@@ -4,8 +4,8 @@
  * roll back. Slow by design; for tests, support and debug builds. */
 #include <string.h>
 
-#include "schema/limits.h"
 #include "replica/room.h"
+#include "schema/limits.h"
 
 static fb_code broken(fb_error *err, const char *name, const char *what)
 {
@@ -15,8 +15,8 @@ static fb_code broken(fb_error *err, const char *name, const char *what)
 static fb_code check_state(replica *r, fb_error *err)
 {
     const replica_state *s = &r->state;
-    if (s->settled > s->based || s->settled > s->acked || s->acked > s->last || s->backed_up > s->last ||
-        s->pruned > s->settled || s->pruned > s->backed_up) {
+    if (s->settled > s->based || s->settled > s->acked || s->acked > s->last ||
+        s->backed_up > s->last || s->pruned > s->settled || s->pruned > s->backed_up) {
         return broken(err, "OUT-4", "settled, acked, backed_up and last contradict each other");
     }
     return FB_OK;
@@ -42,7 +42,8 @@ static fb_code check_outbox(replica *r, fb_error *err)
     bool row = false;
     int64_t gseq = r->state.pruned;
     digest chain = r->state.pruned_chain;
-    sql_stmt *s = sql_prepare(r->db, "SELECT gseq, body, chain FROM fb_outbox WHERE gseq > ?1 ORDER BY gseq");
+    sql_stmt *s =
+        sql_prepare(r->db, "SELECT gseq, body, chain FROM fb_outbox WHERE gseq > ?1 ORDER BY gseq");
     if (s == NULL) {
         return sql_code(r->db);
     }
@@ -56,7 +57,9 @@ static fb_code check_outbox(replica *r, fb_error *err)
     }
     sql_reset(s);
     FB_TRY(rc);
-    return gseq == r->state.last ? FB_OK : broken(err, "OUT-2", "the newest group is missing in the outbox");
+    return gseq == r->state.last
+               ? FB_OK
+               : broken(err, "OUT-2", "the newest group is missing in the outbox");
 }
 
 /* --- PRO-1 --------------------------------------------------------------------------- */
@@ -114,8 +117,11 @@ static fb_code digest_rows(replica *r, digest *out)
 /* The next group on top after (or, backwards, before) gseq. */
 static fb_code next_on_top(replica *r, bool backwards, int64_t *gseq, bool *found)
 {
-    sql_stmt *s = sql_prepare(r->db, backwards ? "SELECT gseq, state FROM fb_outbox WHERE gseq < ?1 AND gseq > 0 AND state IN (0, 1) ORDER BY gseq DESC"
-                                               : "SELECT gseq, state FROM fb_outbox WHERE gseq > ?1 AND state IN (0, 1) ORDER BY gseq");
+    sql_stmt *s =
+        sql_prepare(r->db, backwards ? "SELECT gseq, state FROM fb_outbox WHERE gseq < ?1 AND gseq "
+                                       "> 0 AND state IN (0, 1) ORDER BY gseq DESC"
+                                     : "SELECT gseq, state FROM fb_outbox WHERE gseq > ?1 AND "
+                                       "state IN (0, 1) ORDER BY gseq");
     bool row = false;
     if (s == NULL) {
         return sql_code(r->db);

@@ -29,7 +29,8 @@ int64_t replica_now_ms(replica *r, int64_t *offset_out, bool *suspect_out)
 void clock_take(replica *r, int64_t server_wall_ms, int64_t device_wall_ms)
 {
     int64_t offset = 0;
-    if (server_wall_ms <= 0 || device_wall_ms <= 0 || !i64_add(server_wall_ms, -device_wall_ms, &offset)) {
+    if (server_wall_ms <= 0 || device_wall_ms <= 0 ||
+        !i64_add(server_wall_ms, -device_wall_ms, &offset)) {
         return;
     }
     int64_t off_by = 0;

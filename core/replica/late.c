@@ -37,8 +37,9 @@ static fb_code remember(late_indexes *late, fb_text sql)
 static fb_code list_indexes(replica *r, const cat_entity *e, late_indexes *late)
 {
     bool row = false;
-    sql_stmt *s = sql_prepare(r->db, "SELECT name, sql FROM sqlite_schema WHERE type='index' AND tbl_name=?1"
-                                     " AND sql IS NOT NULL");
+    sql_stmt *s =
+        sql_prepare(r->db, "SELECT name, sql FROM sqlite_schema WHERE type='index' AND tbl_name=?1"
+                           " AND sql IS NOT NULL");
     if (s == NULL) {
         return sql_code(r->db);
     }

@@ -5,7 +5,8 @@
 void observe_entity(replica *r, const cat_entity *e)
 {
     const catalog *c = r->edition->catalog;
-    const cat_entity *now = e >= c->entities && e < c->entities + c->entities_count ? e : catalog_entity(c, e->name);
+    const cat_entity *now =
+        e >= c->entities && e < c->entities + c->entities_count ? e : catalog_entity(c, e->name);
     r->stamp++;
     if (now != NULL) {
         r->edition->changed_at[now->number] = r->stamp;

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "schema/limits.h"
 #include "replica/room.h"
+#include "schema/limits.h"
+#include "wire/pack.h"
 
 fb_code sql_fail(replica *r, fb_code code, fb_error *err)
 {
@@ -188,7 +189,9 @@ static fb_code catalog_boot(replica *r, fb_error *err)
     bool changed = false;
     FB_TRY(catalog_read_newest(r, err));
     if (r->read_only) {
-        return r->edition != NULL ? FB_OK : fail(err, FB_E_CORRUPT, "fb_catalog", "the file holds no catalogue: restore it");
+        return r->edition != NULL ? FB_OK
+                                  : fail(err, FB_E_CORRUPT, "fb_catalog",
+                                         "the file holds no catalogue: restore it");
     }
     fb_code rc = catalog_install(r, catalog_builtin_text(), &changed, err);
     return rc == FB_E_CATALOG && r->edition != NULL ? FB_OK : rc;
@@ -218,10 +221,13 @@ static fb_code file_check(replica *r, int64_t *step_out, fb_error *err)
         return sql_fail(r, rc, err);
     }
     if (application != DEVICE_APPLICATION_ID && (application != 0 || tables != 0)) {
-        return fail(err, FB_E_INVALID, "path", "the file belongs to another program: choose another path");
+        return fail(err, FB_E_INVALID, "path",
+                    "the file belongs to another program: choose another path");
     }
     if (*step_out > (int64_t)device_steps_count) {
-        return fail(err, FB_E_NEWER, "path", "the file was written by a newer version: upgrade the app; nothing was changed");
+        return fail(
+            err, FB_E_NEWER, "path",
+            "the file was written by a newer version: upgrade the app; nothing was changed");
     }
     return FB_OK;
 }
@@ -281,10 +287,11 @@ static bool memory_start(replica *r)
     buf_init(&r->capture.image, (size_t)4 * GROUP_BYTES_MAX);
     buf_init(&r->packed, (size_t)2 * PAGE_BYTES_MAX);
     buf_init(&r->text, (size_t)1 << 20);
+    r->packer = packer_new();
     r->capture.memory = arena_new(ARENA_BYTES_LIMIT);
     r->scratch = arena_new(ARENA_BYTES_LIMIT);
     r->rights_memory = arena_new(ARENA_BYTES_LIMIT);
-    return r->capture.memory != NULL && r->scratch != NULL && r->rights_memory != NULL;
+    return r->packer != NULL && r->capture.memory != NULL && r->scratch != NULL && r->rights_memory != NULL;
 }
 
 static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
@@ -296,7 +303,8 @@ static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
                            .busy_timeout_ms = BUSY_TIMEOUT_MS,
                            .sync_normal = o->sync_normal};
     if (!memory_start(r)) {
-        return fail(err, FB_E_NO_MEMORY, "", "out of memory while opening the database: close something and try again");
+        return fail(err, FB_E_NO_MEMORY, "",
+                    "out of memory while opening the database: close something and try again");
     }
     FB_TRY(ids_start(r, err));
     FB_TRY(sql_open(o->path, &s, &r->db, err));
@@ -310,7 +318,8 @@ fb_code replica_open(const replica_options *o, replica **out, fb_error *err)
     FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && out != NULL);
     replica *r = calloc(1, sizeof *r);
     if (r == NULL) {
-        return fail(err, FB_E_NO_MEMORY, "", "out of memory while opening the database: close something and try again");
+        return fail(err, FB_E_NO_MEMORY, "",
+                    "out of memory while opening the database: close something and try again");
     }
     r->port = o->port;
     r->read_only = o->read_only;
@@ -341,6 +350,7 @@ void replica_close(replica *r)
     buf_clear(&r->capture.body);
     buf_clear(&r->capture.image);
     buf_clear(&r->packed);
+    packer_free(r->packer);
     buf_clear(&r->text);
     arena_free(r->capture.memory);
     arena_free(r->scratch);

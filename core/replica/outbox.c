@@ -4,8 +4,8 @@
  * '{', a zstd frame never does. Unpacked it is the exact line the chain covers (OUT-3). */
 #include <string.h>
 
-#include "schema/limits.h"
 #include "replica/room.h"
+#include "schema/limits.h"
 #include "wire/pack.h"
 
 enum { PACK_FROM_BYTES = 700 }; /* below it compressing costs more time than it saves space */
@@ -15,7 +15,8 @@ fb_code outbox_last_load(replica *r)
     bool row = false;
     r->state.last = r->state.pruned;
     r->state.chain_last = r->state.pruned_chain;
-    sql_stmt *s = sql_prepare(r->db, "SELECT gseq, chain FROM fb_outbox WHERE gseq > ?1 ORDER BY gseq DESC LIMIT 1");
+    sql_stmt *s = sql_prepare(
+        r->db, "SELECT gseq, chain FROM fb_outbox WHERE gseq > ?1 ORDER BY gseq DESC LIMIT 1");
     if (s == NULL) {
         return sql_code(r->db);
     }
@@ -40,16 +41,18 @@ static fb_text pack_body(replica *r, fb_text body)
         return body;
     }
     buf_reset(&r->packed);
-    if (pack_put(&r->packed, body) != FB_OK || r->packed.size >= body.size) {
+    if (packer_put(r->packer, &r->packed, body) != FB_OK || r->packed.size >= body.size) {
         return body;
     }
     return buf_text(&r->packed);
 }
 
-fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text body, const digest *chain)
+fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text body,
+                      const digest *chain)
 {
     sql_stmt *s = sql_prepare(
-        r->db, "INSERT INTO fb_outbox (gseq, at_ms, kind, body, chain) VALUES (?1, ?2, ?3, ?4, ?5)");
+        r->db,
+        "INSERT INTO fb_outbox (gseq, at_ms, kind, body, chain) VALUES (?1, ?2, ?3, ?4, ?5)");
     if (s == NULL) {
         return sql_code(r->db);
     }
@@ -72,6 +75,15 @@ fb_code body_unpack(buf *out, fb_text stored, size_t max_bytes)
     return out->code;
 }
 
+static fb_code line_unpack(replica *r, fb_text stored, buf *out)
+{
+    if (stored.size == 0 || stored.data[0] == '{') {
+        return body_unpack(out, stored, GROUP_BYTES_MAX);
+    }
+    buf_reset(out);
+    return packer_get(r->packer, out, stored, GROUP_BYTES_MAX) == FB_OK ? FB_OK : FB_E_CORRUPT;
+}
+
 fb_code outbox_body(replica *r, int64_t gseq, buf *out)
 {
     bool row = false;
@@ -84,7 +96,7 @@ fb_code outbox_body(replica *r, int64_t gseq, buf *out)
     if (!row) {
         return FB_E_NOT_FOUND;
     }
-    fb_code rc = body_unpack(out, sql_blob(s, 0), GROUP_BYTES_MAX);
+    fb_code rc = line_unpack(r, sql_blob(s, 0), out);
     sql_reset(s);
     return rc;
 }
@@ -151,7 +163,7 @@ static fb_code read_groups(replica *r, sql_stmt *s, int64_t first, size_t bytes_
             rc = FB_E_CORRUPT; /* OUT-2 */
             break;
         }
-        rc = body_unpack(&r->packed, sql_blob(s, 1), GROUP_BYTES_MAX);
+        rc = line_unpack(r, sql_blob(s, 1), &r->packed);
         buf_put_text(out, buf_text(&r->packed));
         buf_put_char(out, '\n');
         count++;
@@ -167,9 +179,11 @@ static fb_code read_groups(replica *r, sql_stmt *s, int64_t first, size_t bytes_
 fb_code outbox_read(replica *r, int64_t first, uint32_t groups_max, size_t bytes_target, buf *out,
                     uint32_t *count_out, digest *chain_before_out)
 {
-    FB_REQUIRE(r != NULL && first > 0 && out != NULL && count_out != NULL && chain_before_out != NULL);
+    FB_REQUIRE(r != NULL && first > 0 && out != NULL && count_out != NULL &&
+               chain_before_out != NULL);
     FB_TRY(chain_at(r, first - 1, chain_before_out));
-    sql_stmt *s = sql_prepare(r->db, "SELECT gseq, body FROM fb_outbox WHERE gseq >= ?1 ORDER BY gseq LIMIT ?2");
+    sql_stmt *s = sql_prepare(
+        r->db, "SELECT gseq, body FROM fb_outbox WHERE gseq >= ?1 ORDER BY gseq LIMIT ?2");
     if (s == NULL) {
         return sql_code(r->db);
     }
@@ -185,7 +199,9 @@ static fb_code prune_to(replica *r, int64_t limit)
     digest chain;
     FB_TRY(chain_at(r, limit, &chain));
     FB_TRY(run_int(r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0", limit));
-    FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE gseq BETWEEN 1 AND ?1 AND gseq NOT IN (SELECT gseq FROM fb_outbox)",
+    FB_TRY(run_int(r,
+                   "DELETE FROM fb_verdict WHERE gseq BETWEEN 1 AND ?1 AND gseq NOT IN (SELECT "
+                   "gseq FROM fb_outbox)",
                    limit));
     r->state.pruned = limit;
     r->state.pruned_chain = chain;
@@ -200,6 +216,6 @@ fb_code outbox_prune(replica *r)
         FB_TRY(prune_to(r, limit));
     }
     int64_t now = replica_now_ms(r, NULL, NULL);
-    return run_int2(r, "DELETE FROM fb_outbox WHERE state=4 AND gseq <= ?1 AND at_ms < ?2", r->state.pruned,
-                    now - ARCHIVE_DAYS * DAY_MS);
+    return run_int2(r, "DELETE FROM fb_outbox WHERE state=4 AND gseq <= ?1 AND at_ms < ?2",
+                    r->state.pruned, now - ARCHIVE_DAYS * DAY_MS);
 }

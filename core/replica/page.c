@@ -15,7 +15,7 @@ typedef struct walk {
     bool has_head, has_gap; /* has_gap: entity or a column is not known */
     uint32_t id_at;         /* where id stands among the block's columns */
     sql_stmt *upsert;
-    bool has_unknown;       /* fb_unknown holds rows: they may have to go */
+    bool has_unknown; /* fb_unknown holds rows: they may have to go */
     fb_value values[CATALOG_COLUMNS_LIMIT];
 } walk;
 
@@ -66,7 +66,8 @@ static fb_code refuse_page(fb_code rc, fb_error *err)
     case FB_E_PROTOCOL:
     case FB_E_LIMIT:
     case FB_E_TRUNCATED:
-        return fail(err, rc, "page", "a block or row of the page cannot be read: report it; nothing was changed");
+        return fail(err, rc, "page",
+                    "a block or row of the page cannot be read: report it; nothing was changed");
     default:
         return rc;
     }
@@ -196,7 +197,8 @@ fb_code page_counts_add(replica *r, fb_text text, page_counts *counts)
         }
         size_t name = (size_t)(blank - line.data);
         const cat_entity *e = catalog_entity(r->edition->catalog, (fb_text){line.data, name});
-        if (!i64_get((fb_text){blank + 1, line.size - name - 1}, &rows) || rows < 0 || rows > UINT32_MAX) {
+        if (!i64_get((fb_text){blank + 1, line.size - name - 1}, &rows) || rows < 0 ||
+            rows > UINT32_MAX) {
             return FB_E_CORRUPT;
         }
         if (e != NULL) {
@@ -211,7 +213,8 @@ fb_code page_counts_add(replica *r, fb_text text, page_counts *counts)
 
 static fb_code unknown_put(walk *w, fb_text line, const fb_id *id)
 {
-    sql_stmt *s = sql_prepare(w->r->db, "INSERT OR REPLACE INTO fb_unknown (entity, id, body) VALUES (?1, ?2, ?3)");
+    sql_stmt *s = sql_prepare(
+        w->r->db, "INSERT OR REPLACE INTO fb_unknown (entity, id, body) VALUES (?1, ?2, ?3)");
     if (s == NULL) {
         return sql_code(w->r->db);
     }
@@ -381,8 +384,9 @@ typedef struct kept_row {
 
 static fb_code unknown_next(replica *r, arena *memory, kept_row *at, bool *found)
 {
-    sql_stmt *s = sql_prepare(r->db, "SELECT entity, id, body FROM fb_unknown WHERE (entity, id) > (?1, ?2)"
-                                     " ORDER BY entity, id LIMIT 1");
+    sql_stmt *s =
+        sql_prepare(r->db, "SELECT entity, id, body FROM fb_unknown WHERE (entity, id) > (?1, ?2)"
+                           " ORDER BY entity, id LIMIT 1");
     if (s == NULL) {
         return sql_code(r->db);
     }
@@ -392,7 +396,8 @@ static fb_code unknown_next(replica *r, arena *memory, kept_row *at, bool *found
     if (!*found) {
         return FB_OK;
     }
-    *at = (kept_row){arena_text(memory, sql_text(s, 0)), arena_text(memory, sql_text(s, 2)), sql_id(s, 1)};
+    *at = (kept_row){arena_text(memory, sql_text(s, 0)), arena_text(memory, sql_text(s, 2)),
+                     sql_id(s, 1)};
     sql_reset(s);
     return at->entity.data != NULL && at->body.data != NULL ? FB_OK : FB_E_NO_MEMORY;
 }

@@ -1,7 +1,8 @@
 /* problem.c - the tray: groups that were refused or wait for a person, with what can be done.
  *
  * A refused group is closed in two ways only: discarded, or replaced by a new group with the same
- * ops as the person corrected them. A held one waits for the server. Nothing is rewritten (OUT-4). */
+ * ops as the person corrected them. A held one waits for the server. Nothing is rewritten (OUT-4).
+ */
 #include "replica/room.h"
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -20,7 +21,8 @@ static fb_code tray_numbers(tray *t, int64_t **out, size_t *count_out)
     int64_t count = 0;
     FB_TRY(read_count(t->r, "SELECT count(*) FROM fb_outbox WHERE state IN (1, 2, 3)", &count));
     int64_t *made = arena_take(t->memory, ((size_t)count + 1) * sizeof *made);
-    sql_stmt *s = sql_prepare(t->r->db, "SELECT gseq FROM fb_outbox WHERE state IN (1, 2, 3) ORDER BY gseq");
+    sql_stmt *s =
+        sql_prepare(t->r->db, "SELECT gseq FROM fb_outbox WHERE state IN (1, 2, 3) ORDER BY gseq");
     if (made == NULL || s == NULL) {
         return made == NULL ? FB_E_NO_MEMORY : sql_code(t->r->db);
     }
@@ -38,7 +40,9 @@ static fb_code tray_numbers(tray *t, int64_t **out, size_t *count_out)
 
 static verdict_code code_of_state(int64_t state)
 {
-    return state == STATE_HELD ? VERDICT_HELD : state == STATE_BLOCKED ? VERDICT_BLOCKED : VERDICT_REJECTED;
+    return state == STATE_HELD      ? VERDICT_HELD
+           : state == STATE_BLOCKED ? VERDICT_BLOCKED
+                                    : VERDICT_REJECTED;
 }
 
 static fb_code fill_verdict(tray *t, fb_text line, problem *out)
@@ -67,8 +71,9 @@ static fb_code fill_verdict(tray *t, fb_text line, problem *out)
 static fb_code tray_load(tray *t, int64_t gseq, problem *out)
 {
     bool row = false;
-    sql_stmt *s = sql_prepare(t->r->db, "SELECT o.kind, o.at_ms, o.state, o.body, coalesce(v.body, '') FROM fb_outbox o"
-                                        " LEFT JOIN fb_verdict v ON v.gseq=o.gseq WHERE o.gseq=?1");
+    sql_stmt *s = sql_prepare(
+        t->r->db, "SELECT o.kind, o.at_ms, o.state, o.body, coalesce(v.body, '') FROM fb_outbox o"
+                  " LEFT JOIN fb_verdict v ON v.gseq=o.gseq WHERE o.gseq=?1");
     if (s == NULL) {
         return sql_code(t->r->db);
     }
@@ -77,14 +82,16 @@ static fb_code tray_load(tray *t, int64_t gseq, problem *out)
     if (!row) {
         return FB_E_NOT_FOUND;
     }
-    *out = (problem){.gseq = gseq, .code = code_of_state(sql_int(s, 2)), .captured_at_ms = sql_int(s, 1)};
+    *out = (problem){
+        .gseq = gseq, .code = code_of_state(sql_int(s, 2)), .captured_at_ms = sql_int(s, 1)};
     out->kind = arena_text(t->memory, sql_text(s, 0));
     fb_text line = arena_text(t->memory, sql_text(s, 4));
     fb_code rc = body_unpack(&t->body, sql_blob(s, 3), (size_t)4 << 20);
     sql_reset(s);
     FB_TRY(rc);
     out->body = buf_text(&t->body);
-    return out->kind.data != NULL && line.data != NULL ? fill_verdict(t, line, out) : FB_E_NO_MEMORY;
+    return out->kind.data != NULL && line.data != NULL ? fill_verdict(t, line, out)
+                                                       : FB_E_NO_MEMORY;
 }
 
 static fb_code tray_each(tray *t)
@@ -133,7 +140,8 @@ static fb_code check_refused(replica *r, int64_t gseq, fb_error *err)
         return fail(err, FB_E_NOT_FOUND, "gseq", "there is no such problem: list them again");
     }
     if (state == STATE_HELD) {
-        return fail(err, FB_E_STATE, "gseq", "it waits for a decision on the server: ask the person named there");
+        return fail(err, FB_E_STATE, "gseq",
+                    "it waits for a decision on the server: ask the person named there");
     }
     if (state != STATE_REJECTED && state != STATE_BLOCKED) {
         return fail(err, FB_E_STATE, "gseq", "it is not an open problem: list them again");
@@ -175,8 +183,8 @@ static bool patch_is_for(const problem_patch *patch, const group_op *op)
     return text_equal(patch->entity->name, op->entity->name) && id_equal(&patch->id, &op->id);
 }
 
-static fb_code resubmit_insert(replica *r, const group_op *op, const problem_patch *patches, uint32_t count,
-                               fb_error *err)
+static fb_code resubmit_insert(replica *r, const group_op *op, const problem_patch *patches,
+                               uint32_t count, fb_error *err)
 {
     fb_value values[CATALOG_COLUMNS_LIMIT] = {{.kind = FB_KIND_NULL}};
     values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = op->id};
@@ -191,8 +199,8 @@ static fb_code resubmit_insert(replica *r, const group_op *op, const problem_pat
     return capture_insert(r, op->entity, values, err);
 }
 
-static fb_code resubmit_update(replica *r, const group_op *op, const problem_patch *patches, uint32_t count,
-                               fb_error *err)
+static fb_code resubmit_update(replica *r, const group_op *op, const problem_patch *patches,
+                               uint32_t count, fb_error *err)
 {
     int columns[CATALOG_COLUMNS_LIMIT];
     fb_value values[CATALOG_COLUMNS_LIMIT];
@@ -218,8 +226,8 @@ static fb_code resubmit_update(replica *r, const group_op *op, const problem_pat
     return capture_update(r, op->entity, &op->id, columns, values, n, err);
 }
 
-static fb_code resubmit_delta(replica *r, const group_op *op, const problem_patch *patches, uint32_t count,
-                              fb_error *err)
+static fb_code resubmit_delta(replica *r, const group_op *op, const problem_patch *patches,
+                              uint32_t count, fb_error *err)
 {
     for (uint32_t i = 0; i < op->columns_count; i++) {
         int64_t difference = op->mine[i].u.i;
@@ -234,8 +242,8 @@ static fb_code resubmit_delta(replica *r, const group_op *op, const problem_patc
     return FB_OK;
 }
 
-static fb_code resubmit_op(replica *r, const group_op *op, const problem_patch *patches, uint32_t count,
-                           fb_error *err)
+static fb_code resubmit_op(replica *r, const group_op *op, const problem_patch *patches,
+                           uint32_t count, fb_error *err)
 {
     switch (op->kind) {
     case OP_INSERT:
@@ -250,7 +258,8 @@ static fb_code resubmit_op(replica *r, const group_op *op, const problem_patch *
     return FB_E_CORRUPT;
 }
 
-static fb_code check_patches(const group *g, const problem_patch *patches, uint32_t count, fb_error *err)
+static fb_code check_patches(const group *g, const problem_patch *patches, uint32_t count,
+                             fb_error *err)
 {
     for (uint32_t i = 0; i < count; i++) {
         bool used = false;
@@ -260,15 +269,16 @@ static fb_code check_patches(const group *g, const problem_patch *patches, uint3
             used = patch_is_for(&patches[i], &g->ops[k]);
         }
         if (!used) {
-            return fail(err, FB_E_NOT_FOUND, "patches", "a correction names a record that the group does not hold: leave it out");
+            return fail(err, FB_E_NOT_FOUND, "patches",
+                        "a correction names a record that the group does not hold: leave it out");
         }
     }
     return FB_OK;
 }
 
 /* The correction in the numbering of the catalogue the group is read with. */
-static fb_code resubmit_inside(replica *r, int64_t gseq, const problem_patch *patches, uint32_t count,
-                               fb_error *err)
+static fb_code resubmit_inside(replica *r, int64_t gseq, const problem_patch *patches,
+                               uint32_t count, fb_error *err)
 {
     group g;
     FB_TRY(check_refused(r, gseq, err));
@@ -312,11 +322,12 @@ static fb_code kind_of_group(replica *r, int64_t gseq, char *out, size_t size, f
     return FB_OK;
 }
 
-fb_code problem_resubmit(replica *r, int64_t gseq, const problem_patch *patches, uint32_t count, int64_t *gseq_out,
-                         fb_error *err)
+fb_code problem_resubmit(replica *r, int64_t gseq, const problem_patch *patches, uint32_t count,
+                         int64_t *gseq_out, fb_error *err)
 {
     char kind[64];
-    FB_REQUIRE(r != NULL && gseq_out != NULL && (patches != NULL || count == 0) && !r->capture.open);
+    FB_REQUIRE(r != NULL && gseq_out != NULL && (patches != NULL || count == 0) &&
+               !r->capture.open);
     FB_TRY(kind_of_group(r, gseq, kind, sizeof kind, err));
     FB_TRY(capture_begin(r, kind, 0, gseq, err));
     fb_code rc = resubmit_inside(r, gseq, patches, count, err);

@@ -1,4 +1,5 @@
-/* promote.c - the moment downloads and verdicts become visible: one transaction, PRO-1 before and after.
+/* promote.c - the moment downloads and verdicts become visible: one transaction, PRO-1 before and
+ * after.
  *
  *   take the groups on top off, newest first          undo.c      (or wipe, when a page says reset)
  *   for each staged page in order:
@@ -12,8 +13,9 @@
  * but plain ones no row moves: the groups on top simply become base. */
 #include <string.h>
 
-#include "schema/limits.h"
+#include "base/trace.h"
 #include "replica/room.h"
+#include "schema/limits.h"
 
 typedef enum group_role {
     ROLE_NONE, /* neither on top nor to be: rejected, closed */
@@ -47,7 +49,8 @@ typedef struct promo {
 
 bool group_is_on_top(const replica *r, int64_t gseq, int64_t state)
 {
-    return gseq > 0 && (state == STATE_HELD || (state == STATE_PENDING && gseq > r->state.based)); /* VIS-1 */
+    return gseq > 0 &&
+           (state == STATE_HELD || (state == STATE_PENDING && gseq > r->state.based)); /* VIS-1 */
 }
 
 /* --- which groups, in which role ----------------------------------------------------- */
@@ -75,7 +78,8 @@ static const char groups_text[] =
     " LEFT JOIN fb_verdict v ON v.gseq=o.gseq AND v.in_effect=0 WHERE o.gseq > ?1 AND o.gseq > 0"
     " UNION ALL "
     "SELECT o.gseq, o.state, coalesce(v.code, 0), coalesce(v.echo, 0) FROM fb_outbox o"
-    " LEFT JOIN fb_verdict v ON v.gseq=o.gseq AND v.in_effect=0 WHERE o.state=1 AND o.gseq BETWEEN 1 AND ?1"
+    " LEFT JOIN fb_verdict v ON v.gseq=o.gseq AND v.in_effect=0 WHERE o.state=1 AND o.gseq BETWEEN "
+    "1 AND ?1"
     " ORDER BY 1";
 
 static fb_code load_groups(promo *m)
@@ -153,7 +157,8 @@ fb_code base_wipe(replica *r)
     const catalog *c = r->edition->catalog;
     for (uint32_t i = 0; i < c->entities_count; i++) {
         buf_reset(&r->text);
-        buf_printf(&r->text, "DELETE FROM %.*s", (int)c->entities[i].name.size, c->entities[i].name.data);
+        buf_printf(&r->text, "DELETE FROM %.*s", (int)c->entities[i].name.size,
+                   c->entities[i].name.data);
         const char *text = buf_cstr(&r->text);
         FB_TRY(r->text.code);
         FB_TRY(sql_exec(r->db, text));
@@ -181,12 +186,14 @@ static fb_code take_off(promo *m)
 
 /* --- aliases ------------------------------------------------------------------------- */
 
-static fb_code take_alias(promo *m, int64_t gseq, fb_text entity, fb_text from_text, fb_text to_text)
+static fb_code take_alias(promo *m, int64_t gseq, fb_text entity, fb_text from_text,
+                          fb_text to_text)
 {
     fb_id from;
     fb_id to;
     if (!id_get(from_text, &from) || !id_get(to_text, &to) || id_equal(&from, &to)) {
-        return fail(m->p->err, FB_E_PROTOCOL, "alias", "an alias names two different ids: report it; nothing was changed");
+        return fail(m->p->err, FB_E_PROTOCOL, "alias",
+                    "an alias names two different ids: report it; nothing was changed");
     }
     FB_TRY(alias_store(m->r, gseq, entity, &from, &to));
     return alias_rewrite(m->r, entity, &from, &to);
@@ -242,7 +249,8 @@ static fb_code become_base(promo *m, int64_t applied)
 /* Staged page behind n, unpacked into m->page; *found false at the end. */
 static fb_code staged_next(promo *m, int64_t *n, int64_t *applied, bool *found)
 {
-    sql_stmt *s = sql_prepare(m->r->db, "SELECT n, applied, body FROM fb_stage WHERE n > ?1 ORDER BY n LIMIT 1");
+    sql_stmt *s = sql_prepare(
+        m->r->db, "SELECT n, applied, body FROM fb_stage WHERE n > ?1 ORDER BY n LIMIT 1");
     if (s == NULL) {
         return sql_code(m->r->db);
     }
@@ -332,7 +340,9 @@ static fb_code put_on(promo *m)
 /* Images of groups that are base now; held ones keep theirs. */
 static fb_code drop_images(replica *r)
 {
-    return run_int(r, "DELETE FROM fb_undo WHERE gseq <= ?1 AND gseq NOT IN (SELECT gseq FROM fb_outbox WHERE state=1)",
+    return run_int(r,
+                   "DELETE FROM fb_undo WHERE gseq <= ?1 AND gseq NOT IN (SELECT gseq FROM "
+                   "fb_outbox WHERE state=1)",
                    r->state.settled);
 }
 
@@ -385,8 +395,8 @@ static fb_code find_reset(promo *m)
         m->reset_applied = m->p->head->applied;
         return FB_OK;
     }
-    FB_TRY(read_int(m->r, "SELECT applied FROM fb_stage WHERE reset=?1 ORDER BY n DESC LIMIT 1", 1, &found,
-                    &m->reset_applied));
+    FB_TRY(read_int(m->r, "SELECT applied FROM fb_stage WHERE reset=?1 ORDER BY n DESC LIMIT 1", 1,
+                    &found, &m->reset_applied));
     m->reset = found;
     return FB_OK;
 }
@@ -414,7 +424,8 @@ static fb_code promote_rows(replica *r, const promotion *p)
 }
 
 /* Is there anything that moves a row? Held groups count: what is settled below them must go
- * underneath, or taking them off later would take it off too. */
+ * underneath, or taking them off later would take it off too. So do groups whose effect is off but
+ * that stood as sent when a restored server was asked again. */
 static fb_code rows_move(replica *r, const promotion *p, bool *out)
 {
     int64_t any = 0;
@@ -424,7 +435,11 @@ static fb_code rows_move(replica *r, const promotion *p, bool *out)
     }
     FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_verdict WHERE in_effect=0)", &any));
     if (any == 0 && r->state.acked > r->state.settled) {
-        FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_outbox WHERE state=1 AND gseq > 0)", &any));
+        bool found = false;
+        FB_TRY(read_int(r,
+                        "SELECT 1 FROM fb_outbox WHERE state<>0 AND (gseq > ?1 OR (state=1 AND "
+                        "gseq > 0)) LIMIT 1",
+                        r->state.settled, &found, &any));
     }
     if (any == 0 && p->result->catalog_changed) {
         FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_unknown)", &any));
@@ -437,6 +452,7 @@ fb_code promote(replica *r, const promotion *p)
 {
     bool moves = false;
     FB_TRY(rows_move(r, p, &moves));
+    trace(r->port, TRACE_PROMOTE, "settled=%lld rows_move=%d", (long long)r->state.acked, moves);
     if (moves) {
         return promote_rows(r, p);
     }

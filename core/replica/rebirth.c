@@ -1,4 +1,5 @@
-/* rebirth.c - a new incarnation: this database was copied or restored, or the device is enrolled anew.
+/* rebirth.c - a new incarnation: this database was copied or restored, or the device is enrolled
+ * anew.
  *
  * Groups the server has not answered are renumbered from 1 in their order, bodies untouched, and
  * chained to the new incarnation. What it has answered is never sent a second time: the tray's
@@ -6,8 +7,8 @@
  * a person here, and stay readable for ARCHIVE_DAYS. The base is rebuilt by a reset page, so that
  * nothing depends on which rows the earlier life had. Document numbers jump, because an earlier
  * life may have used the next ones. */
-#include "schema/limits.h"
 #include "replica/room.h"
+#include "schema/limits.h"
 
 enum { NUMBERS_SKIPPED = 1000 };
 
@@ -20,13 +21,18 @@ static fb_code archive_answered(replica *r)
                        " (SELECT gseq FROM fb_verdict WHERE code=3 AND in_effect=0)"));
     FB_TRY(run_text(r, "UPDATE fb_outbox SET state=3 WHERE state IN (0, 1) AND gseq IN"
                        " (SELECT gseq FROM fb_verdict WHERE code=6 AND in_effect=0)"));
-    FB_TRY(run_int(r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0", r->state.backed_up));
+    FB_TRY(run_int(r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0",
+                   r->state.backed_up));
     FB_TRY(run_text(r, "DELETE FROM fb_verdict WHERE gseq NOT IN (SELECT gseq FROM fb_outbox)"));
-    FB_TRY(run_int(r, "UPDATE fb_outbox SET state=4 WHERE gseq BETWEEN 1 AND ?1 AND state IN (0, 1)", acked));
+    FB_TRY(run_int(
+        r, "UPDATE fb_outbox SET state=4 WHERE gseq BETWEEN 1 AND ?1 AND state IN (0, 1)", acked));
     FB_TRY(read_count(r, "SELECT min(0, coalesce(min(gseq), 0)) FROM fb_outbox", &lowest));
     int64_t shift = lowest - acked - 1;
-    FB_TRY(run_int2(r, "UPDATE fb_outbox SET gseq=gseq+?2 WHERE gseq BETWEEN 1 AND ?1", acked, shift));
-    return run_int2(r, "UPDATE fb_verdict SET gseq=gseq+?2, in_effect=1 WHERE gseq BETWEEN 1 AND ?1", acked, shift);
+    FB_TRY(
+        run_int2(r, "UPDATE fb_outbox SET gseq=gseq+?2 WHERE gseq BETWEEN 1 AND ?1", acked, shift));
+    return run_int2(r,
+                    "UPDATE fb_verdict SET gseq=gseq+?2, in_effect=1 WHERE gseq BETWEEN 1 AND ?1",
+                    acked, shift);
 }
 
 static fb_code renumber_pending(replica *r)

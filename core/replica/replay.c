@@ -48,7 +48,8 @@ static fb_code warn(replay *w, const group_op *op, const char *what)
         return sql_code(w->r->db);
     }
     id_put(&op->id, id);
-    snprintf(text, sizeof text, "%.*s %s: %s", (int)op->entity->name.size, op->entity->name.data, id, what);
+    snprintf(text, sizeof text, "%.*s %s: %s", (int)op->entity->name.size, op->entity->name.data,
+             id, what);
     sql_bind_int(s, 1, w->gseq);
     sql_bind_text(s, 2, text_of(text));
     return sql_run(s);
@@ -95,8 +96,8 @@ static fb_code replay_insert(replay *w, entity_plan *p, const group_op *op)
 }
 
 /* Set columns of a row that is there, remembering what they were. */
-static fb_code set_columns(replay *w, entity_plan *p, const fb_id *id, const fb_value *current, int *columns,
-                           fb_value *values, uint32_t count)
+static fb_code set_columns(replay *w, entity_plan *p, const fb_id *id, const fb_value *current,
+                           int *columns, fb_value *values, uint32_t count)
 {
     fb_value old[CATALOG_COLUMNS_LIMIT];
     if (count == 0) {
@@ -131,7 +132,8 @@ static fb_code replay_update(replay *w, entity_plan *p, const group_op *op)
     memcpy(values, op->mine, count * sizeof values[0]);
     FB_TRY(alias_values(w->r, op->entity, columns, values, count));
     if (p->has_derived) {
-        FB_TRY(row_derive_update(op->entity, columns, values, &count, CATALOG_COLUMNS_LIMIT, w->r->scratch));
+        FB_TRY(row_derive_update(op->entity, columns, values, &count, CATALOG_COLUMNS_LIMIT,
+                                 w->r->scratch));
     }
     stamp_update(w->r, p, w->g->head.captured_at_ms, columns, values, &count);
     return set_columns(w, p, &id, current, columns, values, count);

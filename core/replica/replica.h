@@ -8,11 +8,12 @@
  *   fb_outbox(gseq INTEGER PRIMARY KEY, at_ms, kind, body BLOB, chain BLOB, state)
  *   fb_undo(gseq INTEGER PRIMARY KEY, body BLOB)     only for groups that are not inserts only
  *   fb_ack(gseq_from PRIMARY KEY, gseq_to, cid_from) runs of plain applied groups
- *   fb_verdict(gseq PRIMARY KEY, code, cid, echo, body) verdicts other than plain applied
- *   fb_stage(n INTEGER PRIMARY KEY, body BLOB)       page lines as they arrived, zstd
+ *   fb_verdict(gseq PRIMARY KEY, code, cid, echo, in_effect, body) verdicts other than plain
+ * applied fb_stage(n, applied, reset, rows, counts, body)  page lines as they arrived, zstd
+ *   fb_unknown(entity, id, body)                     rows that await a newer catalogue
  *   fb_draft(id PRIMARY KEY, kind, updated_ms, body) drafts that are not groups yet
  *   fb_counter(name PRIMARY KEY, next)               document numbers
- *   fb_alias(from_id PRIMARY KEY, entity, to_id)
+ *   fb_alias(from_id PRIMARY KEY, entity, to_id, gseq)
  *   fb_warning(n, gseq, text)                        replayed ops that no longer applied
  *
  *   capture:   rows + undo + outbox group            one transaction, fsynced       OUT-1
@@ -33,8 +34,8 @@
 #ifndef FB_REPLICA_REPLICA_H
 #define FB_REPLICA_REPLICA_H
 
-#include "base/port.h"
 #include "base/id.h"
+#include "base/port.h"
 #include "catalog/catalog.h"
 #include "sql/sql.h"
 #include "wire/sync_msg.h"
@@ -44,11 +45,11 @@ struct row_rights; /* rules/row_check.h */
 
 typedef struct replica_options {
     const char *path;
-    const fb_port *port;   /* borrowed until close */
-    const char *vfs;       /* NULL: default */
+    const fb_port *port; /* borrowed until close */
+    const char *vfs;     /* NULL: default */
     bool create;
     bool read_only;
-    bool sync_normal;      /* benches only */
+    bool sync_normal; /* benches only */
     int cache_kib;
 } replica_options;
 
@@ -56,7 +57,9 @@ typedef struct replica_options {
 FB_MUST_USE fb_code replica_open(const replica_options *o, replica **out, fb_error *err);
 void replica_close(replica *r);
 sql_db *replica_sql(replica *r);
-const catalog *replica_catalog(replica *r);   /* borrowed until the next promote or close */
+/* The newest known; earlier ones and their entities stay valid until close, so that a caller may
+ * finish with the entity it holds after a promotion brought a newer catalogue. */
+const catalog *replica_catalog(replica *r);
 id_maker *replica_ids(replica *r);
 const fb_port *replica_port(replica *r);
 
@@ -64,14 +67,18 @@ const fb_port *replica_port(replica *r);
 typedef struct replica_identity {
     fb_id device, user, incarnation, epoch;
     char device_code[16], user_code[48], user_name[128];
-    digest token;          /* secret; wiped with bytes_wipe by whoever copies it */
+    digest token; /* secret; wiped with bytes_wipe by whoever copies it */
     char server_url[256];
     bool enrolled;
 } replica_identity;
 FB_MUST_USE fb_code replica_identity_get(replica *r, replica_identity *out);
-FB_MUST_USE fb_code replica_identity_set(replica *r, const replica_identity *in); /* at enrolment; new incarnation is drawn here */
-FB_MUST_USE fb_code replica_meta_get(replica *r, const char *key, buf *out);      /* empty if absent */
-FB_MUST_USE fb_code replica_meta_set(replica *r, const char *key, fb_text value);
+/* At enrolment; a new incarnation is drawn here (in->incarnation is not read). Another user than
+ * before: E_STATE while anything of the person before is unanswered, in the tray or a draft; then
+ * their rows go. */
+FB_MUST_USE fb_code replica_identity_set(replica *r, const replica_identity *in);
+FB_MUST_USE fb_code replica_meta_get(replica *r, const char *key, buf *out); /* empty if absent */
+FB_MUST_USE fb_code replica_meta_set(replica *r, const char *key,
+                                     fb_text value); /* E_MISUSE: a key of the sync state */
 
 /* Wall clock corrected by the offset measured at the last sync; *suspect set when implausible
  * (before the last server time seen, or more than 10 years after it). */
@@ -81,14 +88,17 @@ FB_MUST_USE fb_code replica_clock_seen(replica *r, int64_t server_wall_ms, int64
 /* --- capture -------------------------------------------------------------------------- */
 /* A group under construction: one SQLite write transaction is open from begin to commit/abort.
  * Reads through the same replica see its rows. */
-FB_MUST_USE fb_code capture_begin(replica *r, const char *kind, int64_t captured_at_ms /* 0 = now */,
-                                  int64_t replaces, fb_error *err);
+FB_MUST_USE fb_code capture_begin(replica *r, const char *kind,
+                                  int64_t captured_at_ms /* 0 = now */, int64_t replaces,
+                                  fb_error *err);
 /* Insert one row: values[columns_count] in catalogue order, id set by the caller, ver ignored.
  * Stamps and derived columns are filled here. Rules: row_check_insert with the person's rights. */
-FB_MUST_USE fb_code capture_insert(replica *r, const cat_entity *e, fb_value *values, fb_error *err);
+FB_MUST_USE fb_code capture_insert(replica *r, const cat_entity *e, fb_value *values,
+                                   fb_error *err);
 /* Change columns of one row; columns whose value is unchanged are dropped; nothing left = no op. */
-FB_MUST_USE fb_code capture_update(replica *r, const cat_entity *e, const fb_id *id, const int *columns,
-                                   const fb_value *mine, uint32_t count, fb_error *err);
+FB_MUST_USE fb_code capture_update(replica *r, const cat_entity *e, const fb_id *id,
+                                   const int *columns, const fb_value *mine, uint32_t count,
+                                   fb_error *err);
 FB_MUST_USE fb_code capture_delete(replica *r, const cat_entity *e, const fb_id *id, fb_error *err);
 FB_MUST_USE fb_code capture_delta(replica *r, const cat_entity *e, const fb_id *id, int column,
                                   int64_t difference, fb_error *err);
@@ -104,9 +114,10 @@ FB_MUST_USE fb_code replica_rights(replica *r, const cat_entity *e, struct row_r
 
 /* --- rows ------------------------------------------------------------------------------ */
 /* Read one row: values[columns_count]; texts live in `memory`. E_NOT_FOUND. */
-FB_MUST_USE fb_code row_read(replica *r, const cat_entity *e, const fb_id *id, arena *memory, fb_value *values);
-FB_MUST_USE fb_code row_find(replica *r, const cat_entity *e, int column, const fb_value *equal, arena *memory,
-                             fb_value *values); /* first by id; E_NOT_FOUND */
+FB_MUST_USE fb_code row_read(replica *r, const cat_entity *e, const fb_id *id, arena *memory,
+                             fb_value *values);
+FB_MUST_USE fb_code row_find(replica *r, const cat_entity *e, int column, const fb_value *equal,
+                             arena *memory, fb_value *values); /* first by id; E_NOT_FOUND */
 
 /* --- outbox, for core/sync -------------------------------------------------------------- */
 typedef struct outbox_state {
@@ -114,27 +125,31 @@ typedef struct outbox_state {
     digest chain_last;
 } outbox_state;
 FB_MUST_USE fb_code outbox_state_get(replica *r, outbox_state *out);
-/* Append to `out` the body lines of groups from `first` on: at most groups_max, stop beyond bytes_target
- * (always at least one). *count_out groups; chain_before of `first`. */
+/* Append to `out` the body lines of groups from `first` on: at most groups_max, stop beyond
+ * bytes_target (always at least one). *count_out groups; chain_before of `first`. */
 FB_MUST_USE fb_code outbox_read(replica *r, int64_t first, uint32_t groups_max, size_t bytes_target,
                                 buf *out, uint32_t *count_out, digest *chain_before_out);
 
 /* --- staging and promotion --------------------------------------------------------------- */
 /* Take one reply: verdicts and page are stored in one transaction (staged); when the page is
  * complete everything staged is promoted in that same transaction. `body` is the unpacked reply.
- * A reply that breaks the protocol changes nothing: E_PROTOCOL and friends. */
+ * A reply that breaks the protocol changes nothing: E_PROTOCOL and friends. E_FORK: it counts
+ * groups that this device never wrote (call replica_rebirth). E_BUSY: it is older than what is
+ * shown; ask again. */
 typedef struct stage_result {
-    bool complete;          /* the device is at the server's head as of this reply */
-    bool promoted;          /* visible state changed */
+    bool complete; /* the device is at the server's head as of this reply */
+    bool promoted; /* visible state changed */
     bool epoch_changed, catalog_changed;
     uint32_t rows, verdicts, rejected, held, merged;
-    int64_t applied;        /* server's applied gseq */
+    int64_t applied; /* server's applied gseq */
     uint32_t retry_ms;
 } stage_result;
-FB_MUST_USE fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms, stage_result *out, fb_error *err);
+FB_MUST_USE fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms,
+                                stage_result *out, fb_error *err);
 FB_MUST_USE fb_code stage_token(replica *r, buf *out); /* token for the next request */
 /* The device was copied or restored (E_FORK), or the server asks: a new incarnation; pending groups
- * are renumbered from 1 in order, nothing is lost. */
+ * are renumbered from 1 in order, nothing is lost. The base is rebuilt by the next reset page (the
+ * token is empty); until then rows stay as they are. */
 FB_MUST_USE fb_code replica_rebirth(replica *r, fb_error *err);
 
 /* --- problems ----------------------------------------------------------------------------- */
@@ -147,43 +162,46 @@ typedef struct problem {
 } problem;
 /* fn is called for each open problem in gseq order; texts are borrowed for the call. */
 FB_MUST_USE fb_code problem_each(replica *r, fb_code (*fn)(void *ctx, const problem *p), void *ctx);
-/* Close a problem as discarded: its effect stays undone; recorded. Held groups cannot be discarded here. */
+/* Close a problem as discarded: its effect stays undone; recorded. Held groups cannot be discarded
+ * here. */
 FB_MUST_USE fb_code problem_discard(replica *r, int64_t gseq, fb_error *err);
-/* Capture a new group with the same ops, edited: patches[] replace values by (entity, id, column). The new
- * group names `replaces`; the old one is CLOSED in the same transaction. */
+/* Capture a new group with the same ops, edited: patches[] replace values by (entity, id, column).
+ * The new group names `replaces`; the old one is CLOSED in the same transaction. */
 typedef struct problem_patch {
     const cat_entity *entity;
     fb_id id;
     int column;
     fb_value value;
 } problem_patch;
-FB_MUST_USE fb_code problem_resubmit(replica *r, int64_t gseq, const problem_patch *patches, uint32_t count,
-                                     int64_t *gseq_out, fb_error *err);
+FB_MUST_USE fb_code problem_resubmit(replica *r, int64_t gseq, const problem_patch *patches,
+                                     uint32_t count, int64_t *gseq_out, fb_error *err);
 
 /* --- drafts: work that is no group yet, seen by this device only (draft.c) ------------------- */
 /* NOTE to the replica room: draft.c exists already, written with core/api/order.c; it needs only
- * the table fb_draft(id BLOB PRIMARY KEY, kind TEXT, updated_ms INTEGER, body BLOB) from above. */
+ * the table fb_draft(id BLOB PRIMARY KEY, kind TEXT, updated_ms INTEGER, body TEXT) from above. */
 typedef struct draft {
     fb_id id;
     fb_text kind; /* "order" */
     int64_t updated_ms;
     fb_text body; /* JSON; borrowed */
 } draft;
-/* Store or replace. Inside an open capture it belongs to that transaction, else it is a synced one. */
+/* Store or replace. Inside an open capture it belongs to that transaction, else it is a synced one.
+ */
 FB_MUST_USE fb_code draft_put(replica *r, const draft *d);
 /* Append the body to `body_out`. E_NOT_FOUND: no draft of this kind has the id. */
 FB_MUST_USE fb_code draft_get(replica *r, fb_text kind, const fb_id *id, buf *body_out);
 FB_MUST_USE fb_code draft_delete(replica *r, const fb_id *id); /* an absent one is fine */
 /* Lend every draft of the kind to fn, oldest id first; fn must not write. */
-FB_MUST_USE fb_code draft_each(replica *r, fb_text kind, fb_code (*fn)(void *ctx, const draft *d), void *ctx);
+FB_MUST_USE fb_code draft_each(replica *r, fb_text kind, fb_code (*fn)(void *ctx, const draft *d),
+                               void *ctx);
 
 /* --- status --------------------------------------------------------------------------------- */
 typedef struct replica_status {
     int64_t pending, rejected, held, blocked, conflicts_open;
-    int64_t oldest_pending_ms;      /* capture time, 0 none */
-    int64_t last_sync_ms;           /* corrected wall time of the last complete sync, 0 never */
-    int64_t head_cid;               /* server commit of the visible base state */
-    int64_t rows;                   /* not counted unless asked */
+    int64_t oldest_pending_ms; /* capture time, 0 none */
+    int64_t last_sync_ms;      /* corrected wall time of the last complete sync, 0 never */
+    int64_t head_cid;          /* server commit of the visible base state */
+    int64_t rows;              /* not counted unless asked */
     uint32_t catalog_version;
     int64_t clock_offset_ms;
 } replica_status;
@@ -191,11 +209,12 @@ FB_MUST_USE fb_code replica_status_get(replica *r, replica_status *out);
 
 /* Observation: a stamp that grows with every visible change; which entities changed since. */
 int64_t replica_stamp(replica *r);
-FB_MUST_USE fb_code replica_changed_since(replica *r, int64_t stamp, bool *entities_changed /* [entities_count] */,
+FB_MUST_USE fb_code replica_changed_since(replica *r, int64_t stamp,
+                                          bool *entities_changed /* [entities_count] */,
                                           int64_t *stamp_out);
 
-/* Every invariant above, on a quiet replica: OUT-2, OUT-3, undo images present, PRO-1 by undoing and
- * replaying inside a transaction that is rolled back. E_CORRUPT names the invariant. */
+/* Every invariant above, on a quiet replica: OUT-2, OUT-3, undo images present, PRO-1 by undoing
+ * and replaying inside a transaction that is rolled back. E_CORRUPT names the invariant. */
 FB_MUST_USE fb_code replica_check(replica *r, fb_error *err);
 
 #endif

@@ -2,8 +2,8 @@
  * no row; page.c reads the blocks. A body that is cut or out of order is refused here. */
 #include <string.h>
 
-#include "schema/limits.h"
 #include "replica/room.h"
+#include "schema/limits.h"
 
 typedef struct reply_reader {
     line_reader lines;
@@ -100,11 +100,12 @@ static fb_code read_lines(reply_reader *in)
 static fb_code check_head(const sync_reply *h, fb_error *err)
 {
     if (h->protocol != PROTOCOL_VERSION) {
-        return fail(err, FB_E_VERSION, "v", "the server speaks version %u of the protocol: upgrade the app",
-                    h->protocol);
+        return fail(err, FB_E_VERSION, "v",
+                    "the server speaks version %u of the protocol: upgrade the app", h->protocol);
     }
     if (id_is_none(&h->epoch)) {
-        return fail(err, FB_E_PROTOCOL, "ep", "the reply names no epoch: report it; nothing was changed");
+        return fail(err, FB_E_PROTOCOL, "ep",
+                    "the reply names no epoch: report it; nothing was changed");
     }
     return FB_OK;
 }
@@ -114,7 +115,8 @@ fb_code reply_get(fb_text body, arena *memory, reply *out, fb_error *err)
     reply made = {.has_page = false};
     reply_reader in = {.memory = memory, .out = &made};
     if (body.size > PAGE_BYTES_MAX) {
-        return fail(err, FB_E_LIMIT, "body", "the reply is larger than %d bytes: report it; nothing was changed",
+        return fail(err, FB_E_LIMIT, "body",
+                    "the reply is larger than %d bytes: report it; nothing was changed",
                     (int)PAGE_BYTES_MAX);
     }
     line_reader_init(&in.lines, body);

@@ -8,8 +8,8 @@
  *   undo.c      before-images;  replay.c  a stored group onto the tables
  *   reply.c     a reply taken apart;  stage.c  verdicts and pages into the file
  *   page.c      blocks and rows onto the tables;  promote.c  PRO-1;  alias.c  two ids, one row
- *   problem.c   the tray;  rights.c  who may what;  observe.c  what changed;  rebirth.c  new incarnation
- *   check.c     the invariants
+ *   problem.c   the tray;  rights.c  who may what;  observe.c  what changed;  rebirth.c  new
+ * incarnation check.c     the invariants
  *
  * What lies on top of the base state is decided in one place (group_is_on_top):
  *   VIS-1  a group's effect is on top of the base if it is HELD, or PENDING with gseq > based
@@ -54,7 +54,7 @@ typedef struct entity_plan {
     int created_by, created_at, created_device, updated_by, updated_at; /* columns, -1: none */
     bool has_derived, has_refs;
     uint8_t carried[CATALOG_COLUMNS_LIMIT]; /* columns that travel in insert ops */
-    const int *insert_columns;              /* last insert op's list; lives in the capture's arena */
+    const int *insert_columns; /* last insert op's list; lives in the capture's arena */
     uint32_t insert_count;
     uint64_t insert_serial; /* capture it belongs to */
     row_rights rights;
@@ -102,9 +102,10 @@ struct replica {
     replica_identity me;
     replica_state state;
     capture capture;
-    buf packed;    /* scratch: a stored body */
-    buf text;      /* scratch: SQL text */
-    arena *scratch; /* reset by whoever starts a piece of work */
+    buf packed;           /* scratch: a stored body */
+    struct packer *packer; /* for bodies */
+    buf text;             /* scratch: SQL text */
+    arena *scratch;       /* reset by whoever starts a piece of work */
     int64_t data_version; /* PRAGMA data_version when the memory was last true */
     int64_t rights_serial;
     arena *rights_memory;
@@ -161,7 +162,8 @@ void chain_start(const fb_id *incarnation, digest *out); /* chain(0) of OUT-3 */
 void clock_take(replica *r, int64_t server_wall_ms, int64_t device_wall_ms); /* state only */
 
 /* --- row.c --- */
-FB_MUST_USE fb_code row_load(replica *r, entity_plan *p, const fb_id *id, arena *memory, fb_value *values);
+FB_MUST_USE fb_code row_load(replica *r, entity_plan *p, const fb_id *id, arena *memory,
+                             fb_value *values);
 FB_MUST_USE fb_code row_exists(replica *r, entity_plan *p, const fb_id *id, bool *out);
 FB_MUST_USE fb_code row_insert(replica *r, entity_plan *p, const fb_value *values);
 FB_MUST_USE fb_code row_update(replica *r, entity_plan *p, const fb_id *id, const int *columns,
@@ -169,15 +171,17 @@ FB_MUST_USE fb_code row_update(replica *r, entity_plan *p, const fb_id *id, cons
 FB_MUST_USE fb_code row_remove(replica *r, entity_plan *p, const fb_id *id);
 /* Stamps of an insert; of an update they are appended to columns/values. */
 void stamp_insert(const replica *r, const entity_plan *p, int64_t at_ms, fb_value *values);
-void stamp_update(const replica *r, const entity_plan *p, int64_t at_ms, int *columns, fb_value *values,
-                  uint32_t *count);
+void stamp_update(const replica *r, const entity_plan *p, int64_t at_ms, int *columns,
+                  fb_value *values, uint32_t *count);
 void copy_value(arena *memory, fb_value *v); /* texts into memory; an empty text when it is full */
 
 /* --- alias.c --- */
 FB_MUST_USE fb_code alias_of(replica *r, fb_id *id); /* in place: the row's surviving id */
-FB_MUST_USE fb_code alias_values(replica *r, const cat_entity *e, const int *columns, fb_value *values,
+FB_MUST_USE fb_code alias_values(replica *r, const cat_entity *e, const int *columns,
+                                 fb_value *values,
                                  uint32_t count); /* columns NULL: catalogue order */
-FB_MUST_USE fb_code alias_store(replica *r, int64_t gseq, fb_text entity, const fb_id *from, const fb_id *to);
+FB_MUST_USE fb_code alias_store(replica *r, int64_t gseq, fb_text entity, const fb_id *from,
+                                const fb_id *to);
 /* Base rows and drafts that name `from` name `to`. */
 FB_MUST_USE fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from, const fb_id *to);
 FB_MUST_USE fb_code alias_notice(replica *r); /* sets has_alias from the file */
@@ -195,8 +199,8 @@ FB_MUST_USE fb_code body_unpack(buf *out, fb_text stored, size_t max_bytes);
 
 /* --- undo.c --- */
 void image_put_insert(buf *out, const cat_entity *e, const fb_id *id);
-void image_put_set(buf *out, const cat_entity *e, const fb_id *id, const int *columns, const fb_value *old,
-                   uint32_t count);
+void image_put_set(buf *out, const cat_entity *e, const fb_id *id, const int *columns,
+                   const fb_value *old, uint32_t count);
 void image_put_row(buf *out, const cat_entity *e, const fb_value *values);
 FB_MUST_USE fb_code image_store(replica *r, int64_t gseq, const buf *image);
 /* Take the effect of one group off the tables (its image, or the ids its body inserts). */

@@ -71,8 +71,8 @@ fb_code row_insert(replica *r, entity_plan *p, const fb_value *values)
     return sql_run(s);
 }
 
-fb_code row_update(replica *r, entity_plan *p, const fb_id *id, const int *columns, const fb_value *values,
-                   uint32_t count)
+fb_code row_update(replica *r, entity_plan *p, const fb_id *id, const int *columns,
+                   const fb_value *values, uint32_t count)
 {
     sql_stmt *s = plan_update(r, p, columns, count);
     if (s == NULL) {
@@ -133,7 +133,8 @@ fb_code row_find(replica *r, const cat_entity *e, int column, const fb_value *eq
 
 static fb_value of_id(const fb_id *id)
 {
-    return id_is_none(id) ? (fb_value){.kind = FB_KIND_NULL} : (fb_value){.kind = FB_KIND_ID, .u.id = *id};
+    return id_is_none(id) ? (fb_value){.kind = FB_KIND_NULL}
+                          : (fb_value){.kind = FB_KIND_ID, .u.id = *id};
 }
 
 static fb_value of_int(int64_t v)
@@ -166,8 +167,8 @@ static void append(int *columns, fb_value *values, uint32_t *count, int column, 
     }
 }
 
-void stamp_update(const replica *r, const entity_plan *p, int64_t at_ms, int *columns, fb_value *values,
-                  uint32_t *count)
+void stamp_update(const replica *r, const entity_plan *p, int64_t at_ms, int *columns,
+                  fb_value *values, uint32_t *count)
 {
     append(columns, values, count, p->updated_by, of_id(&r->me.user));
     append(columns, values, count, p->updated_at, of_int(at_ms));

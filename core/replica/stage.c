@@ -9,8 +9,8 @@
  * is promoted. Verdicts of that reply are left: the server repeats them for all behind `acked`. */
 #include <string.h>
 
-#include "schema/limits.h"
 #include "replica/room.h"
+#include "schema/limits.h"
 #include "wire/pack.h"
 
 typedef struct taking {
@@ -75,16 +75,20 @@ static fb_code check_order(const taking *t)
     const sync_reply *h = &t->in->head;
     const replica_state *s = &t->r->state;
     if (h->applied > s->last) {
-        return fail(t->err, FB_E_FORK, "ap", "the server holds groups this device never wrote: it was restored or copied and takes a new incarnation");
+        return fail(t->err, FB_E_FORK, "ap",
+                    "the server holds groups this device never wrote: it was restored or copied "
+                    "and takes a new incarnation");
     }
     if (t->result->epoch_changed) {
         return FB_OK;
     }
     if (h->head < s->head_cid) {
-        return fail(t->err, FB_E_BUSY, "head", "the reply is older than what is shown already: ask again");
+        return fail(t->err, FB_E_BUSY, "head",
+                    "the reply is older than what is shown already: ask again");
     }
     if (h->applied < s->acked) {
-        return fail(t->err, FB_E_PROTOCOL, "ap", "the server forgot groups it had answered: report it; nothing was changed");
+        return fail(t->err, FB_E_PROTOCOL, "ap",
+                    "the server forgot groups it had answered: report it; nothing was changed");
     }
     return FB_OK;
 }
@@ -93,12 +97,15 @@ static fb_code check_order(const taking *t)
 
 static fb_code refuse_number(const taking *t)
 {
-    return fail(t->err, FB_E_PROTOCOL, "g", "a verdict is missing or for a group that was never written: report it; nothing was changed");
+    return fail(t->err, FB_E_PROTOCOL, "g",
+                "a verdict is missing or for a group that was never written: report it; nothing "
+                "was changed");
 }
 
 static fb_code verdict_write(replica *r, const verdict_msg *v, fb_text line)
 {
-    sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_verdict (gseq, code, cid, echo, body) VALUES (?1, ?2, ?3, ?4, ?5)");
+    sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_verdict (gseq, code, cid, echo, "
+                                     "body) VALUES (?1, ?2, ?3, ?4, ?5)");
     if (s == NULL) {
         return sql_code(r->db);
     }
@@ -112,7 +119,8 @@ static fb_code verdict_write(replica *r, const verdict_msg *v, fb_text line)
 
 static fb_code ack_write(replica *r, int64_t from, int64_t to, int64_t cid)
 {
-    sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_ack (gseq_from, gseq_to, cid_from) VALUES (?1, ?2, ?3)");
+    sql_stmt *s = sql_prepare(
+        r->db, "INSERT OR REPLACE INTO fb_ack (gseq_from, gseq_to, cid_from) VALUES (?1, ?2, ?3)");
     if (s == NULL) {
         return sql_code(r->db);
     }
@@ -128,8 +136,10 @@ static fb_code ack_write(replica *r, int64_t from, int64_t to, int64_t cid)
  * in the page. */
 static fb_code run_again(replica *r, int64_t from, int64_t to)
 {
-    return run_int2(r, "UPDATE fb_verdict SET code=1, echo=1, in_effect=0 WHERE gseq BETWEEN ?1 AND ?2 AND code=4",
-                    from, to);
+    return run_int2(
+        r,
+        "UPDATE fb_verdict SET code=1, echo=1, in_effect=0 WHERE gseq BETWEEN ?1 AND ?2 AND code=4",
+        from, to);
 }
 
 static fb_code take_run(taking *t, const reply_item *i)
@@ -191,7 +201,8 @@ static fb_code take_verdicts(taking *t)
 {
     for (uint32_t i = 0; i < t->in->verdicts_count; i++) {
         const reply_verdict *v = &t->in->verdicts[i];
-        fb_code rc = v->item.line == LINE_RUN ? take_run(t, &v->item) : take_verdict(t, &v->item.verdict, v->line);
+        fb_code rc = v->item.line == LINE_RUN ? take_run(t, &v->item)
+                                              : take_verdict(t, &v->item.verdict, v->line);
         FB_TRY(rc);
     }
     return t->r->state.acked >= t->in->head.applied ? FB_OK : refuse_number(t);
@@ -215,7 +226,9 @@ static fb_code stage_write(taking *t, const page_counts *counts)
 {
     replica *r = t->r;
     buf text;
-    sql_stmt *s = sql_prepare(r->db, "INSERT INTO fb_stage (applied, reset, rows, counts, body) VALUES (?1, ?2, ?3, ?4, ?5)");
+    sql_stmt *s = sql_prepare(
+        r->db,
+        "INSERT INTO fb_stage (applied, reset, rows, counts, body) VALUES (?1, ?2, ?3, ?4, ?5)");
     if (s == NULL) {
         return sql_code(r->db);
     }
@@ -255,7 +268,9 @@ static fb_code take_page(taking *t)
         if (t->result->epoch_changed) {
             return FB_OK; /* the next request has no token and gets the reset */
         }
-        return fail(t->err, FB_E_PROTOCOL, "reset", "a device without a base needs a page that starts anew: report it; nothing was changed");
+        return fail(t->err, FB_E_PROTOCOL, "reset",
+                    "a device without a base needs a page that starts anew: report it; nothing was "
+                    "changed");
     }
     bool direct = page->complete && staged == 0;
     if (!direct) {
@@ -265,8 +280,12 @@ static fb_code take_page(taking *t)
         return FB_OK;
     }
     t->result->complete = true;
-    const promotion p = {
-        .head = &t->in->head, .page = page, .direct = direct, .lines = t->in->lines, .result = t->result, .err = t->err};
+    const promotion p = {.head = &t->in->head,
+                         .page = page,
+                         .direct = direct,
+                         .lines = t->in->lines,
+                         .result = t->result,
+                         .err = t->err};
     return promote(t->r, &p);
 }
 
@@ -334,7 +353,8 @@ static fb_code take_in_transaction(taking *t, int64_t request_wall_ms)
     return rc;
 }
 
-fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms, stage_result *out, fb_error *err)
+fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms, stage_result *out,
+                    fb_error *err)
 {
     FB_REQUIRE(r != NULL && out != NULL && !r->capture.open);
     reply in;

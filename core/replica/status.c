@@ -4,7 +4,8 @@
 static const char counts_text[] =
     "SELECT count(*) FILTER (WHERE state=0 AND gseq > ?1), count(*) FILTER (WHERE state=2),"
     " count(*) FILTER (WHERE state=1), count(*) FILTER (WHERE state=3),"
-    " coalesce(min(at_ms) FILTER (WHERE state=0 AND gseq > ?1), 0) FROM fb_outbox WHERE gseq > ?1 OR state<>0";
+    " coalesce(min(at_ms) FILTER (WHERE state=0 AND gseq > ?1), 0) FROM fb_outbox WHERE gseq > ?1 "
+    "OR state<>0";
 
 static fb_code count_groups(replica *r, replica_status *out)
 {
@@ -35,7 +36,8 @@ fb_code replica_status_get(replica *r, replica_status *out)
     }
     FB_TRY(count_groups(r, &made));
     if (catalog_entity_str(r->edition->catalog, "conflict") != NULL) {
-        FB_TRY(read_count(r, "SELECT count(*) FROM conflict WHERE state='open'", &made.conflicts_open));
+        FB_TRY(read_count(r, "SELECT count(*) FROM conflict WHERE state='open'",
+                          &made.conflicts_open));
     }
     made.last_sync_ms = r->state.last_sync_ms;
     made.head_cid = r->state.head_cid;

@@ -59,8 +59,8 @@ void image_put_insert(buf *out, const cat_entity *e, const fb_id *id)
     put_entry(out, '+', e, id);
 }
 
-void image_put_set(buf *out, const cat_entity *e, const fb_id *id, const int *columns, const fb_value *old,
-                   uint32_t count)
+void image_put_set(buf *out, const cat_entity *e, const fb_id *id, const int *columns,
+                   const fb_value *old, uint32_t count)
 {
     FB_ASSERT(count > 0 && count < 256);
     put_entry(out, '=', e, id);

@@ -527,7 +527,9 @@ void sql_rollback(sql_db *db)
 {
     if (sqlite3_get_autocommit(db->handle) == 0) {
         /* A failing rollback has already happened inside SQLite; keep the code of the cause. */
+        db->inside = true;
         (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+        db->inside = false;
     }
 }
 

@@ -2,6 +2,7 @@
 #include "sync/pull.h"
 
 #include "base/check.h"
+#include "base/trace.h"
 #include "schema/limits.h"
 #include "wire/pack.h"
 
@@ -51,6 +52,8 @@ static fb_code take_reply(replica *r, const pull_answer *a, pull_result *out, fb
         out->staged = true;
         out->event = next_event(r, a, &out->stage);
         out->retry_ms = out->stage.retry_ms;
+        trace(replica_port(r), TRACE_PULL, "applied=%lld rows=%u verdicts=%u complete=%d", (long long)out->stage.applied,
+              (unsigned)out->stage.rows, (unsigned)out->stage.verdicts, out->stage.complete);
     }
     buf_clear(&memory);
     return rc;

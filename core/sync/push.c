@@ -2,6 +2,7 @@
 #include "sync/push.h"
 
 #include "base/check.h"
+#include "base/trace.h"
 #include "schema/limits.h"
 #include "wire/pack.h"
 
@@ -115,6 +116,7 @@ fb_code push_build(replica *r, const push_plan *plan, buf *body, push_request *o
     if (rc != FB_OK) {
         return rc == FB_E_AUTH ? rc : fail(err, rc, "outbox", "the outbox could not be read: try again");
     }
+    trace(replica_port(r), TRACE_PUSH, "first=%lld groups=%u bytes=%zu", (long long)m.first, (unsigned)m.groups_count, body->size);
     *out = (push_request){.first = m.first, .groups_count = m.groups_count, .wait_ms = m.wait_ms, .zstd = zstd};
     return FB_OK;
 }

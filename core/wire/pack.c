@@ -1,6 +1,7 @@
 /* pack.c - see pack.h. One zstd frame with its checksum; anything beside it is refused. */
 #include "wire/pack.h"
 
+#include <stdlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -21,6 +22,23 @@ static fb_code code_of(size_t rc)
     }
 }
 
+static fb_code pack_with(ZSTD_CCtx *ctx, buf *out, fb_text in)
+{
+    size_t bound = ZSTD_compressBound(in.size);
+    char *to = ZSTD_isError(bound) ? NULL : buf_reserve(out, bound);
+    if (to == NULL) {
+        return out->code != FB_OK ? out->code : FB_E_LIMIT;
+    }
+    (void)ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, PACK_LEVEL);
+    (void)ZSTD_CCtx_setParameter(ctx, ZSTD_c_checksumFlag, 1);
+    size_t n = ZSTD_compress2(ctx, to, bound, in.data, in.size);
+    if (ZSTD_isError(n)) {
+        return code_of(n);
+    }
+    out->size += n;
+    return FB_OK;
+}
+
 fb_code pack_put(buf *out, fb_text in)
 {
     FB_REQUIRE(out != NULL && (in.data != NULL || in.size == 0));
@@ -28,19 +46,7 @@ fb_code pack_put(buf *out, fb_text in)
     if (ctx == NULL) {
         return FB_E_NO_MEMORY;
     }
-    size_t bound = ZSTD_compressBound(in.size);
-    char *to = ZSTD_isError(bound) ? NULL : buf_reserve(out, bound);
-    fb_code code = out->code != FB_OK ? out->code : to == NULL ? FB_E_LIMIT : FB_OK;
-    if (code == FB_OK) {
-        (void)ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, PACK_LEVEL);
-        (void)ZSTD_CCtx_setParameter(ctx, ZSTD_c_checksumFlag, 1);
-        size_t n = ZSTD_compress2(ctx, to, bound, in.data, in.size);
-        if (ZSTD_isError(n)) {
-            code = code_of(n);
-        } else {
-            out->size += n;
-        }
-    }
+    fb_code code = pack_with(ctx, out, in);
     ZSTD_freeCCtx(ctx);
     return code;
 }
@@ -86,9 +92,9 @@ static fb_code unpack(ZSTD_DCtx *ctx, buf *out, fb_text in, size_t rest)
     }
 }
 
-fb_code pack_get(buf *out, fb_text in, size_t max_bytes)
+/* What can be said before any memory is taken. */
+static fb_code frame_check(fb_text in, size_t max_bytes)
 {
-    FB_REQUIRE(out != NULL && (in.data != NULL || in.size == 0));
     if (in.size == 0) {
         return FB_E_PROTOCOL;
     }
@@ -96,19 +102,74 @@ fb_code pack_get(buf *out, fb_text in, size_t max_bytes)
     if (announced == ZSTD_CONTENTSIZE_ERROR) {
         return FB_E_PROTOCOL;
     }
-    if (announced != ZSTD_CONTENTSIZE_UNKNOWN && announced > max_bytes) {
-        return FB_E_LIMIT;
-    }
-    ZSTD_DCtx *ctx = ZSTD_createDCtx();
-    if (ctx == NULL) {
-        return FB_E_NO_MEMORY;
-    }
+    return announced != ZSTD_CONTENTSIZE_UNKNOWN && announced > max_bytes ? FB_E_LIMIT : FB_OK;
+}
+
+static fb_code unpack_with(ZSTD_DCtx *ctx, buf *out, fb_text in, size_t max_bytes)
+{
     (void)ZSTD_DCtx_setParameter(ctx, ZSTD_d_windowLogMax, PACK_WINDOW_LOG_MAX);
     size_t before = out->size;
     fb_code code = unpack(ctx, out, in, max_bytes);
     if (code != FB_OK) {
         out->size = before;
     }
+    return code;
+}
+
+fb_code pack_get(buf *out, fb_text in, size_t max_bytes)
+{
+    FB_REQUIRE(out != NULL && (in.data != NULL || in.size == 0));
+    FB_TRY(frame_check(in, max_bytes));
+    ZSTD_DCtx *ctx = ZSTD_createDCtx();
+    if (ctx == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    fb_code code = unpack_with(ctx, out, in, max_bytes);
     ZSTD_freeDCtx(ctx);
     return code;
+}
+
+/* ---------------------------------------------------------------- kept between calls */
+
+struct packer {
+    ZSTD_CCtx *in;
+    ZSTD_DCtx *out;
+};
+
+packer *packer_new(void)
+{
+    packer *p = calloc(1, sizeof *p);
+    if (p == NULL) {
+        return NULL;
+    }
+    p->in = ZSTD_createCCtx();
+    p->out = ZSTD_createDCtx();
+    if (p->in == NULL || p->out == NULL) {
+        packer_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void packer_free(packer *p)
+{
+    if (p != NULL) {
+        ZSTD_freeCCtx(p->in);
+        ZSTD_freeDCtx(p->out);
+        free(p);
+    }
+}
+
+fb_code packer_put(packer *p, buf *out, fb_text in)
+{
+    FB_REQUIRE(p != NULL && out != NULL && (in.data != NULL || in.size == 0));
+    return pack_with(p->in, out, in);
+}
+
+fb_code packer_get(packer *p, buf *out, fb_text in, size_t max_bytes)
+{
+    FB_REQUIRE(p != NULL && out != NULL && (in.data != NULL || in.size == 0));
+    FB_TRY(frame_check(in, max_bytes));
+    (void)ZSTD_DCtx_reset(p->out, ZSTD_reset_session_only);
+    return unpack_with(p->out, out, in, max_bytes);
 }

@@ -1,21 +1,13 @@
-/* conn.c - one connection of the listener: see the picture in listen_inside.h. */
+/* conn.c - one connection: accepting, handshake, requests, time. See the picture in
+ * listen_inside.h; what leaves the connection is conn_out.c. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "platform/posix/listen_inside.h"
-#include "sync-server/http/reply.h"
 
-enum {
-    OUT_BYTES_TARGET = 64 << 10,
-    REPLY_HEAD_BYTES_MAX = 2048,
-    ERROR_BODY_BYTES_MAX = 1024,
-    KEEPALIVE_S = 60
-};
-
-static void push_reply(conn *c);
-static void advance(conn *c);
+enum { KEEPALIVE_S = 60 };
 
 /* ---------------------------------------------------------------- the end of a connection */
 
@@ -30,7 +22,7 @@ static void on_closed(uv_handle_t *handle)
     free(c);
 }
 
-static void drop_reader(conn *c)
+void conn_drop_reader(conn *c)
 {
     if (c->reader != NULL) {
         http_reader_clear(c->reader);
@@ -56,81 +48,11 @@ void conn_close(conn *c)
         return;
     }
     drop_item(c);
-    drop_reader(c);
+    conn_drop_reader(c);
     listener_drop_turn(c->l, c);
     c->state = CONN_CLOSED;
     c->reply = (fb_text){0};
     uv_close((uv_handle_t *)&c->tcp, on_closed);
-}
-
-/* ---------------------------------------------------------------- bytes out */
-
-static void sent(uv_write_t *write, int status)
-{
-    conn *c = write->data;
-    buf_clear(&c->sending);
-    if (c->state == CONN_CLOSED) {
-        return;
-    }
-    if (status < 0) {
-        conn_close(c);
-        return;
-    }
-    if (c->state == CONN_REPLY) {
-        push_reply(c);
-        advance(c);
-    }
-}
-
-/* Give the socket what TLS has for it. False: the connection is closed. */
-static bool flush(conn *c)
-{
-    buf *out = tls_conn_out(c->tls);
-    if (c->sending.size > 0 || out->size == 0) {
-        return true;
-    }
-    uv_buf_t bytes = uv_buf_init(out->data, (unsigned)out->size);
-    int done = uv_try_write((uv_stream_t *)&c->tcp, &bytes, 1);
-    if (done < 0 && done != UV_EAGAIN) {
-        conn_close(c);
-        return false;
-    }
-    size_t put = done > 0 ? (size_t)done : 0;
-    c->moved_bytes += out->size;
-    if (put == out->size) {
-        buf_reset(out);
-        return true;
-    }
-    c->sending = *out;
-    buf_init(out, TLS_OUT_BYTES_MAX);
-    bytes = uv_buf_init(c->sending.data + put, (unsigned)(c->sending.size - put));
-    c->write.data = c;
-    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &bytes, 1, sent) != 0) {
-        conn_close(c);
-        return false;
-    }
-    return true;
-}
-
-/* Bytes of body or reply that really moved: what waits in the socket's queue has not. */
-static uint64_t bytes_moved(const conn *c)
-{
-    uint64_t waiting = uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
-    return c->moved_bytes > waiting ? c->moved_bytes - waiting : 0;
-}
-
-static void set_deadline(conn *c, uint32_t ms, uint32_t final_ms)
-{
-    uint64_t now = listener_now_ms(c->l);
-    c->deadline_ms = ms == 0 ? 0 : now + ms;
-    c->final_ms = final_ms == 0 ? 0 : now + final_ms;
-    c->mark_bytes = bytes_moved(c);
-}
-
-static void on_shutdown(uv_shutdown_t *request, int status)
-{
-    (void)request;
-    (void)status; /* the linger's time ends the connection either way */
 }
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes);
@@ -142,7 +64,7 @@ static void lend_incoming(uv_handle_t *handle, size_t wanted, uv_buf_t *out)
     *out = uv_buf_init(c->l->incoming, sizeof c->l->incoming);
 }
 
-static void set_reading(conn *c, bool wanted)
+void conn_set_reading(conn *c, bool wanted)
 {
     if (wanted && !c->is_reading) {
         c->is_reading = uv_read_start((uv_stream_t *)&c->tcp, lend_incoming, on_read) == 0;
@@ -153,136 +75,6 @@ static void set_reading(conn *c, bool wanted)
         c->is_reading = false;
         uv_read_stop((uv_stream_t *)&c->tcp);
     }
-}
-
-/* Close our half and throw away what still comes, so that the peer reads our last words instead
- * of a reset. */
-static void linger(conn *c)
-{
-    if (!flush(c)) {
-        return;
-    }
-    c->state = CONN_LINGER;
-    set_deadline(c, c->l->o.limits.linger_ms, 0);
-    if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown) != 0) {
-        conn_close(c);
-        return;
-    }
-    set_reading(c, true);
-}
-
-/* ---------------------------------------------------------------- replies */
-
-static void finish_reply(conn *c)
-{
-    work_item_free(c->l->work, c->item);
-    c->item = NULL;
-    buf_clear(&c->own);
-    buf_clear(tls_conn_out(c->tls)); /* CON-2 */
-    if (c->close_after || c->l->stopping) {
-        tls_conn_say_goodbye(c->tls);
-        linger(c);
-        return;
-    }
-    c->state = CONN_REQUEST;
-    set_deadline(c, c->l->o.limits.idle_ms, 0);
-}
-
-static bool encrypt(conn *c, const void *data, size_t size)
-{
-    if (tls_conn_write(c->tls, data, size) == TLS_DONE) {
-        return true;
-    }
-    conn_close(c);
-    return false;
-}
-
-static void push_reply(conn *c)
-{
-    const buf *out = tls_conn_out(c->tls);
-    for (;;) {
-        while (c->reply.size > 0 && out->size < OUT_BYTES_TARGET) {
-            size_t size = c->reply.size;
-            size = size < TLS_RECORD_BYTES_MAX ? size : TLS_RECORD_BYTES_MAX;
-            if (!encrypt(c, c->reply.data, size)) {
-                return;
-            }
-            c->reply.data += size;
-            c->reply.size -= size;
-        }
-        if (!flush(c) || c->sending.size > 0) {
-            return; /* sent() goes on */
-        }
-        if (c->reply.size == 0) {
-            finish_reply(c);
-            return;
-        }
-    }
-}
-
-/* Head and the first of the body leave in one record. */
-static void send_reply(conn *c, http_reply *reply, fb_text body)
-{
-    buf first;
-    buf_init(&first, TLS_RECORD_BYTES_MAX);
-    reply->body_bytes = body.size;
-    reply->close = reply->close || c->close_after || c->l->stopping;
-    reply->wall_ms = c->l->o.port_of_os->wall_ms(c->l->o.port_of_os->ctx);
-    c->close_after = reply->close;
-    http_reply_put(&first, reply);
-    FB_ASSERT(first.size < REPLY_HEAD_BYTES_MAX);
-    size_t fits = TLS_RECORD_BYTES_MAX - first.size;
-    size_t size = body.size < fits ? body.size : fits;
-    buf_put(&first, body.data, size);
-    if (first.code != FB_OK) {
-        buf_clear(&first);
-        conn_close(c);
-        return;
-    }
-    c->reply = (fb_text){.data = body.data + size, .size = body.size - size};
-    c->state = CONN_REPLY;
-    set_deadline(c, c->l->o.limits.progress_ms, c->l->o.limits.reply_ms);
-    bool fine = encrypt(c, first.data, first.size);
-    buf_clear(&first);
-    if (fine) {
-        push_reply(c);
-    }
-}
-
-/* A refusal of ours, after which the connection closes. */
-static void refuse(conn *c, int status, fb_code code, const char *allow)
-{
-    uint32_t retry_s = fb_code_class(code) == FB_CLASS_RETRY ? 1 : 0;
-    bool bodyless = c->reader != NULL && text_is(http_reader_get_method(c->reader), "HEAD");
-    http_reply reply = {.status = status, .close = true, .retry_s = retry_s, .allow = allow};
-    drop_reader(c);
-    buf_clear(&c->plain);
-    buf_init(&c->own, ERROR_BODY_BYTES_MAX);
-    if (!bodyless) {
-        http_error_body_put(&c->own, code, retry_s * 1000);
-    }
-    c->l->counts.refused++;
-    send_reply(c, &reply, buf_text(&c->own));
-}
-
-void conn_answer(conn *c)
-{
-    const server_ops *ops = c->l->o.ops;
-    FB_ASSERT(c->state == CONN_WORK && c->item != NULL);
-    server_job *job = c->item->job;
-    c->state = CONN_REPLY;
-    if (job == NULL || ops->job_next(job) != JOB_DONE) {
-        /* Memory was short, or it waited and the server stops. */
-        refuse(c, 503, job == NULL ? FB_E_NO_MEMORY : FB_E_BUSY, NULL);
-        advance(c);
-        return;
-    }
-    const server_reply *r = ops->job_reply(job);
-    http_reply reply = {
-        .status = r->status, .zstd = r->zstd, .close = r->close, .retry_s = r->retry_s};
-    c->is_known = c->is_known || (r->status == 200 && c->has_authorization);
-    send_reply(c, &reply, r->body);
-    advance(c);
 }
 
 /* ---------------------------------------------------------------- requests */
@@ -302,7 +94,7 @@ static void start_work(conn *c)
     http_reader *r = c->reader;
     work_item *item = work_item_new();
     if (item == NULL) {
-        refuse(c, 503, FB_E_NO_MEMORY, NULL);
+        conn_refuse(c, 503, FB_E_NO_MEMORY, NULL);
         return;
     }
     item->owner = c;
@@ -322,10 +114,10 @@ static void start_work(conn *c)
     c->requests_count++;
     c->close_after =
         r->verdict.close || c->requests_count >= c->l->o.limits.requests_per_connection_max;
-    drop_reader(c);
+    conn_drop_reader(c);
     c->item = item;
     c->state = CONN_WORK;
-    set_deadline(c, 0, 0);
+    conn_set_deadline(c, 0, 0);
     work_submit(c->l->work, item);
 }
 
@@ -341,7 +133,7 @@ static bool begin_request(conn *c)
     }
     http_reader_init(c->reader);
     if (c->requests_count > 0) {
-        set_deadline(c, c->l->o.limits.head_ms, 0);
+        conn_set_deadline(c, c->l->o.limits.head_ms, 0);
     }
     return true;
 }
@@ -356,7 +148,7 @@ static void take_plain(conn *c, const char *data, size_t size)
     read_step step = http_reader_feed(c->reader, data, size, &used);
     if (step == READ_REFUSED) {
         http_verdict v = c->reader->verdict;
-        refuse(c, v.status, v.code, v.allow);
+        conn_refuse(c, v.status, v.code, v.allow);
         return;
     }
     if (step == READ_WHOLE) {
@@ -370,7 +162,7 @@ static void take_plain(conn *c, const char *data, size_t size)
     }
     if (c->reader->has_head && c->state == CONN_REQUEST) {
         c->state = CONN_BODY;
-        set_deadline(c, c->l->o.limits.progress_ms, c->l->o.limits.body_ms);
+        conn_set_deadline(c, c->l->o.limits.progress_ms, c->l->o.limits.body_ms);
     }
     c->moved_bytes += size;
 }
@@ -392,15 +184,14 @@ static size_t next_plain(conn *c)
         return 0;
     case TLS_CLOSED:
     case TLS_FAILED:
-        (void)flush(c); /* an alert, if there is one */
+        (void)conn_flush(c); /* an alert, if there is one */
         conn_close(c);
         return 0;
     }
     return 0;
 }
 
-/* Work on what has come until more is needed or a request is in work, then keep the rest. */
-static void advance(conn *c)
+void conn_advance(conn *c)
 {
     c->is_resting = false;
     c->busy_at_ms = listener_now_ms(c->l);
@@ -418,7 +209,7 @@ static void advance(conn *c)
         conn_close(c);
         return;
     }
-    set_reading(c, tls_conn_fed_bytes(c->tls) < BEHIND_BYTES_MAX);
+    conn_set_reading(c, tls_conn_fed_bytes(c->tls) < BEHIND_BYTES_MAX);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes)
@@ -445,7 +236,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes)
     if (c->state == CONN_HANDSHAKE) {
         listener_queue_turn(c->l, c);
     }
-    advance(c);
+    conn_advance(c);
 }
 
 /* ---------------------------------------------------------------- the beginning */
@@ -455,21 +246,21 @@ void conn_take_turn(conn *c)
     tls_status status = tls_conn_handshake(c->tls);
     if (status == TLS_DONE) {
         c->state = CONN_REQUEST;
-        set_deadline(c, c->l->o.limits.head_ms, 0);
-        if (flush(c)) {
+        conn_set_deadline(c, c->l->o.limits.head_ms, 0);
+        if (conn_flush(c)) {
             buf_clear(tls_conn_out(c->tls));
-            advance(c);
+            conn_advance(c);
         }
         return;
     }
     if (status == TLS_MORE) {
-        if (flush(c)) {
-            advance(c);
+        if (conn_flush(c)) {
+            conn_advance(c);
         }
         return;
     }
     c->l->counts.handshakes_failed++;
-    linger(c); /* the alert says why */
+    conn_linger(c); /* the alert says why */
 }
 
 static void get_peer(conn *c)
@@ -512,8 +303,8 @@ static void begin(conn *c)
     l->counts.accepted++;
     uv_tcp_nodelay(&c->tcp, 1);
     uv_tcp_keepalive(&c->tcp, 1, KEEPALIVE_S);
-    set_deadline(c, l->o.limits.handshake_ms, 0);
-    set_reading(c, true);
+    conn_set_deadline(c, l->o.limits.handshake_ms, 0);
+    conn_set_reading(c, true);
 }
 
 void conn_accept(listener *l)
@@ -549,10 +340,10 @@ static bool has_progress(conn *c, uint64_t now_ms)
     if ((!body && c->state != CONN_REPLY) || (c->final_ms != 0 && now_ms >= c->final_ms)) {
         return false;
     }
-    if (bytes_moved(c) - c->mark_bytes < LISTEN_PROGRESS_BYTES) {
+    if (conn_bytes_moved(c) - c->mark_bytes < LISTEN_PROGRESS_BYTES) {
         return false;
     }
-    c->mark_bytes = bytes_moved(c);
+    c->mark_bytes = conn_bytes_moved(c);
     c->deadline_ms = now_ms + c->l->o.limits.progress_ms;
     return true;
 }
@@ -577,10 +368,10 @@ void conn_check_time(conn *c, uint64_t now_ms)
     bool half_request = c->state == CONN_BODY || (c->state == CONN_REQUEST && c->reader != NULL);
     c->l->counts.timed_out += c->state != CONN_REQUEST || half_request;
     if (half_request) {
-        refuse(c, 408, FB_E_TIMEOUT, NULL);
+        conn_refuse(c, 408, FB_E_TIMEOUT, NULL);
     } else if (c->state == CONN_REQUEST) {
         tls_conn_say_goodbye(c->tls);
-        linger(c);
+        conn_linger(c);
     } else {
         conn_close(c);
     }
@@ -590,7 +381,7 @@ void conn_stop(conn *c)
 {
     if (c->state == CONN_REQUEST) {
         tls_conn_say_goodbye(c->tls);
-        linger(c);
+        conn_linger(c);
     } else if (c->state == CONN_HANDSHAKE || c->state == CONN_BODY) {
         conn_close(c);
     }

@@ -1,4 +1,5 @@
-/* listen_inside.h - what listen.c (accepting, timers, stopping) and conn.c (one connection) share.
+/* listen_inside.h - what listen.c (loop, timers, stopping), conn.c and conn_out.c (one connection)
+ * share.
  *
  *            hello          head whole          body whole        job done
  *   HANDSHAKE ----> REQUEST -----------> BODY ------------> WORK ----------> REPLY
@@ -27,6 +28,7 @@ enum {
     REPORT_MS = 60000,
     /* More encrypted bytes than this behind a request in work: the socket is not read. */
     BEHIND_BYTES_MAX = 64 << 10,
+    ERROR_BODY_BYTES_MAX = 1024,
     /* A connection on which nothing has moved for so long gives memory back. */
     REST_AFTER_MS = 1000,
 };
@@ -103,10 +105,28 @@ static inline uint64_t listener_now_ms(const listener *l)
 void conn_accept(listener *l);
 /* A turn at the handshake: at most one step of heavy arithmetic. */
 void conn_take_turn(conn *c);
-void conn_answer(conn *c); /* its item is done */
 void conn_check_time(conn *c, uint64_t now_ms);
 void conn_stop(conn *c); /* close unless a job is in flight */
 void conn_close(conn *c);
+
+/* Work on what has come until more is needed or a request is in work, then keep the rest. */
+void conn_advance(conn *c);
+void conn_set_reading(conn *c, bool wanted);
+void conn_drop_reader(conn *c);
+
+/* conn_out.c */
+void conn_answer(conn *c); /* its item is done */
+/* A refusal of ours, after which the connection closes. */
+void conn_refuse(conn *c, int status, fb_code code, const char *allow);
+/* Close our half and throw away what still comes, so that the peer reads our last words instead
+ * of a reset. */
+void conn_linger(conn *c);
+/* Give the socket what TLS has for it. False: the connection is closed. */
+bool conn_flush(conn *c);
+/* Bytes of body or reply that really moved: what waits in the socket's queue has not. */
+uint64_t conn_bytes_moved(const conn *c);
+/* From now; 0: none. */
+void conn_set_deadline(conn *c, uint32_t ms, uint32_t final_ms);
 
 /* listen.c */
 void listener_add(listener *l, conn *c);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/digest.h"
+#include "sync-server/door/door.h"
 
 bool file_load(const char *path, buf *out)
 {
@@ -145,33 +146,11 @@ int command_backup(admin *a)
 
 static int catalog_install(admin *a, const char *path)
 {
-    buf module, joined;
+    buf module;
     buf_init(&module, 4 << 20);
-    buf_init(&joined, 8 << 20);
     fb_error err = {0};
-    fb_code rc = FB_OK;
-    if (!file_load(path, &module)) {
-        rc = fail(&err, FB_E_IO, path, "cannot read the file: check its name and rights");
-    }
-    if (rc == FB_OK) {
-        rc = catalog_add(store_catalog(a->db), buf_text(&module), &joined, &err);
-    }
-    if (rc == FB_OK) {
-        rc = store_begin(a->db);
-    }
-    if (rc == FB_OK) {
-        rc = store_catalog_install(a->db, buf_text(&joined), &err);
-        if (rc == FB_OK) {
-            rc = audit_put(a->db, a->port->wall_ms(a->port->ctx), text_of("admin"), text_of("catalog"), (fb_text){NULL, 0},
-                           NULL, text_of("{}"));
-        }
-        if (rc == FB_OK) {
-            rc = store_commit(a->db);
-        } else {
-            store_rollback(a->db);
-        }
-    }
-    buf_clear(&joined);
+    fb_code rc = file_load(path, &module) ? door_catalog_grow(a->db, buf_text(&module), a->port, &err)
+                                          : fail(&err, FB_E_IO, path, "cannot read the file: check its name and rights");
     buf_clear(&module);
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);

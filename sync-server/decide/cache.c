@@ -1,14 +1,19 @@
 /* cache.c - what is read once for many groups. See decide.h.
  *
- *   CCH-1  a cached fact is what the view says: dropped at rollback, at a commit of reference data, when the day
- *          or the catalogue changes, and when a commit was made that this cache was not told of
+ *   CCH-1  a cached fact is what the view says: dropped at rollback, at a commit of reference data,
+ * when the day or the catalogue changes, and when a commit was made that this cache was not told of
  *   CCH-2  memory is bounded: `weight` counts what is held, beyond the limit all is dropped */
 #include "sync-server/decide/decide_inside.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { WEIGHT_MAX = 60000, CACHE_BYTES_MAX = 256 << 20, SCOPE_BYTES_MAX = 128 << 20, DAY_MS = 86400000 };
+enum {
+    WEIGHT_MAX = 60000,
+    CACHE_BYTES_MAX = 256 << 20,
+    SCOPE_BYTES_MAX = 128 << 20,
+    DAY_MS = 86400000
+};
 
 decide_cache *decide_cache_new(void)
 {
@@ -50,15 +55,20 @@ static const struct {
     const char *entity;
     special rule;
 } SPECIALS[] = {
-    {"customer", SPECIAL_CUSTOMER},     {"sales_order", SPECIAL_ORDER},
-    {"sales_order_line", SPECIAL_ORDER_LINE}, {"payment", SPECIAL_PAYMENT},
-    {"payment_allocation", SPECIAL_ALLOCATION}, {"visit", SPECIAL_VISIT},
-    {"change_request", SPECIAL_CHANGE_REQUEST}, {"conflict", SPECIAL_CONFLICT},
+    {"customer", SPECIAL_CUSTOMER},
+    {"sales_order", SPECIAL_ORDER},
+    {"sales_order_line", SPECIAL_ORDER_LINE},
+    {"payment", SPECIAL_PAYMENT},
+    {"payment_allocation", SPECIAL_ALLOCATION},
+    {"visit", SPECIAL_VISIT},
+    {"change_request", SPECIAL_CHANGE_REQUEST},
+    {"conflict", SPECIAL_CONFLICT},
 };
 
 static const char *const REFERENCE[] = {
-    "org_unit",  "territory",   "app_user",   "role",            "role_permission",  "user_role",
-    "user_territory", "setting", "product",   "product_uom",     "tax_code",         "price_list",
+    "org_unit",        "territory",        "app_user",       "role",
+    "role_permission", "user_role",        "user_territory", "setting",
+    "product",         "product_uom",      "tax_code",       "price_list",
     "price_list_item", "price_assignment",
 };
 

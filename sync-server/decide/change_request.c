@@ -1,19 +1,22 @@
 /* change_request.c - an approved change request changes its target in the same commit.
  *
- * diff_json is {"column": value, ...} with values as on the wire, or {"column": {"base": old, "mine": new}, ...};
- * with a base that is no longer the target's value the request is refused: the approver must look again. */
+ * diff_json is {"column": value, ...} with values as on the wire, or {"column": {"base": old,
+ * "mine": new}, ...}; with a base that is no longer the target's value the request is refused: the
+ * approver must look again. */
 #include "sync-server/decide/decide_inside.h"
 
 #include <string.h>
 
 #include "wire/row_msg.h"
 
-static const saying NO_TARGET = {FB_E_REFERENCE, "the record to be changed does not exist", "待变更的记录不存在",
-                                 "reject this request", "请驳回该申请"};
-static const saying BAD_DIFF = {FB_E_INVALID, "the requested change cannot be read", "变更内容无法读取",
-                                "reject this request and enter it again", "请驳回该申请并重新录入"};
+static const saying NO_TARGET = {FB_E_REFERENCE, "the record to be changed does not exist",
+                                 "待变更的记录不存在", "reject this request", "请驳回该申请"};
+static const saying BAD_DIFF = {FB_E_INVALID, "the requested change cannot be read",
+                                "变更内容无法读取", "reject this request and enter it again",
+                                "请驳回该申请并重新录入"};
 static const saying MOVED = {FB_E_STATE, "the record was changed since the request was made",
-                             "申请提交后该记录已被修改", "look at the record and decide anew", "请查看该记录后重新审批"};
+                             "申请提交后该记录已被修改", "look at the record and decide anew",
+                             "请查看该记录后重新审批"};
 
 typedef struct diff {
     decide *d;
@@ -57,7 +60,8 @@ static void diff_get(json_reader *r, diff *f)
     json_object_begin(r);
     while (json_object_next(r, &name)) {
         int column = cat_column_find(f->target->e, name);
-        if (column <= 0 || column >= cat_ver_column(f->target->e) || f->count == CATALOG_COLUMNS_LIMIT) {
+        if (column <= 0 || column >= cat_ver_column(f->target->e) ||
+            f->count == CATALOG_COLUMNS_LIMIT) {
             json_fail(r, FB_E_PROTOCOL, "no such column");
             return;
         }
@@ -118,7 +122,8 @@ static fb_code decision_stamp(decide *d, view_row *row)
 {
     fb_value by = {.kind = FB_KIND_ID, .u.id = d->who->user};
     fb_value at = {.kind = FB_KIND_INT, .u.i = d->at_ms};
-    int by_column = cat_column_str(row->e, "decided_by"), at_column = cat_column_str(row->e, "decided_at");
+    int by_column = cat_column_str(row->e, "decided_by"),
+        at_column = cat_column_str(row->e, "decided_at");
     d->plain = false;
     if (by_column >= 0) {
         FB_TRY(view_set(d, row, by_column, &by));

@@ -1,12 +1,16 @@
-/* conflict.c - a person decides a conflict record: the value chosen is written to its row in the same commit. */
+/* conflict.c - a person decides a conflict record: the value chosen is written to its row in the
+ * same commit. */
 #include "sync-server/decide/decide_inside.h"
 
 static const saying NO_ROW = {FB_E_REFERENCE, "the record of this conflict does not exist any more",
-                              "该冲突对应的记录已不存在", "nothing to do: the conflict is over", "无需操作：冲突已失效"};
+                              "该冲突对应的记录已不存在", "nothing to do: the conflict is over",
+                              "无需操作：冲突已失效"};
 static const saying NO_WINNER = {FB_E_REQUIRED, "say which value stands", "请选择保留哪个值",
-                                 "choose mine, theirs, base or type a value", "请选择本方、对方、原值或手工录入"};
-static const saying NOT_ALLOWED = {FB_E_FORBIDDEN, "your role may not change that record", "您的角色无权修改该记录",
-                                   "ask your manager to decide", "请由经理处理"};
+                                 "choose mine, theirs, base or type a value",
+                                 "请选择本方、对方、原值或手工录入"};
+static const saying NOT_ALLOWED = {FB_E_FORBIDDEN, "your role may not change that record",
+                                   "您的角色无权修改该记录", "ask your manager to decide",
+                                   "请由经理处理"};
 
 static fb_code refuse_conflict(decide *d, const saying *s, const view_row *row, const char *column)
 {
@@ -18,7 +22,8 @@ static fb_code refuse_conflict(decide *d, const saying *s, const view_row *row, 
 /* Which column of the conflict row holds the value that was chosen. */
 static const struct {
     const char *winner, *column;
-} CHOICES[] = {{"mine", "mine"}, {"theirs", "theirs"}, {"base", "base"}, {"person", "resolved_value"}};
+} CHOICES[] = {
+    {"mine", "mine"}, {"theirs", "theirs"}, {"base", "base"}, {"person", "resolved_value"}};
 
 static const char *choice_of(fb_text winner)
 {
@@ -34,7 +39,8 @@ static fb_code resolution_stamp(decide *d, view_row *row)
 {
     fb_value by = {.kind = FB_KIND_ID, .u.id = d->who->user};
     fb_value at = {.kind = FB_KIND_INT, .u.i = d->at_ms};
-    int by_column = cat_column_str(row->e, "resolved_by"), at_column = cat_column_str(row->e, "resolved_at");
+    int by_column = cat_column_str(row->e, "resolved_by"),
+        at_column = cat_column_str(row->e, "resolved_at");
     d->plain = false;
     if (by_column >= 0) {
         FB_TRY(view_set(d, row, by_column, &by));
@@ -51,16 +57,18 @@ static fb_code value_write(decide *d, view_row *row, view_row *target, int colum
     }
     fb_code rc = cat_value_parse(target->e, column, chosen, false, &v, &err);
     if (rc != FB_OK) {
-        saying bad = {rc, "the value chosen does not fit its field", "所选的值不符合该字段", "choose another value",
-                      "请选择其他值"};
+        saying bad = {rc, "the value chosen does not fit its field", "所选的值不符合该字段",
+                      "choose another value", "请选择其他值"};
         return refuse_conflict(d, &bad, row, "resolved_value");
     }
-    return fb_value_equal(&target->values[column], &v) ? FB_OK : server_set(d, target, &column, &v, 1);
+    return fb_value_equal(&target->values[column], &v) ? FB_OK
+                                                       : server_set(d, target, &column, &v, 1);
 }
 
 fb_code conflict_rule(decide *d, view_row *row)
 {
-    bool by_person = row->before != NULL && (state_became(row, "resolved") || state_became(row, "decided"));
+    bool by_person =
+        row->before != NULL && (state_became(row, "resolved") || state_became(row, "decided"));
     view_row *target = NULL;
     fb_id id;
     if (!by_person) {

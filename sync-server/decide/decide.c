@@ -9,10 +9,14 @@
 
 typedef fb_code (*row_rule)(decide *d, view_row *row);
 static const row_rule RULES[] = {
-    [SPECIAL_NONE] = NULL,           [SPECIAL_CUSTOMER] = NULL,
-    [SPECIAL_ORDER] = order_rule,    [SPECIAL_ORDER_LINE] = order_line_rule,
-    [SPECIAL_PAYMENT] = NULL,        [SPECIAL_ALLOCATION] = allocation_rule,
-    [SPECIAL_VISIT] = visit_rule,    [SPECIAL_CHANGE_REQUEST] = change_request_rule,
+    [SPECIAL_NONE] = NULL,
+    [SPECIAL_CUSTOMER] = NULL,
+    [SPECIAL_ORDER] = order_rule,
+    [SPECIAL_ORDER_LINE] = order_line_rule,
+    [SPECIAL_PAYMENT] = NULL,
+    [SPECIAL_ALLOCATION] = allocation_rule,
+    [SPECIAL_VISIT] = visit_rule,
+    [SPECIAL_CHANGE_REQUEST] = change_request_rule,
     [SPECIAL_CONFLICT] = conflict_rule,
 };
 
@@ -30,7 +34,8 @@ static fb_code op_decide(decide *d, const group_op *op)
     return FB_E_BUG;
 }
 
-/* Rules may bring rows into the view (a change request its target): only those there now are asked. */
+/* Rules may bring rows into the view (a change request its target): only those there now are asked.
+ */
 static fb_code rules_ask(decide *d)
 {
     uint32_t count = d->rows_count;
@@ -51,6 +56,7 @@ static fb_code all_decide(decide *d)
         FB_TRY(op_decide(d, &d->g->ops[i]));
     }
     FB_TRY(rules_ask(d));
+    FB_TRY(ids_check(d));
     FB_TRY(view_changes(d));
     return verdict_accept(d);
 }
@@ -75,17 +81,24 @@ static fb_code blocked_list(decide *d)
     return FB_OK;
 }
 
-fb_code decide_group(decide_cache *c, store *view, const decide_session *who, const group *g, arena *memory,
-                     decision *out)
+fb_code decide_group(decide_cache *c, store *view, const decide_session *who, const group *g,
+                     arena *memory, decision *out)
 {
     scope_list scopes;
     decision local = {.plain = true};
-    decide d = {.cache = c, .view = view, .cat = store_catalog(view), .who = who, .g = g, .memory = memory,
-                .out = &local, .plain = true};
+    decide d = {.cache = c,
+                .view = view,
+                .cat = store_catalog(view),
+                .who = who,
+                .g = g,
+                .memory = memory,
+                .out = &local,
+                .plain = true};
     FB_TRY(decide_scopes_of_user(c, view, &who->user, &scopes)); /* also renews a stale cache */
     FB_TRY(user_get(c, view, &who->user, &d.user));
     d.merged_end = &d.merged;
-    d.at_ms = g->head.captured_at_ms < who->received_at_ms ? g->head.captured_at_ms : who->received_at_ms;
+    d.at_ms =
+        g->head.captured_at_ms < who->received_at_ms ? g->head.captured_at_ms : who->received_at_ms;
     d.unchanged_time = d.at_ms == g->head.captured_at_ms;
     fb_code rc = all_decide(&d);
     if (rc != FB_OK && !d.refused) {

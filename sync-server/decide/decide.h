@@ -1,26 +1,26 @@
 /* decide.h - authority: one group in, one decision out. Pure over a read view; writes nothing.
  *
- * Order: permission and rules of every op, references, three-way merge per column, duplicates, scope,
- * then business rules over the group as a whole (orders, payments, visits, change requests, conflicts).
- * A failure of a rule is a verdict, never an error; an error (disk, memory) means: nothing happened, try again.
+ * Order: permission and rules of every op, references, three-way merge per column, duplicates,
+ * scope, then business rules over the group as a whole (orders, payments, visits, change requests,
+ * conflicts). A failure of a rule is a verdict, never an error; an error (disk, memory) means:
+ * nothing happened, try again.
  *
- *   DEC-1  the decision depends only on the view, the group and the session (caches hold what the view says)
- *   DEC-2  rejected, held and blocked decisions have no changes
- *   DEC-3  no value loses without a conflict record among the changes (MAX and MIN keep the better value
- *          by their nature and need none)
- *   DEC-4  one row has at most one change in a decision */
+ *   DEC-1  the decision depends only on the view, the group and the session (caches hold what the
+ * view says) DEC-2  rejected, held and blocked decisions have no changes DEC-3  no value loses
+ * without a conflict record among the changes (MAX and MIN keep the better value by their nature
+ * and need none) DEC-4  one row has at most one change in a decision */
 #ifndef FB_DECIDE_DECIDE_H
 #define FB_DECIDE_DECIDE_H
 
-#include "sync-server/ledger/ledger.h"
 #include "sync-server/feed/feed.h"
+#include "sync-server/ledger/ledger.h"
 #include "wire/group_msg.h"
 
 typedef struct decide_session {
     fb_id device, user, incarnation;
-    int64_t received_at_ms;      /* server clock */
+    int64_t received_at_ms; /* server clock */
     int64_t gseq;
-    bool waived;                 /* a person accepted it: credit, scope and hidden duplicates do not hold it */
+    bool waived; /* a person accepted it: credit, scope and hidden duplicates do not hold it */
 } decide_session;
 
 typedef struct decided_block {
@@ -29,11 +29,11 @@ typedef struct decided_block {
 } decided_block;
 
 typedef struct decision {
-    verdict_msg verdict;     /* texts live in the arena */
-    change *changes;         /* ledger's input, in order */
+    verdict_msg verdict; /* texts live in the arena */
+    change *changes;     /* ledger's input, in order */
     uint32_t changes_count;
-    bool plain;              /* echo rule */
-    decided_block *blocked;  /* rows a refused group would have made */
+    bool plain;             /* echo rule */
+    decided_block *blocked; /* rows a refused group would have made */
     uint32_t blocked_count;
 } decision;
 
@@ -52,14 +52,16 @@ void decide_cache_drop(decide_cache *c);
  * (ledger_commit E_EXISTS), the batch is then done again with this on. */
 void decide_cache_check_ids(decide_cache *c, bool on);
 /* Scopes of a user's devices today, from the cache. Borrowed until the next drop. */
-FB_MUST_USE fb_code decide_scopes_of_user(decide_cache *c, store *view, const fb_id *user, scope_list *out);
+FB_MUST_USE fb_code decide_scopes_of_user(decide_cache *c, store *view, const fb_id *user,
+                                          scope_list *out);
 
 /* `c` must have been begun in the open transaction. */
-FB_MUST_USE fb_code decide_group(decide_cache *c, store *view, const decide_session *who, const group *g,
-                                 arena *memory, decision *out);
+FB_MUST_USE fb_code decide_group(decide_cache *c, store *view, const decide_session *who,
+                                 const group *g, arena *memory, decision *out);
 
 /* The verdict for a group that cannot be decided: unreadable (rejected) or poisonous (held). */
-void decide_refuse_unread(const decide_session *who, fb_code code, const char *why, arena *memory, decision *out);
+void decide_refuse_unread(const decide_session *who, fb_code code, const char *why, arena *memory,
+                          decision *out);
 void decide_hold_poison(const decide_session *who, arena *memory, decision *out);
 
 #endif

@@ -19,7 +19,7 @@
 #include "rules/issue.h"
 #include "rules/row_check.h"
 #include "sync-server/decide/decide.h"
-#include "sync-server/decide/fill.h"
+#include "sync-server/ledger/fill.h"
 
 /* Entities with a rule of their own. */
 typedef enum special {
@@ -38,8 +38,8 @@ typedef enum special {
 typedef struct entity_facts {
     special rule;
     int created_by, created_at, created_device, updated_by, updated_at; /* -1: no stamps */
-    int *refs;    /* columns that name another row, stamps left out */
-    int *fills;   /* columns that row_derive may fill */
+    int *refs;  /* columns that name another row, stamps left out */
+    int *fills; /* columns that row_derive may fill */
     int *uniques;
     uint32_t refs_count, fills_count, uniques_count;
     bool is_target;    /* some reference leads here */
@@ -49,9 +49,9 @@ typedef struct entity_facts {
 typedef struct user_facts {
     struct user_facts *next;
     fb_id id;
-    uint32_t number;     /* for marks in the table of known ids */
+    uint32_t number; /* for marks in the table of known ids */
     bool active;
-    row_rights *rights;  /* one per entity */
+    row_rights *rights; /* one per entity */
     scope_list scopes;
     bool scopes_read;
 } user_facts;
@@ -59,29 +59,29 @@ typedef struct user_facts {
 /* An id known to exist, direct-mapped; `user` saw it within its scopes, 0 nobody yet. */
 typedef struct known_row {
     fb_id id;
-    int32_t entity;  /* number + 1, 0 empty */
+    int32_t entity; /* number + 1, 0 empty */
     uint32_t user, generation;
 } known_row;
 enum { KNOWN_ROWS = 1 << 13 };
 
 struct price_shelf;
 struct decide_cache {
-    arena *memory;        /* everything below, until the next drop */
-    arena *scope_memory;  /* parents seen by the feed, until the next batch */
+    arena *memory;       /* everything below, until the next drop */
+    arena *scope_memory; /* parents seen by the feed, until the next batch */
     scope_cache *scopes;
     const catalog *cat;
     uint32_t cat_version;
     int64_t head, day, now_ms;
     char today[11];
     bool ready, stale, check_ids;
-    uint32_t weight;      /* things held, to bound the memory */
-    entity_facts *facts;  /* one per entity */
+    uint32_t weight;     /* things held, to bound the memory */
+    entity_facts *facts; /* one per entity */
     user_facts *users;
     uint32_t users_count;
     struct setting_row *settings;
     bool settings_read;
     struct price_shelf *shelf;
-    uint32_t generation;  /* of scopes: raised when a row may have moved */
+    uint32_t generation; /* of scopes: raised when a row may have moved */
     known_row *known;
 };
 
@@ -117,9 +117,9 @@ typedef struct decide {
     arena *memory;
     decision *out;
     user_facts *user;
-    int64_t at_ms;          /* capture time, clamped to the time of receipt */
+    int64_t at_ms; /* capture time, clamped to the time of receipt */
     bool plain, refused, unchanged_time;
-    view_row **rows;        /* in the order they were first touched */
+    view_row **rows; /* in the order they were first touched */
     uint32_t rows_count, rows_capacity;
     view_row *buckets[VIEW_BUCKETS];
     alias_pair *aliases;
@@ -149,10 +149,13 @@ FB_MUST_USE fb_code setting_int(decide *d, const char *key, int64_t fallback, in
 FB_MUST_USE fb_code user_get(decide_cache *c, store *view, const fb_id *user, user_facts **out);
 
 /* --- view.c --- */
-view_row *view_find(decide *d, const cat_entity *e, const fb_id *id); /* touched by this group, or NULL */
-/* The row as this group sees it, read from the store at first sight. E_NOT_FOUND also for deleted ones. */
+view_row *view_find(decide *d, const cat_entity *e,
+                    const fb_id *id); /* touched by this group, or NULL */
+/* The row as this group sees it, read from the store at first sight. E_NOT_FOUND also for deleted
+ * ones. */
 FB_MUST_USE fb_code view_get(decide *d, const cat_entity *e, const fb_id *id, view_row **out);
-FB_MUST_USE fb_code view_add(decide *d, const cat_entity *e, const fb_id *id, fb_value *values, view_row **out);
+FB_MUST_USE fb_code view_add(decide *d, const cat_entity *e, const fb_id *id, fb_value *values,
+                             view_row **out);
 FB_MUST_USE fb_code view_set(decide *d, view_row *row, int column, const fb_value *v);
 FB_MUST_USE fb_code view_exists(decide *d, const cat_entity *e, const fb_id *id, bool *out);
 /* Changes of the group as the ledger wants them. */
@@ -161,7 +164,8 @@ FB_MUST_USE fb_code view_changes(decide *d);
 /* --- verdict.c --- */
 fb_code verdict_refuse(decide *d, verdict_code v, const issue *why, const char *who);
 /* The row at fault goes with the verdict. */
-fb_code refuse_row(decide *d, verdict_code v, const issue *why, const char *who, const view_row *row);
+fb_code refuse_row(decide *d, verdict_code v, const issue *why, const char *who,
+                   const view_row *row);
 fb_code refuse_blocked(decide *d, int64_t by, const cat_entity *e, int column);
 fb_text row_json(const cat_entity *e, const fb_value *values, arena *memory);
 fb_text value_json(const cat_column *c, const fb_value *v, arena *memory);
@@ -178,20 +182,24 @@ FB_MUST_USE fb_code verdict_accept(decide *d);
 
 /* --- refs.c --- */
 /* Every reference of these columns leads to a row; aliases are followed, values rewritten. */
-FB_MUST_USE fb_code refs_check(decide *d, const cat_entity *e, fb_value *values, const int *columns, uint32_t count);
+FB_MUST_USE fb_code refs_check(decide *d, const cat_entity *e, fb_value *values, const int *columns,
+                               uint32_t count);
 /* The id to use for a row this op names: itself, or what it was merged into. */
 FB_MUST_USE fb_code alias_follow(decide *d, const cat_entity *e, fb_id *id, bool *followed);
 FB_MUST_USE fb_code blocked_by(decide *d, const fb_id *id, int64_t *gseq_out); /* 0: by none */
-FB_MUST_USE fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values,
-                                  const int *columns, uint32_t count);
+FB_MUST_USE fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id,
+                                  const fb_value *values, const int *columns, uint32_t count);
 
 /* --- scope.c --- */
-FB_MUST_USE fb_code scope_check_new(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values);
+FB_MUST_USE fb_code scope_check_new(decide *d, const cat_entity *e, const fb_id *id,
+                                    const fb_value *values);
 FB_MUST_USE fb_code scope_check_row(decide *d, const view_row *row);
-FB_MUST_USE fb_code row_in_scope(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values, bool *out);
+FB_MUST_USE fb_code row_in_scope(decide *d, const cat_entity *e, const fb_id *id,
+                                 const fb_value *values, bool *out);
 
 /* --- row_ops.c, merge.c --- */
 FB_MUST_USE fb_code op_insert(decide *d, const group_op *op);
+FB_MUST_USE fb_code ids_check(decide *d); /* rows made by this group are new on the server */
 FB_MUST_USE fb_code op_delete(decide *d, const group_op *op);
 FB_MUST_USE fb_code op_update(decide *d, const group_op *op); /* also deltas */
 /* The row an op names, in scope; followed aliases, dependants and deleted rows answered. */
@@ -206,11 +214,12 @@ FB_MUST_USE fb_code commit_time(decide *d, int64_t ver, int64_t *at_ms_out);
 fb_id made_id(decide *d);
 
 /* Server-side change of columns of one row: rules, derived columns, stamps. */
-FB_MUST_USE fb_code server_set(decide *d, view_row *row, const int *columns, const fb_value *values, uint32_t count);
+FB_MUST_USE fb_code server_set(decide *d, view_row *row, const int *columns, const fb_value *values,
+                               uint32_t count);
 
 /* --- business rules over a row of the group --- */
-FB_MUST_USE fb_code duplicate_check(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values,
-                                    bool *aliased);
+FB_MUST_USE fb_code duplicate_check(decide *d, const cat_entity *e, const fb_id *id,
+                                    const fb_value *values, bool *aliased);
 FB_MUST_USE fb_code order_rule(decide *d, view_row *row);
 FB_MUST_USE fb_code order_line_rule(decide *d, view_row *row);
 FB_MUST_USE fb_code allocation_rule(decide *d, view_row *row);

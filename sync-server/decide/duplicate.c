@@ -1,20 +1,23 @@
 /* duplicate.c - the same customer entered twice, on two devices that had not met.
  *
- * Same company code, same licence, or same name and phone: the new row is dropped and its id becomes an
- * alias of the row that exists; what the rest of the group, and later groups, say of it is said of that row.
- * If the person cannot see the other row, a manager decides. Merged rows lead on to their survivor. */
+ * Same company code, same licence, or same name and phone: the new row is dropped and its id
+ * becomes an alias of the row that exists; what the rest of the group, and later groups, say of it
+ * is said of that row. If the person cannot see the other row, a manager decides. Merged rows lead
+ * on to their survivor. */
 #include "sync-server/decide/decide_inside.h"
 
 enum { SURVIVOR_HOPS_MAX = 8 };
 
-static const saying HIDDEN = {FB_E_DUPLICATE, "this customer exists already, outside your territory",
-                              "该客户已存在，但不在您的区域内", "your manager decides; nothing to do", "由经理决定，无需操作"};
+static const saying HIDDEN = {FB_E_DUPLICATE,
+                              "this customer exists already, outside your territory",
+                              "该客户已存在，但不在您的区域内",
+                              "your manager decides; nothing to do", "由经理决定，无需操作"};
 
 typedef struct twin_search {
     const cat_entity *e;
     const fb_value *values;
-    int also;      /* second column that must be equal, -1 none */
-    fb_id twin;    /* none: not found */
+    int also;   /* second column that must be equal, -1 none */
+    fb_id twin; /* none: not found */
 } twin_search;
 
 static fb_code twin_take(void *ctx, const fb_value *values)
@@ -42,9 +45,11 @@ static fb_code twin_find(decide *d, twin_search *s)
     for (size_t i = 0; i < sizeof TWINS / sizeof TWINS[0] && id_is_none(&s->twin); i++) {
         int column = cat_column_str(s->e, TWINS[i].column);
         s->also = TWINS[i].also != NULL ? cat_column_str(s->e, TWINS[i].also) : -1;
-        bool asked = is_filled(s->values, column) && (TWINS[i].also == NULL || is_filled(s->values, s->also));
+        bool asked = is_filled(s->values, column) &&
+                     (TWINS[i].also == NULL || is_filled(s->values, s->also));
         if (asked) {
-            FB_TRY(store_rows_by(d->view, s->e, column, &s->values[column], d->memory, twin_take, s));
+            FB_TRY(
+                store_rows_by(d->view, s->e, column, &s->values[column], d->memory, twin_take, s));
         }
     }
     return FB_OK;
@@ -76,7 +81,8 @@ static fb_code alias_add(decide *d, const cat_entity *e, const fb_id *from, cons
     return FB_OK;
 }
 
-fb_code duplicate_check(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values, bool *aliased)
+fb_code duplicate_check(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values,
+                        bool *aliased)
 {
     twin_search s = {.e = e, .values = values, .also = -1};
     view_row *row = NULL;

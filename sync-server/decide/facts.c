@@ -28,10 +28,12 @@ static const struct column_name {
 #undef AT
 /* clang-format on */
 
-static void columns_find(const cat_entity *e, const struct column_name *names, size_t count, order_columns *out)
+static void columns_find(const cat_entity *e, const struct column_name *names, size_t count,
+                         order_columns *out)
 {
     for (size_t i = 0; i < count; i++) {
-        *(int *)(void *)((char *)out + names[i].at) = e != NULL ? cat_column_str(e, names[i].name) : -1;
+        *(int *)(void *)((char *)out + names[i].at) =
+            e != NULL ? cat_column_str(e, names[i].name) : -1;
     }
 }
 
@@ -42,7 +44,8 @@ static void columns_read(decide *d, order_columns *out)
     out->customer = catalog_entity_str(d->cat, "customer");
     columns_find(out->order, ORDER_COLUMNS, sizeof ORDER_COLUMNS / sizeof ORDER_COLUMNS[0], out);
     columns_find(out->line, LINE_COLUMNS, sizeof LINE_COLUMNS / sizeof LINE_COLUMNS[0], out);
-    columns_find(out->customer, CUSTOMER_COLUMNS, sizeof CUSTOMER_COLUMNS / sizeof CUSTOMER_COLUMNS[0], out);
+    columns_find(out->customer, CUSTOMER_COLUMNS,
+                 sizeof CUSTOMER_COLUMNS / sizeof CUSTOMER_COLUMNS[0], out);
 }
 
 static price_shelf *shelf_of(decide *d)
@@ -99,7 +102,9 @@ static fb_code rows_read(facts_load *l, const char *entity, const char *column, 
     l->e = catalog_entity_str(l->d->cat, entity);
     int number = l->e != NULL ? cat_column_str(l->e, column) : -1;
     fb_value equal = {.kind = FB_KIND_ID, .u.id = *id};
-    return number < 0 ? FB_OK : store_rows_by(l->d->view, l->e, number, &equal, l->d->cache->memory, take, l);
+    return number < 0
+               ? FB_OK
+               : store_rows_by(l->d->view, l->e, number, &equal, l->d->cache->memory, take, l);
 }
 
 fb_code facts_tax(decide *d, const fb_id *id, tax_facts **out)
@@ -256,8 +261,9 @@ fb_code facts_product(decide *d, const fb_id *id, product_facts **out)
     if (shelf == NULL) {
         return FB_E_NO_MEMORY;
     }
-    product_facts **bucket = &shelf->products[(id->b[5] * 251u + id->b[6] * 67u + id->b[7] * 31u + id->b[15]) %
-                                              SHELF_BUCKETS];
+    product_facts **bucket =
+        &shelf->products[(id->b[5] * 251u + id->b[6] * 67u + id->b[7] * 31u + id->b[15]) %
+                         SHELF_BUCKETS];
     for (*out = *bucket; *out != NULL; *out = (*out)->next) {
         if (id_equal(&(*out)->id, id)) {
             return FB_OK;

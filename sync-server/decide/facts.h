@@ -18,7 +18,7 @@ typedef struct list_facts {
         fb_text kind, code;
         fb_id customer, territory;
         int32_t priority;
-    } *assignments;
+    } * assignments;
 } list_facts;
 
 typedef struct item_facts {
@@ -57,12 +57,12 @@ typedef struct tax_facts {
 typedef struct order_columns {
     const cat_entity *order, *line, *customer;
     struct {
-        int status, customer_id, order_date, currency, price_list_id, payment_term, header_discount, freight_amount,
-            rounding, subtotal, line_discount, tax, total;
+        int status, customer_id, order_date, currency, price_list_id, payment_term, header_discount,
+            freight_amount, rounding, subtotal, line_discount, tax, total;
     } o;
     struct {
-        int order_id, line_no, product_id, uom, qty_milli, base_qty_milli, unit_price_4dp, list_price_4dp,
-            price_source, reason, discount_bp, tax_code_id, net, tax, gross;
+        int order_id, line_no, product_id, uom, qty_milli, base_qty_milli, unit_price_4dp,
+            list_price_4dp, price_source, reason, discount_bp, tax_code_id, net, tax, gross;
     } l;
     struct {
         int status, territory_id, channel, grade, price_list_id;

@@ -2,7 +2,8 @@
  *
  * base is what the device saw, mine what it wrote, theirs what the server has. Where the device saw
  * the server's present row, base is taken from the server. A step of a state machine that is still
- * possible from the server's state is taken, otherwise the server's state stays (DEC-3 keeps mine). */
+ * possible from the server's state is taken, otherwise the server's state stays (DEC-3 keeps mine).
+ */
 #include "sync-server/decide/decide_inside.h"
 
 #include <string.h>
@@ -22,17 +23,19 @@ typedef struct merging {
 } merging;
 
 static const saying LOST = {FB_E_STATE, "this value can no longer be changed: someone was first",
-                            "该值已被他人先行修改，不能再改", "sync and look at the record", "请同步后查看该记录"};
-static const saying NO_MEMBER = {FB_E_INVALID, "this value changes by differences only, or not at all",
-                                 "该值只能按差额变更或不可变更", "sync and enter it again", "请同步后重新录入"};
+                            "该值已被他人先行修改，不能再改", "sync and look at the record",
+                            "请同步后查看该记录"};
+static const saying NO_MEMBER = {
+    FB_E_INVALID, "this value changes by differences only, or not at all",
+    "该值只能按差额变更或不可变更", "sync and enter it again", "请同步后重新录入"};
 
 /* The server's own columns: what a message holds for them is ignored. */
 static bool is_servers(const decide *d, const cat_entity *e, int column)
 {
     const entity_facts *f = facts_of(d, e);
-    return column <= 0 || column >= cat_ver_column(e) || e->columns[column].derived || column == f->created_by ||
-           column == f->created_at || column == f->created_device || column == f->updated_by ||
-           column == f->updated_at;
+    return column <= 0 || column >= cat_ver_column(e) || e->columns[column].derived ||
+           column == f->created_by || column == f->created_at || column == f->created_device ||
+           column == f->updated_by || column == f->updated_at;
 }
 
 static fb_code times_read(decide *d, merging *m)
@@ -68,7 +71,8 @@ static void take_column(merging *m, int column, const fb_value *v)
 
 static fb_text policy_name(cat_policy p)
 {
-    static const char *const names[] = {"SW", "LWW", "AO", "DELTA", "SM", "MAX", "MIN", "SEQ", "RES", "MAN", "SIG"};
+    static const char *const names[] = {"SW",  "LWW", "AO",  "DELTA", "SM", "MAX",
+                                        "MIN", "SEQ", "RES", "MAN",   "SIG"};
     return text_of(names[p]);
 }
 
@@ -88,8 +92,11 @@ static fb_code merged_add(decide *d, const merging *m, const clash *c)
         return FB_E_NO_MEMORY;
     }
     id_put(&m->row->id, id);
-    at->column = (verdict_column){.entity = m->row->e->name, .id = arena_text(d->memory, text_of(id)),
-                                  .column = col->name, .mine_won = c->mine_won, .policy = policy_name(col->policy)};
+    at->column = (verdict_column){.entity = m->row->e->name,
+                                  .id = arena_text(d->memory, text_of(id)),
+                                  .column = col->name,
+                                  .mine_won = c->mine_won,
+                                  .policy = policy_name(col->policy)};
     at->column.base = value_json(col, c->base, d->memory);
     at->column.mine = value_json(col, c->mine, d->memory);
     at->column.theirs = value_json(col, c->theirs, d->memory);
@@ -99,8 +106,8 @@ static fb_code merged_add(decide *d, const merging *m, const clash *c)
     return FB_OK;
 }
 
-static void fill_printed(decide *d, const cat_entity *ce, fb_value *row, const char *name, const cat_entity *e,
-                         int column, const fb_value *v)
+static void fill_printed(decide *d, const cat_entity *ce, fb_value *row, const char *name,
+                         const cat_entity *e, int column, const fb_value *v)
 {
     buf text;
     if (v->kind == FB_KIND_NULL) {
@@ -147,7 +154,8 @@ static fb_code conflict_add(decide *d, const merging *m, const clash *c)
     const cat_entity *ce = catalog_entity_str(d->cat, "conflict"), *e = m->row->e;
     const cat_column *col = &e->columns[c->column];
     fb_id id = made_id(d), customer = customer_of(m->row);
-    fb_id other = value_id(m->row->before != NULL ? m->row->before : m->row->values, facts_of(d, e)->updated_by);
+    fb_id other = value_id(m->row->before != NULL ? m->row->before : m->row->values,
+                           facts_of(d, e)->updated_by);
     char text[FB_ID_TEXT_BYTES];
     view_row *made = NULL;
     fb_value *row = ce != NULL ? fill_row(ce, &id, d->memory) : NULL;
@@ -197,7 +205,8 @@ static bool step_still_possible(decide *d, const merging *m, const merge_input *
     for (uint32_t i = 0; i < m->op->columns_count; i++) {
         after[m->op->columns[i]] = m->op->mine[i];
     }
-    return state_check(e, in->theirs->u.text, in->mine->u.text, rights_of(d, e), after, &ignored) == FB_OK;
+    return state_check(e, in->theirs->u.text, in->mine->u.text, rights_of(d, e), after, &ignored) ==
+           FB_OK;
 }
 
 static fb_code refuse_lost(decide *d, const merging *m, int column)
@@ -211,9 +220,10 @@ static fb_code refuse_lost(decide *d, const merging *m, int column)
 static fb_code refused_column(decide *d, merging *m, int column, const fb_value *mine)
 {
     issue why;
-    fb_code rc = row_check_update(m->row->e, m->row->values, &column, mine, 1, rights_of(d, m->row->e),
-                                  d->who->received_at_ms, &why);
-    return rc != FB_OK ? refuse_row(d, VERDICT_REJECTED, &why, "", m->row) : refuse_lost(d, m, column);
+    fb_code rc = row_check_update(m->row->e, m->row->values, &column, mine, 1,
+                                  rights_of(d, m->row->e), d->who->received_at_ms, &why);
+    return rc != FB_OK ? refuse_row(d, VERDICT_REJECTED, &why, "", m->row)
+                       : refuse_lost(d, m, column);
 }
 
 static fb_code merge_one(decide *d, merging *m, uint32_t i)
@@ -224,16 +234,21 @@ static fb_code merge_one(decide *d, merging *m, uint32_t i)
     if (m->op->kind == OP_UPDATE) {
         base = m->as_seen || m->op->base == NULL ? theirs : &m->op->base[i];
     }
-    merge_input in = {.policy = m->op->kind == OP_DELTA ? CAT_DELTA : m->row->e->columns[column].policy,
-                      .base = base, .mine = &m->op->mine[i], .theirs = theirs};
+    merge_input in = {.policy =
+                          m->op->kind == OP_DELTA ? CAT_DELTA : m->row->e->columns[column].policy,
+                      .base = base,
+                      .mine = &m->op->mine[i],
+                      .theirs = theirs};
     if (!m->as_seen && m->op->kind == OP_UPDATE && !fb_value_equal(base, theirs)) {
         FB_TRY(times_read(d, m));
     }
     in.mine_at_ms = m->mine_at_ms;
     in.theirs_at_ms = m->theirs_at_ms;
-    in.mine_is_person_in_charge = m->mine_at_ms == m->theirs_at_ms && is_person_in_charge(d, m->row);
+    in.mine_is_person_in_charge =
+        m->mine_at_ms == m->theirs_at_ms && is_person_in_charge(d, m->row);
     merge_output out = merge_column(&in);
-    if (in.policy == CAT_SM && out.result == MERGE_THEIRS && out.keep_loser && step_still_possible(d, m, &in)) {
+    if (in.policy == CAT_SM && out.result == MERGE_THEIRS && out.keep_loser &&
+        step_still_possible(d, m, &in)) {
         out = (merge_output){.result = MERGE_MINE, .value = *in.mine};
     }
     if (out.result == MERGE_REFUSE) {
@@ -273,7 +288,8 @@ static fb_code columns_merge(decide *d, merging *m)
     return FB_OK;
 }
 
-static fb_code write_columns(decide *d, view_row *row, const int *columns, const fb_value *values, uint32_t count)
+static fb_code write_columns(decide *d, view_row *row, const int *columns, const fb_value *values,
+                             uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         FB_TRY(view_set(d, row, columns[i], &values[i]));
@@ -285,8 +301,8 @@ static fb_code rules_update(decide *d, merging *m)
 {
     issue why;
     view_row *row = m->row;
-    fb_code rc = row_check_update(row->e, row->values, m->columns, m->values, m->count, rights_of(d, row->e),
-                                  d->who->received_at_ms, &why);
+    fb_code rc = row_check_update(row->e, row->values, m->columns, m->values, m->count,
+                                  rights_of(d, row->e), d->who->received_at_ms, &why);
     if (rc != FB_OK) {
         return refuse_row(d, VERDICT_REJECTED, &why, "", row);
     }
@@ -334,7 +350,8 @@ fb_code op_update(decide *d, const group_op *op)
     return write_columns(d, m.row, m.columns, m.values, m.count);
 }
 
-fb_code server_set(decide *d, view_row *row, const int *columns, const fb_value *values, uint32_t count)
+fb_code server_set(decide *d, view_row *row, const int *columns, const fb_value *values,
+                   uint32_t count)
 {
     row_rights server = *rights_of(d, row->e);
     issue why;
@@ -348,7 +365,8 @@ fb_code server_set(decide *d, view_row *row, const int *columns, const fb_value 
     memcpy(vals, values, count * sizeof *vals);
     server.actor = ACTOR_SERVER;
     server.update = true;
-    if (row_check_update(row->e, row->values, cols, vals, n, &server, d->who->received_at_ms, &why) != FB_OK) {
+    if (row_check_update(row->e, row->values, cols, vals, n, &server, d->who->received_at_ms,
+                         &why) != FB_OK) {
         return refuse_row(d, VERDICT_REJECTED, &why, "", row);
     }
     FB_TRY(row_derive_update(row->e, cols, vals, &n, capacity, d->memory));

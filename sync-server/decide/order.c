@@ -1,11 +1,12 @@
 /* order.c - may this order be submitted? The facts are gathered here, order_check answers.
  *
- * Asked when a group brings an order to `submitted`. Lines of an order that is no longer a draft cannot be
- * added, changed or deleted. Credit: setting order.credit_check (default 1) and order.credit_limit_minor
- * (none: no limit); a pending customer pays cash. Over the limit the group is held for the manager.
+ * Asked when a group brings an order to `submitted`. Lines of an order that is no longer a draft
+ * cannot be added, changed or deleted. Credit: setting order.credit_check (default 1) and
+ * order.credit_limit_minor (none: no limit); a pending customer pays cash. Over the limit the group
+ * is held for the manager.
  *
- * Price candidates of a line: every item of the product whose list is active and of the order's currency,
- * and which the order names, the customer's own list, or an assignment gives it. */
+ * Price candidates of a line: every item of the product whose list is active and of the order's
+ * currency, and which the order names, the customer's own list, or an assignment gives it. */
 #include "sync-server/decide/facts.h"
 
 typedef struct order_case {
@@ -20,10 +21,17 @@ typedef struct order_case {
     uint32_t lines_count, lines_capacity;
 } order_case;
 
-static const saying SEALED = {FB_E_STATE, "the order was submitted: its lines are fixed", "订单已提交，明细不可更改",
-                              "cancel the order and enter a new one", "请取消该订单后重新录入"};
+static const saying SEALED = {FB_E_STATE, "the order was submitted: its lines are fixed",
+                              "订单已提交，明细不可更改", "cancel the order and enter a new one",
+                              "请取消该订单后重新录入"};
 
-enum rank { RANK_GLOBAL = 10, RANK_TERRITORY = 20, RANK_CHANNEL = 30, RANK_GRADE = 40, RANK_CUSTOMER = 50 };
+enum rank {
+    RANK_GLOBAL = 10,
+    RANK_TERRITORY = 20,
+    RANK_CHANNEL = 30,
+    RANK_GRADE = 40,
+    RANK_CUSTOMER = 50
+};
 
 static fb_text customer_text(const order_case *o, int column)
 {
@@ -59,7 +67,8 @@ static int32_t rank_of(const order_case *o, const struct assignment_facts *a)
     if (text_is(a->kind, "channel")) {
         return code_of_customer(o, a->code, o->cols->c.channel) ? RANK_CHANNEL : 0;
     }
-    return text_is(a->kind, "grade") && code_of_customer(o, a->code, o->cols->c.grade) ? RANK_GRADE : 0;
+    return text_is(a->kind, "grade") && code_of_customer(o, a->code, o->cols->c.grade) ? RANK_GRADE
+                                                                                       : 0;
 }
 
 /* The best assignment of the list for this customer. */
@@ -70,7 +79,8 @@ static void assignment_pick(const order_case *o, const list_facts *l, price_cand
     }
     for (const struct assignment_facts *a = l->assignments; a != NULL; a = a->next) {
         int32_t rank = rank_of(o, a);
-        if (rank > c->assignment_rank || (rank == c->assignment_rank && rank > 0 && a->priority > c->assignment_priority)) {
+        if (rank > c->assignment_rank ||
+            (rank == c->assignment_rank && rank > 0 && a->priority > c->assignment_priority)) {
             c->assignment_rank = rank;
             c->assignment_priority = a->priority;
         }
@@ -84,15 +94,24 @@ static bool candidate_of(const order_case *o, const item_facts *i, price_candida
     if (!l->found || !l->active || !text_equal(l->currency, o->currency)) {
         return false;
     }
-    *c = (price_candidate){.item = i->id, .list = l->id, .uom = i->uom, .min_qty_milli = i->min_qty_milli,
-                           .price_4dp = i->price_4dp, .item_from = i->from, .item_to = i->to, .list_from = l->from,
-                           .list_to = l->to, .list_priority = l->priority, .tax_included = l->tax_included};
+    *c = (price_candidate){.item = i->id,
+                           .list = l->id,
+                           .uom = i->uom,
+                           .min_qty_milli = i->min_qty_milli,
+                           .price_4dp = i->price_4dp,
+                           .item_from = i->from,
+                           .item_to = i->to,
+                           .list_from = l->from,
+                           .list_to = l->to,
+                           .list_priority = l->priority,
+                           .tax_included = l->tax_included};
     c->list_on_order = !id_is_none(&o->order_list) && id_equal(&o->order_list, &l->id);
     assignment_pick(o, l, c);
     return c->list_on_order || c->assignment_rank > 0;
 }
 
-static fb_code price_facts(order_case *o, const product_facts *p, fb_text uom, order_line_facts *line)
+static fb_code price_facts(order_case *o, const product_facts *p, fb_text uom,
+                           order_line_facts *line)
 {
     price_candidate *c = arena_take(o->d->memory, (p->items_count + 1) * sizeof *c);
     size_t count = 0;
@@ -131,7 +150,8 @@ static void uom_facts_take(const product_facts *p, fb_text uom, order_line_facts
 }
 
 /* The line's own code, else the product's; neither: no tax. */
-static fb_code tax_facts_take(order_case *o, const product_facts *p, fb_id tax_code, order_line_facts *line)
+static fb_code tax_facts_take(order_case *o, const product_facts *p, fb_id tax_code,
+                              order_line_facts *line)
 {
     tax_facts *tax = NULL;
     line->tax_known = true;
@@ -205,7 +225,7 @@ typedef struct stored_lines {
     struct stored_line {
         struct stored_line *next;
         const fb_value *values;
-    } *first, **end;
+    } * first, **end;
 } stored_lines;
 
 static fb_code stored_take(void *ctx, const fb_value *values)
@@ -232,7 +252,8 @@ static fb_code lines_stored(order_case *o, int order_column)
     stored_lines s = {.o = o};
     fb_value equal = {.kind = FB_KIND_ID, .u.id = o->order->id};
     s.end = &s.first;
-    FB_TRY(store_rows_by(o->d->view, o->cols->line, order_column, &equal, o->d->memory, stored_take, &s));
+    FB_TRY(store_rows_by(o->d->view, o->cols->line, order_column, &equal, o->d->memory, stored_take,
+                         &s));
     for (const struct stored_line *l = s.first; l != NULL; l = l->next) {
         const view_row *seen = view_find(o->d, o->cols->line, &l->values[0].u.id);
         if (seen == NULL || !seen->deleted) {
@@ -276,8 +297,10 @@ static fb_code credit_take(void *ctx, const fb_value *values)
 {
     credit_sum *s = ctx;
     const order_columns *cols = s->o->cols;
-    bool counts = !id_equal(&values[0].u.id, &s->o->order->id) && is_open_order(value_text(values, cols->o.status));
-    return counts && __builtin_add_overflow(s->used_minor, value_int(values, cols->o.total), &s->used_minor)
+    bool counts = !id_equal(&values[0].u.id, &s->o->order->id) &&
+                  is_open_order(value_text(values, cols->o.status));
+    return counts && __builtin_add_overflow(s->used_minor, value_int(values, cols->o.total),
+                                            &s->used_minor)
                ? FB_E_RANGE
                : FB_OK;
 }
@@ -329,7 +352,9 @@ static fb_code settings_facts(order_case *o)
     int64_t discount_max = 0, override = 0;
     FB_TRY(setting_int(o->d, "order.discount_max_bp", 10000, &discount_max));
     FB_TRY(setting_int(o->d, "order.price_override", 1, &override));
-    o->facts.discount_max_bp = (int32_t)(discount_max < 0 ? 0 : discount_max > 10000 ? 10000 : discount_max);
+    o->facts.discount_max_bp = (int32_t)(discount_max < 0       ? 0
+                                         : discount_max > 10000 ? 10000
+                                                                : discount_max);
     o->facts.may_override_price = override != 0;
     return FB_OK;
 }
@@ -338,7 +363,8 @@ static fb_code customer_get(order_case *o)
 {
     view_row *row = NULL;
     fb_id id = value_id(o->order->values, o->cols->o.customer_id);
-    fb_code rc = o->cols->customer != NULL ? view_get(o->d, o->cols->customer, &id, &row) : FB_E_NOT_FOUND;
+    fb_code rc =
+        o->cols->customer != NULL ? view_get(o->d, o->cols->customer, &id, &row) : FB_E_NOT_FOUND;
     if (rc == FB_OK) {
         o->customer = row->values;
         o->customer_list = value_id(row->values, o->cols->c.price_list_id);
@@ -382,7 +408,8 @@ fb_code order_rule(decide *d, view_row *row)
                              : refuse_row(d, VERDICT_REJECTED, &why, "", row);
 }
 
-/* A line follows its order: fixed once that has left `draft`, unless the order comes with this group. */
+/* A line follows its order: fixed once that has left `draft`, unless the order comes with this
+ * group. */
 fb_code order_line_rule(decide *d, view_row *row)
 {
     view_row *order = NULL;

@@ -1,8 +1,9 @@
 /* payment.c - what is allocated of a payment never exceeds it. */
 #include "sync-server/decide/decide_inside.h"
 
-static const saying OVERPAID = {FB_E_OVERPAID, "the allocations exceed the payment", "核销金额超过收款金额",
-                                "lower the allocation to what is left of the payment", "请将核销金额降到收款余额以内"};
+static const saying OVERPAID = {
+    FB_E_OVERPAID, "the allocations exceed the payment", "核销金额超过收款金额",
+    "lower the allocation to what is left of the payment", "请将核销金额降到收款余额以内"};
 
 typedef struct allocation_sum {
     decide *d;
@@ -14,7 +15,8 @@ typedef struct allocation_sum {
 static void add(allocation_sum *s, const fb_value *values)
 {
     s->overflow =
-        s->overflow || __builtin_add_overflow(s->total_minor, row_int(s->e, values, "amount"), &s->total_minor);
+        s->overflow ||
+        __builtin_add_overflow(s->total_minor, row_int(s->e, values, "amount"), &s->total_minor);
 }
 
 /* Rows of this group are counted from the view. */
@@ -40,7 +42,8 @@ fb_code allocation_rule(decide *d, view_row *row)
     FB_TRY(view_get(d, pe, &equal.u.id, &payment));
     for (uint32_t i = 0; i < d->rows_count; i++) {
         const view_row *other = d->rows[i];
-        if (other->e == row->e && !other->deleted && fb_value_equal(&other->values[column], &equal)) {
+        if (other->e == row->e && !other->deleted &&
+            fb_value_equal(&other->values[column], &equal)) {
             add(&s, other->values);
         }
     }

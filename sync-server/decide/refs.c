@@ -5,11 +5,12 @@
 
 enum { ALIAS_HOPS_MAX = 8 };
 
-static const saying NO_REFERENCE = {FB_E_REFERENCE, "it refers to a record that does not exist",
-                                    "引用的记录不存在", "sync, choose an existing record and send it again",
-                                    "请先同步，选择存在的记录后重新发送"};
-static const saying TAKEN = {FB_E_EXISTS, "another record has this value already", "已有其他记录使用此值",
-                             "use another value, or the existing record", "请改用其他值，或使用已有记录"};
+static const saying NO_REFERENCE = {
+    FB_E_REFERENCE, "it refers to a record that does not exist", "引用的记录不存在",
+    "sync, choose an existing record and send it again", "请先同步，选择存在的记录后重新发送"};
+static const saying TAKEN = {FB_E_EXISTS, "another record has this value already",
+                             "已有其他记录使用此值", "use another value, or the existing record",
+                             "请改用其他值，或使用已有记录"};
 
 static fb_code alias_stored(decide *d, const cat_entity *e, fb_id *id, bool *followed)
 {
@@ -103,7 +104,8 @@ static fb_code ref_check(decide *d, const cat_entity *e, int column, fb_value *v
     return exists ? FB_OK : ref_resolve(d, e, column, v);
 }
 
-fb_code refs_check(decide *d, const cat_entity *e, fb_value *values, const int *columns, uint32_t count)
+fb_code refs_check(decide *d, const cat_entity *e, fb_value *values, const int *columns,
+                   uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (e->columns[columns[i]].type == CAT_REF) {
@@ -114,7 +116,8 @@ fb_code refs_check(decide *d, const cat_entity *e, fb_value *values, const int *
 }
 
 /* The row in the store with this value, unless this group gives it up. */
-static fb_code holder_of(decide *d, const cat_entity *e, int column, const fb_value *v, fb_id *holder)
+static fb_code holder_of(decide *d, const cat_entity *e, int column, const fb_value *v,
+                         fb_id *holder)
 {
     fb_value *row = arena_take(d->memory, e->columns_count * sizeof *row);
     *holder = (fb_id){{0}};
@@ -132,19 +135,21 @@ static fb_code holder_of(decide *d, const cat_entity *e, int column, const fb_va
     return FB_OK;
 }
 
-static fb_code taken_in_group(decide *d, const cat_entity *e, const fb_id *id, int column, const fb_value *v)
+static fb_code taken_in_group(decide *d, const cat_entity *e, const fb_id *id, int column,
+                              const fb_value *v)
 {
     for (uint32_t i = 0; i < d->rows_count; i++) {
         const view_row *row = d->rows[i];
-        if (row->e == e && !row->deleted && !id_equal(&row->id, id) && fb_value_equal(&row->values[column], v)) {
+        if (row->e == e && !row->deleted && !id_equal(&row->id, id) &&
+            fb_value_equal(&row->values[column], v)) {
             return FB_E_EXISTS;
         }
     }
     return FB_OK;
 }
 
-fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values, const int *columns,
-                      uint32_t count)
+fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values,
+                      const int *columns, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         const fb_value *v = &values[columns[i]];

@@ -1,8 +1,9 @@
 /* rights.c - roles and effective rights of a person, from user_role, role and role_permission rows.
  *
- * A permission is "entity.verb" with a verb of the table below; "entity.*" and "*" give all verbs.
- * Rights are the union over the person's roles that are active and valid today. A person whose
- * status is not active has none. */
+ * A permission is "entity.verb" with a verb of the table below. A role with rows in role_permission
+ * has exactly those; a role without any has what the catalogue grants it (the device says the
+ * same). Rights are the union over the person's roles that are active and valid today. A person
+ * whose status is not active has none. */
 #include "sync-server/decide/decide_inside.h"
 
 #include <string.h>
@@ -17,19 +18,21 @@ typedef struct rights_load {
     fb_id roles[ROLES_MAX];
     fb_text codes[ROLES_MAX];
     uint32_t count;
+    bool any; /* the role being read has permissions of its own */
 } rights_load;
 
 static bool is_valid_on(fb_text from, fb_text to, fb_text day)
 {
-    return (from.size == 0 || text_compare(from, day) <= 0) && (to.size == 0 || text_compare(to, day) >= 0);
+    return (from.size == 0 || text_compare(from, day) <= 0) &&
+           (to.size == 0 || text_compare(to, day) >= 0);
 }
 
 static fb_code role_take(void *ctx, const fb_value *values)
 {
     rights_load *l = ctx;
     fb_text today = text_of(l->cache->today);
-    if (l->count < ROLES_MAX &&
-        is_valid_on(row_text(l->e, values, "valid_from"), row_text(l->e, values, "valid_to"), today)) {
+    if (l->count < ROLES_MAX && is_valid_on(row_text(l->e, values, "valid_from"),
+                                            row_text(l->e, values, "valid_to"), today)) {
         l->roles[l->count++] = row_id(l->e, values, "role_id");
     }
     return FB_OK;
@@ -40,15 +43,15 @@ static const struct {
     const char *verb;
     size_t right;
 } VERBS[] = {
-    {"create", offsetof(row_rights, create)}, {"read", offsetof(row_rights, read)},
-    {"update", offsetof(row_rights, update)}, {"delete", offsetof(row_rights, remove)},
+    {"create", offsetof(row_rights, create)},   {"read", offsetof(row_rights, read)},
+    {"update", offsetof(row_rights, update)},   {"delete", offsetof(row_rights, remove)},
     {"approve", offsetof(row_rights, approve)},
 };
 
 static void grant(row_rights *r, fb_text verb)
 {
     for (size_t i = 0; i < sizeof VERBS / sizeof VERBS[0]; i++) {
-        if (text_is(verb, "*") || text_is(verb, VERBS[i].verb)) {
+        if (text_is(verb, VERBS[i].verb)) {
             *(bool *)((char *)r + VERBS[i].right) = true;
         }
     }
@@ -59,12 +62,7 @@ static fb_code permission_take(void *ctx, const fb_value *values)
     rights_load *l = ctx;
     fb_text p = row_text(l->e, values, "permission");
     const char *dot = p.size > 0 ? memchr(p.data, '.', p.size) : NULL;
-    if (text_is(p, "*")) {
-        for (uint32_t i = 0; i < l->cache->cat->entities_count; i++) {
-            grant(&l->user->rights[i], p);
-        }
-        return FB_OK;
-    }
+    l->any = true;
     if (dot == NULL) {
         return FB_OK;
     }
@@ -74,6 +72,23 @@ static fb_code permission_take(void *ctx, const fb_value *values)
         grant(&l->user->rights[e->number], (fb_text){dot + 1, p.size - name.size - 1});
     }
     return FB_OK;
+}
+
+static void grant_by_catalog(const rights_load *l, fb_text role)
+{
+    for (uint32_t i = 0; i < l->cache->cat->entities_count; i++) {
+        const cat_entity *e = &l->cache->cat->entities[i];
+        row_rights *r = &l->user->rights[i];
+        for (uint32_t g = 0; g < e->grants_count; g++) {
+            if (text_equal(e->grants[g].role, role)) {
+                r->create = r->create || e->grants[g].create;
+                r->read = r->read || e->grants[g].read;
+                r->update = r->update || e->grants[g].update;
+                r->remove = r->remove || e->grants[g].remove;
+                r->approve = r->approve || e->grants[g].approve;
+            }
+        }
+    }
 }
 
 /* Code of an active role; its permissions are granted. */
@@ -93,7 +108,14 @@ static fb_code role_grant(rights_load *l, const fb_id *role, fb_text *code_out)
     l->e = catalog_entity_str(c->cat, "role_permission");
     int column = l->e != NULL ? cat_column_str(l->e, "role_id") : -1;
     fb_value equal = {.kind = FB_KIND_ID, .u.id = *role};
-    return column < 0 ? FB_OK : store_rows_by(l->view, l->e, column, &equal, c->memory, permission_take, l);
+    l->any = false;
+    if (column >= 0) {
+        FB_TRY(store_rows_by(l->view, l->e, column, &equal, c->memory, permission_take, l));
+    }
+    if (!l->any) {
+        grant_by_catalog(l, *code_out);
+    }
+    return FB_OK;
 }
 
 static fb_code rights_read(rights_load *l)

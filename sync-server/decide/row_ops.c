@@ -3,14 +3,18 @@
 
 #include <string.h>
 
-static const saying EXISTS = {FB_E_EXISTS, "a record with this identity exists already", "该标识的记录已存在",
-                              "enter it again as a new record", "请作为新记录重新录入"};
+static const saying EXISTS = {FB_E_EXISTS, "a record with this identity exists already",
+                              "该标识的记录已存在", "enter it again as a new record",
+                              "请作为新记录重新录入"};
 static const saying GONE = {FB_E_NOT_FOUND, "the record was deleted meanwhile", "该记录已被删除",
-                            "sync; enter it as a new record if it is still needed", "请同步；如仍需要请新建记录"};
+                            "sync; enter it as a new record if it is still needed",
+                            "请同步；如仍需要请新建记录"};
 static const saying CHANGED = {FB_E_STATE, "the record was changed meanwhile", "该记录已被他人修改",
-                               "sync, look at it and delete it again if that still holds", "请同步查看后，如仍需删除请重新删除"};
-static const saying HAS_CHILDREN = {FB_E_STATE, "other records belong to this one", "仍有其他记录属于该记录",
-                                    "delete those first", "请先删除下属记录"};
+                               "sync, look at it and delete it again if that still holds",
+                               "请同步查看后，如仍需删除请重新删除"};
+static const saying HAS_CHILDREN = {FB_E_STATE, "other records belong to this one",
+                                    "仍有其他记录属于该记录", "delete those first",
+                                    "请先删除下属记录"};
 
 static void stamp(fb_value *values, int column, fb_kind kind, int64_t at_ms, const fb_id *id)
 {
@@ -83,18 +87,28 @@ static fb_code fill_derived(decide *d, const cat_entity *e, fb_value *values)
     return FB_OK;
 }
 
-static fb_code id_is_free(decide *d, const cat_entity *e, const fb_id *id)
+static fb_code refuse_id(decide *d, const cat_entity *e)
 {
-    bool exists = view_find(d, e, id) != NULL;
-    if (!exists && d->cache->check_ids) {
-        FB_TRY(store_row_exists(d->view, e, id, &exists));
-    }
-    if (!exists) {
-        return FB_OK;
-    }
     issue why;
     say(&why, &EXISTS, e, -1);
     return verdict_refuse(d, VERDICT_REJECTED, &why, "");
+}
+
+/* Asked last, when all else is well: so the verdict is the same whether the ids are looked up here
+ * or the ledger meets them first. */
+fb_code ids_check(decide *d)
+{
+    for (uint32_t i = 0; d->cache->check_ids && i < d->rows_count; i++) {
+        const view_row *row = d->rows[i];
+        bool exists = false;
+        if (row->before == NULL && !row->deleted) {
+            FB_TRY(store_row_exists(d->view, row->e, &row->id, &exists));
+        }
+        if (exists) {
+            return refuse_id(d, row->e);
+        }
+    }
+    return FB_OK;
 }
 
 static fb_code rules_insert(decide *d, const cat_entity *e, const fb_value *values)
@@ -117,7 +131,9 @@ fb_code op_insert(decide *d, const group_op *op)
     stamp_insert(d, f, values);
     FB_TRY(fill_derived(d, e, values));
     FB_TRY(rules_insert(d, e, values));
-    FB_TRY(id_is_free(d, e, &op->id));
+    if (view_find(d, e, &op->id) != NULL) {
+        return refuse_id(d, e);
+    }
     FB_TRY(refs_check(d, e, values, f->refs, f->refs_count));
     FB_TRY(scope_check_new(d, e, &op->id, values));
     if (f->rule == SPECIAL_CUSTOMER) {
@@ -218,7 +234,8 @@ static fb_code children_check(decide *d, const view_row *row)
     fb_value equal = {.kind = FB_KIND_ID, .u.id = row->id};
     for (uint32_t i = 0; i < row->e->children_count; i++) {
         child_search c = {d, &d->cat->entities[row->e->children[i].entity], false};
-        fb_code rc = store_rows_by(d->view, c.e, row->e->children[i].column, &equal, d->memory, child_seen, &c);
+        fb_code rc = store_rows_by(d->view, c.e, row->e->children[i].column, &equal, d->memory,
+                                   child_seen, &c);
         if (c.found) {
             issue why;
             say(&why, &HAS_CHILDREN, row->e, -1);

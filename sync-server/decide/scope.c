@@ -1,8 +1,9 @@
 /* scope.c - is a row within the scopes of the person behind the device?
  *
- * Yes when the row's scopes and the person's meet today. What was captured earlier is also judged by the
- * person's places at capture time, and by the scopes the row has left since, within a grace of 30
- * days; beyond that the group is held for the manager, never dropped (sync.md, trap "territory move").
+ * Yes when the row's scopes and the person's meet today. What was captured earlier is also judged
+ * by the person's places at capture time, and by the scopes the row has left since, within a grace
+ * of 30 days; beyond that the group is held for the manager, never dropped (sync.md, trap
+ * "territory move").
  *
  * A new row is in scope when every parent it names is, or, where it names none, when its own scopes
  * meet the person's. A row of a global entity needs the right only. */
@@ -10,8 +11,9 @@
 
 static const int64_t GRACE_MS = (int64_t)30 * 86400000;
 
-static const saying OUTSIDE = {FB_E_SCOPE, "the record is outside your territory", "记录不在您的区域内",
-                               "your manager decides; nothing to do", "由经理决定，无需操作"};
+static const saying OUTSIDE = {FB_E_SCOPE, "the record is outside your territory",
+                               "记录不在您的区域内", "your manager decides; nothing to do",
+                               "由经理决定，无需操作"};
 
 static bool scopes_meet(const scope_list *a, const scope_list *b)
 {
@@ -36,7 +38,8 @@ static bool scope_in(const scope_list *l, int64_t scope)
 }
 
 /* Scopes the row left at or after capture: it was still there when the device saw it. */
-static fb_code left_since_capture(decide *d, const cat_entity *e, const fb_id *id, const scope_list *user, bool *out)
+static fb_code left_since_capture(decide *d, const cat_entity *e, const fb_id *id,
+                                  const scope_list *user, bool *out)
 {
     store_stmt *q = store_prepare(d->view, STORE_decide_left_since);
     bool row = true;
@@ -57,7 +60,8 @@ static fb_code left_since_capture(decide *d, const cat_entity *e, const fb_id *i
 }
 
 /* The person's places at capture time, within the grace. */
-static fb_code in_scope_at_capture(decide *d, const cat_entity *e, const fb_id *id, const scope_list *row, bool *out)
+static fb_code in_scope_at_capture(decide *d, const cat_entity *e, const fb_id *id,
+                                   const scope_list *row, bool *out)
 {
     scope_list then;
     if (d->who->received_at_ms - d->at_ms > GRACE_MS) {
@@ -69,8 +73,8 @@ static fb_code in_scope_at_capture(decide *d, const cat_entity *e, const fb_id *
 }
 
 /* Nothing is remembered: the row may never come to be. */
-static fb_code values_in_scope(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values, bool *now,
-                               bool *out)
+static fb_code values_in_scope(decide *d, const cat_entity *e, const fb_id *id,
+                               const fb_value *values, bool *now, bool *out)
 {
     scope_list row, user;
     FB_TRY(decide_scopes_of_user(d->cache, d->view, &d->who->user, &user));
@@ -79,7 +83,8 @@ static fb_code values_in_scope(decide *d, const cat_entity *e, const fb_id *id, 
     return *out ? FB_OK : in_scope_at_capture(d, e, id, &row, out);
 }
 
-fb_code row_in_scope(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values, bool *out)
+fb_code row_in_scope(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values,
+                     bool *out)
 {
     bool now = false;
     *out = known_in_scope(d->cache, e, id, d->user);
@@ -90,7 +95,8 @@ fb_code row_in_scope(decide *d, const cat_entity *e, const fb_id *id, const fb_v
     if (now) {
         known_set_scope(d->cache, e, id, d->user);
     }
-    /* Accepted by grace: no page will bring or drop it, so the device must not keep it (echo rule). */
+    /* Accepted by grace: no page will bring or drop it, so the device must not keep it (echo rule).
+     */
     d->plain = d->plain && now;
     return FB_OK;
 }
@@ -119,7 +125,8 @@ static fb_code parent_check(decide *d, const cat_entity *e, int column, const fb
 {
     const cat_entity *to = &d->cat->entities[e->columns[column].to_entity];
     const view_row *made = view_find(d, to, id);
-    bool inside = (made != NULL && made->before == NULL) || known_in_scope(d->cache, to, id, d->user);
+    bool inside =
+        (made != NULL && made->before == NULL) || known_in_scope(d->cache, to, id, d->user);
     if (!inside) {
         view_row *row = NULL;
         FB_TRY(view_get(d, to, id, &row));
@@ -134,7 +141,8 @@ static bool is_plainly_inside(const decide *d, const cat_scope_rule *rule, const
     if (rule->kind == SCOPE_GLOBAL || rule->kind == SCOPE_NONE) {
         return true;
     }
-    return rule->kind == SCOPE_USER && rule->column >= 0 && values[rule->column].kind == FB_KIND_ID &&
+    return rule->kind == SCOPE_USER && rule->column >= 0 &&
+           values[rule->column].kind == FB_KIND_ID &&
            id_equal(&values[rule->column].u.id, &d->who->user);
 }
 

@@ -60,8 +60,9 @@ static bool names_role(const decide *d, fb_text target)
     return false;
 }
 
-/* How closely a row binds the person: 0 not at all, 1 global, 4 role, 5 the person. Territory and org rows
- * bind devices of that place; the person's places are known to the feed only, so they stay out. */
+/* How closely a row binds the person: 0 not at all, 1 global, 4 role, 5 the person. Territory and
+ * org rows bind devices of that place; the person's places are known to the feed only, so they stay
+ * out. */
 static int closeness(const decide *d, const setting_row *s)
 {
     fb_id target;
@@ -71,7 +72,8 @@ static int closeness(const decide *d, const setting_row *s)
     if (text_is(s->level, "role")) {
         return names_role(d, s->target) ? 4 : 0;
     }
-    bool own = text_is(s->level, "user") && id_get(s->target, &target) && id_equal(&target, &d->user->id);
+    bool own =
+        text_is(s->level, "user") && id_get(s->target, &target) && id_equal(&target, &d->user->id);
     return own ? 5 : 0;
 }
 

@@ -14,7 +14,8 @@ static fb_text keep(arena *memory, const char *text)
 fb_code verdict_refuse(decide *d, verdict_code v, const issue *why, const char *who)
 {
     verdict_msg *m = &d->out->verdict;
-    *m = (verdict_msg){.gseq = d->who->gseq, .code = v, .error = why->code, .who = keep(d->memory, who)};
+    *m = (verdict_msg){
+        .gseq = d->who->gseq, .code = v, .error = why->code, .who = keep(d->memory, who)};
     m->field = keep(d->memory, why->field);
     m->text_en = keep(d->memory, why->text_en);
     m->text_zh = keep(d->memory, why->text_zh);
@@ -24,7 +25,8 @@ fb_code verdict_refuse(decide *d, verdict_code v, const issue *why, const char *
     return why->code;
 }
 
-fb_code refuse_row(decide *d, verdict_code v, const issue *why, const char *who, const view_row *row)
+fb_code refuse_row(decide *d, verdict_code v, const issue *why, const char *who,
+                   const view_row *row)
 {
     fb_code rc = verdict_refuse(d, v, why, who);
     if (row != NULL && row->before != NULL) {
@@ -36,7 +38,8 @@ fb_code refuse_row(decide *d, verdict_code v, const issue *why, const char *who,
 fb_text field_name(const cat_entity *e, int column, char room[96])
 {
     size_t n = 0;
-    const fb_text parts[] = {e->name, text_of("."), column >= 0 ? e->columns[column].name : text_of("id")};
+    const fb_text parts[] = {e->name, text_of("."),
+                             column >= 0 ? e->columns[column].name : text_of("id")};
     for (size_t i = 0; i < 3; i++) {
         size_t size = parts[i].size < 95 - n ? parts[i].size : 95 - n;
         memcpy(room + n, parts[i].data, size);
@@ -53,9 +56,10 @@ void say(issue *out, const saying *s, const cat_entity *e, int column)
     (void)issue_set(out, s->code, field, s->text_en, s->text_zh, s->cure_en, s->cure_zh);
 }
 
-static const saying BLOCKED = {FB_E_BLOCKED, "it depends on an earlier record that was not accepted",
-                               "它依赖的前一条记录未被接受", "settle the earlier record first, then send this one again",
-                               "请先处理前一条记录，再重新发送"};
+static const saying BLOCKED = {
+    FB_E_BLOCKED, "it depends on an earlier record that was not accepted",
+    "它依赖的前一条记录未被接受", "settle the earlier record first, then send this one again",
+    "请先处理前一条记录，再重新发送"};
 
 fb_code refuse_blocked(decide *d, int64_t by, const cat_entity *e, int column)
 {
@@ -153,15 +157,16 @@ fb_code verdict_accept(decide *d)
     return FB_OK;
 }
 
-static void refuse_alone(const decide_session *who, verdict_code v, const issue *why, const char *decides,
-                         arena *memory, decision *out)
+static void refuse_alone(const decide_session *who, verdict_code v, const issue *why,
+                         const char *decides, arena *memory, decision *out)
 {
     decide d = {.who = who, .memory = memory, .out = out};
     *out = (decision){.plain = false};
     (void)verdict_refuse(&d, v, why, decides);
 }
 
-void decide_refuse_unread(const decide_session *who, fb_code code, const char *why, arena *memory, decision *out)
+void decide_refuse_unread(const decide_session *who, fb_code code, const char *why, arena *memory,
+                          decision *out)
 {
     issue i;
     (void)issue_set(&i, code, why, "the server cannot read this record", "服务器无法读取此记录",
@@ -173,8 +178,10 @@ void decide_refuse_unread(const decide_session *who, fb_code code, const char *w
 void decide_hold_poison(const decide_session *who, arena *memory, decision *out)
 {
     issue i;
-    (void)issue_set(&i, FB_E_POISON, "", "the server could not process this record in several attempts",
-                    "服务器多次尝试仍无法处理此记录", "nothing to do: IT has been told; what was entered is kept",
+    (void)issue_set(&i, FB_E_POISON, "",
+                    "the server could not process this record in several attempts",
+                    "服务器多次尝试仍无法处理此记录",
+                    "nothing to do: IT has been told; what was entered is kept",
                     "无需操作：IT已收到通知；已录入的内容已保留");
     refuse_alone(who, VERDICT_HELD, &i, "IT", memory, out);
 }

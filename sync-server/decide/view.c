@@ -124,8 +124,13 @@ static fb_code update_change(decide *d, const view_row *row, change *ch)
             values[count++] = row->values[i];
         }
     }
-    *ch = (change){.kind = CHANGE_UPDATE, .entity = e, .id = row->id, .columns = columns, .values = values,
-                   .columns_count = count, .before = row->before};
+    *ch = (change){.kind = CHANGE_UPDATE,
+                   .entity = e,
+                   .id = row->id,
+                   .columns = columns,
+                   .values = values,
+                   .columns_count = count,
+                   .before = row->before};
     return FB_OK;
 }
 
@@ -134,13 +139,17 @@ static fb_code change_of(decide *d, const view_row *row, change *ch, bool *neede
 {
     *needed = true;
     if (row->before == NULL) {
-        *ch = (change){.kind = CHANGE_INSERT, .entity = row->e, .id = row->id, .values = row->values,
+        *ch = (change){.kind = CHANGE_INSERT,
+                       .entity = row->e,
+                       .id = row->id,
+                       .values = row->values,
                        .columns_count = row->e->columns_count};
         *needed = !row->deleted; /* made and deleted in one group: nothing remains */
         return FB_OK;
     }
     if (row->deleted) {
-        *ch = (change){.kind = CHANGE_DELETE, .entity = row->e, .id = row->id, .before = row->before};
+        *ch =
+            (change){.kind = CHANGE_DELETE, .entity = row->e, .id = row->id, .before = row->before};
         return FB_OK;
     }
     *needed = row->touched != NULL;

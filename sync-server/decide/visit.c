@@ -6,9 +6,11 @@
 enum { OPEN_DAYS = 7 };
 
 static const saying OPEN = {FB_E_VISIT_OPEN, "another visit is still open", "还有未签退的拜访",
-                            "check out of it first, then send this one again", "请先签退该拜访，再重新发送"};
-static const saying BACKWARDS = {FB_E_INVALID, "check-out lies before check-in", "签退时间早于签到时间",
-                                 "correct the check-out time", "请更正签退时间"};
+                            "check out of it first, then send this one again",
+                            "请先签退该拜访，再重新发送"};
+static const saying BACKWARDS = {FB_E_INVALID, "check-out lies before check-in",
+                                 "签退时间早于签到时间", "correct the check-out time",
+                                 "请更正签退时间"};
 
 static bool is_open(const view_row *row)
 {
@@ -62,7 +64,8 @@ static fb_code refuse_visit(decide *d, const saying *s, const view_row *row, con
 
 fb_code visit_rule(decide *d, view_row *row)
 {
-    int64_t in = row_int(row->e, row->values, "check_in_at"), out = row_int(row->e, row->values, "check_out_at");
+    int64_t in = row_int(row->e, row->values, "check_in_at"),
+            out = row_int(row->e, row->values, "check_out_at");
     bool found = false;
     if (row->deleted) {
         return FB_OK;

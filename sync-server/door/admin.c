@@ -2,14 +2,14 @@
 #include "sync-server/door/door.h"
 
 #include "base/id.h"
-#include "sync-server/decide/fill.h"
+#include "sync-server/ledger/fill.h"
 #include "sync-server/door/code.h"
 #include "sync-server/ledger/ledger.h"
 
 enum { MEMORY_BYTES = 1 << 16 };
 
-fb_code door_code_make(store *s, const fb_id *user, int64_t now_ms, int64_t valid_ms, const fb_port *port,
-                       buf *code_out)
+fb_code door_code_make(store *s, const fb_id *user, int64_t now_ms, int64_t valid_ms,
+                       const fb_port *port, buf *code_out)
 {
     const cat_entity *e = catalog_entity_str(store_catalog(s), "app_user");
     uint8_t random[CODE_RANDOM_BYTES];
@@ -52,7 +52,8 @@ static fb_code status_put(store *s, const fb_id *device, const char *status)
 }
 
 /* The entity row `device`, for people: one column, one commit. */
-static fb_code row_status_put(store *s, const fb_id *device, const char *status, int64_t now_ms, arena *memory)
+static fb_code row_status_put(store *s, const fb_id *device, const char *status, int64_t now_ms,
+                              arena *memory)
 {
     const cat_entity *e = catalog_entity_str(store_catalog(s), "device");
     int column = e != NULL ? cat_column_str(e, "status") : -1;
@@ -68,15 +69,20 @@ static fb_code row_status_put(store *s, const fb_id *device, const char *status,
     if (fb_value_equal(&row[column], &mine)) {
         return FB_OK;
     }
-    const change ch = {.kind = CHANGE_UPDATE, .entity = e, .id = *device, .columns = &column, .values = &mine,
-                       .columns_count = 1, .before = row};
+    const change ch = {.kind = CHANGE_UPDATE,
+                       .entity = e,
+                       .id = *device,
+                       .columns = &column,
+                       .values = &mine,
+                       .columns_count = 1,
+                       .before = row};
     const commit_source from = {.at_ms = now_ms, .kind = text_of("device.status")};
     int64_t cid = 0;
     return ledger_commit(s, &from, &ch, 1, &cid);
 }
 
-static fb_code status_change(store *s, const fb_id *device, const char *status, const char *row_status,
-                             int64_t now_ms)
+static fb_code status_change(store *s, const fb_id *device, const char *status,
+                             const char *row_status, int64_t now_ms)
 {
     arena *memory = arena_new(MEMORY_BYTES);
     if (memory == NULL) {

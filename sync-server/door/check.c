@@ -164,7 +164,8 @@ static fb_code incarnation_add(store *s, const door_device *d, int64_t now_ms, i
     return FB_OK;
 }
 
-fb_code door_incarnation_begin(store *s, door_device *d, const fb_id *incarnation, int64_t last, int64_t now_ms)
+fb_code door_incarnation_begin(store *s, door_device *d, const fb_id *incarnation, int64_t last,
+                               int64_t now_ms)
 {
     door_device next = *d;
     next.incarnation = *incarnation;

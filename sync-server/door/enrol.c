@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/id.h"
-#include "sync-server/decide/fill.h"
+#include "base/text.h"
+#include "sync-server/ledger/fill.h"
 #include "sync-server/door/code.h"
 #include "sync-server/ledger/ledger.h"
-#include "base/text.h"
 
 /* What fs_enrol says about a code. */
 typedef struct code_row {
@@ -49,7 +49,8 @@ static fb_code code_is_taken(store *s, const char *code, bool *out)
     return FB_OK;
 }
 
-/* n-th device code: A1..A9, B1..Z9 (letters that cannot be misread), then AA1..; 2 to 4 characters. */
+/* n-th device code: A1..A9, B1..Z9 (letters that cannot be misread), then AA1..; 2 to 4 characters.
+ */
 static void device_code_make(int64_t n, char out[5])
 {
     static const char letters[] = "ABCDEFGHJKLMNPQRSTUVWXYZ";
@@ -136,7 +137,8 @@ static const struct {
 } RANGES[] = {{"sales_order", "SO"}, {"payment", "PM"}, {"visit", "VS"}, {"customer", "CU"}};
 enum { RANGES_COUNT = sizeof RANGES / sizeof RANGES[0] };
 
-static fb_value *range_row(const cat_entity *e, const new_device *d, size_t i, const fb_id *id, arena *memory)
+static fb_value *range_row(const cat_entity *e, const new_device *d, size_t i, const fb_id *id,
+                           arena *memory)
 {
     fb_value *row = fill_row(e, id, memory);
     buf prefix;
@@ -163,12 +165,17 @@ static fb_code rows_commit(store *s, const new_device *d, id_maker *ids, arena *
     change changes[1 + RANGES_COUNT];
     uint32_t count = 0;
     if (device != NULL) {
-        changes[count++] = (change){.kind = CHANGE_INSERT, .entity = device, .id = d->id,
-                                    .values = device_row(device, d, memory), .columns_count = device->columns_count};
+        changes[count++] = (change){.kind = CHANGE_INSERT,
+                                    .entity = device,
+                                    .id = d->id,
+                                    .values = device_row(device, d, memory),
+                                    .columns_count = device->columns_count};
     }
     for (size_t i = 0; range != NULL && i < RANGES_COUNT; i++) {
         fb_id id = id_make(ids, d->now_ms);
-        changes[count++] = (change){.kind = CHANGE_INSERT, .entity = range, .id = id,
+        changes[count++] = (change){.kind = CHANGE_INSERT,
+                                    .entity = range,
+                                    .id = id,
                                     .values = range_row(range, d, i, &id, memory),
                                     .columns_count = range->columns_count};
     }
@@ -177,7 +184,8 @@ static fb_code rows_commit(store *s, const new_device *d, id_maker *ids, arena *
             return FB_E_NO_MEMORY;
         }
     }
-    const commit_source from = {.user = d->user, .at_ms = d->now_ms, .kind = text_of("device.enrol")};
+    const commit_source from = {
+        .user = d->user, .at_ms = d->now_ms, .kind = text_of("device.enrol")};
     int64_t cid = 0;
     return ledger_commit(s, &from, changes, count, &cid);
 }
@@ -191,7 +199,8 @@ static fb_code code_use(store *s, const digest *hash, const new_device *d)
     return store_run(q);
 }
 
-static fb_code device_make(store *s, const door_enrolment *how, const digest *hash, new_device *d, arena *memory)
+static fb_code device_make(store *s, const door_enrolment *how, const digest *hash, new_device *d,
+                           arena *memory)
 {
     uint8_t random[8];
     id_maker ids;
@@ -253,7 +262,8 @@ static bool texts_fit(const enrol_request *m)
     return true;
 }
 
-fb_code door_enrol(store *s, const door_enrolment *how, const enrol_request *m, arena *memory, enrol_reply *out)
+fb_code door_enrol(store *s, const door_enrolment *how, const enrol_request *m, arena *memory,
+                   enrol_reply *out)
 {
     digest hash, token_hash;
     code_row row = {.used = false};

@@ -1,8 +1,8 @@
 /* rate.c - token buckets without locks: one 64-bit word each, changed by compare-and-swap.
  *
- * A bucket holds thousandths of a request in its low 26 bits and the millisecond of the last refill above.
- * Buckets are found by a hash of the key; two keys that meet share one, which only makes the pair
- * a little poorer. Nothing is ever removed: a full bucket is the same as none. */
+ * A bucket holds thousandths of a request in its low 26 bits and the millisecond of the last refill
+ * above. Buckets are found by a hash of the key; two keys that meet share one, which only makes the
+ * pair a little poorer. Nothing is ever removed: a full bucket is the same as none. */
 #include "sync-server/door/door.h"
 
 #include <stdatomic.h>
@@ -49,8 +49,8 @@ static uint64_t filled_milli(uint64_t bucket, const door_rate_limit *limit, uint
     return milli < full ? milli : full;
 }
 
-bool door_rate_take(door_rate *r, const void *key, size_t size, const door_rate_limit *limit, uint64_t mono_ms,
-                    uint32_t *retry_ms_out)
+bool door_rate_take(door_rate *r, const void *key, size_t size, const door_rate_limit *limit,
+                    uint64_t mono_ms, uint32_t *retry_ms_out)
 {
     FB_ASSERT(limit->burst > 0 && limit->burst <= BURST_MAX && limit->per_second > 0);
     _Atomic uint64_t *bucket = &r->buckets[hash_of(key, size) % BUCKETS];

@@ -42,6 +42,14 @@ typedef enum feed_kind { FEED_ROW = 0, FEED_LEAVE = 1, FEED_DELETE = 2 } feed_ki
 FB_MUST_USE fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t old_pos, int64_t pos,
                                     const scope_list *before, const scope_list *now, bool deleted);
 
+/* The same for rows that are new, many at a time; positions ascending. */
+typedef struct feed_new {
+    const cat_entity *entity;
+    fb_id id;
+    int64_t pos;
+    scope_list scopes;
+} feed_new;
+FB_MUST_USE fb_code feed_entries_add(store *s, const feed_new *rows, uint32_t count);
 /* Writer: forget LEAVE and DELETE entries before pos; tokens that stand before it get a reset page. */
 FB_MUST_USE fb_code feed_horizon_set(store *s, int64_t pos);
 

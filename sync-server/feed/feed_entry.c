@@ -10,6 +10,8 @@
 #include "base/decimal.h"
 #include "sync-server/feed/feed_inside.h"
 
+enum { CHUNK_ROWS = 8 }; /* of the statement feed_entry_insert_8 */
+
 typedef struct entry_move {
     store *store;
     int64_t entity;
@@ -72,6 +74,49 @@ fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t 
             FB_TRY(tombstone_take_away(&m, now->scopes[i]));
         }
         FB_TRY(entry_put(&m, now->scopes[i], FEED_ROW));
+    }
+    return FB_OK;
+}
+
+/* Eight entries of one scope by one statement: they lie side by side in the table. */
+static fb_code put_chunk(store *s, int64_t scope, const feed_new *rows)
+{
+    store_stmt *q = store_prepare(s, STORE_feed_entry_insert_8);
+    store_bind_int(q, 1, scope);
+    for (int i = 0; i < CHUNK_ROWS; i++) {
+        store_bind_int(q, 2 + 3 * i, rows[i].pos);
+        store_bind_int(q, 3 + 3 * i, store_entity_number(s, rows[i].entity));
+        store_bind_id(q, 4 + 3 * i, &rows[i].id);
+    }
+    return store_run(q);
+}
+
+static fb_code put_run(store *s, int64_t scope, const feed_new *rows, uint32_t count)
+{
+    uint32_t i = 0;
+    for (; count - i >= CHUNK_ROWS; i += CHUNK_ROWS) {
+        FB_TRY(put_chunk(s, scope, rows + i));
+    }
+    for (; i < count; i++) {
+        const entry_move m = {.store = s,
+                              .entity = store_entity_number(s, rows[i].entity),
+                              .id = &rows[i].id,
+                              .pos = rows[i].pos};
+        FB_TRY(entry_put(&m, scope, FEED_ROW));
+    }
+    return FB_OK;
+}
+
+fb_code feed_entries_add(store *s, const feed_new *rows, uint32_t count)
+{
+    for (uint32_t start = 0, end = 0; start < count; start = end) {
+        const scope_list *scopes = &rows[start].scopes;
+        for (end = start + 1; end < count && scope_list_equal(scopes, &rows[end].scopes); end++) {
+            FB_ASSERT(rows[end].pos > rows[end - 1].pos);
+        }
+        for (uint32_t i = 0; i < scopes->count; i++) {
+            FB_TRY(put_run(s, scopes->scopes[i], rows + start, end - start));
+        }
     }
     return FB_OK;
 }

@@ -1,8 +1,6 @@
 /* reply.c - see reply.h. */
 #include "sync-server/http/reply.h"
 
-#include "wire/sync_msg.h"
-
 typedef struct reason {
     int status;
     const char *text;
@@ -90,10 +88,4 @@ void http_reply_put(buf *out, const http_reply *reply)
         buf_printf(out, "Allow: %s\r\n", reply->allow);
     }
     buf_put_str(out, reply->close ? "Connection: close\r\n\r\n" : "\r\n");
-}
-
-void http_error_body_put(buf *out, fb_code code, uint32_t retry_ms)
-{
-    error_msg m = {.code = code, .text = text_of(fb_code_text(code, "en")), .retry_ms = retry_ms};
-    error_msg_put(out, &m);
 }

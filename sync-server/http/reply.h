@@ -1,4 +1,4 @@
-/* reply.h - writes the head of a reply, and the body of one that is not the server's own.
+/* reply.h - writes the head of a reply. Pure; the body is the server's or conn_out.c's.
  *
  *   HTT-4  every reply has an exact Content-Length, Date, no-store and nosniff, and says nothing
  *          about the program; nothing of the request is ever repeated in it
@@ -19,9 +19,6 @@ typedef struct http_reply {
 } http_reply;
 
 void http_reply_put(buf *out, const http_reply *reply);
-
-/* {"m":"error",...} as protocol.md section 1 asks of every answer other than 200. */
-void http_error_body_put(buf *out, fb_code code, uint32_t retry_ms);
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7). */
 void http_date_put(buf *out, int64_t wall_ms);

@@ -1,12 +1,12 @@
 /* attempt.h - groups that fail or crash the server again and again end as held E_POISON.
  *
  * Costs nothing while nothing fails:
- *   - a group whose decision or commit fails (not for disk or memory) is noted after the rollback; the
- *     fourth attempt gives its verdict instead;
+ *   - a group whose decision or commit fails (not for disk or memory) is noted after the rollback;
+ * the fourth attempt gives its verdict instead;
  *   - a crash leaves no note, but the next start sees that the last run did not end well (fs_meta
  *     running) and is careful for a while: before each batch the devices in it are marked, in a
- *     transaction of their own; the marks go with the batch. A device whose mark survived is taken one
- *     group at a time, so that the mark names the group at fault. */
+ *     transaction of their own; the marks go with the batch. A device whose mark survived is taken
+ * one group at a time, so that the mark names the group at fault. */
 #ifndef FB_INTAKE_ATTEMPT_H
 #define FB_INTAKE_ATTEMPT_H
 
@@ -25,7 +25,8 @@ FB_MUST_USE fb_code attempt_delete(store *s, const fb_id *device);
 
 /* In a transaction of its own, after the rollback: one more failed attempt at this group. */
 FB_MUST_USE fb_code attempt_note(intake *in, const fb_id *device, int64_t gseq);
-/* Careful: one more attempt, about to be made at the device's next group. In a transaction begun by the caller. */
+/* Careful: one more attempt, about to be made at the device's next group. In a transaction begun by
+ * the caller. */
 FB_MUST_USE fb_code attempt_mark(intake *in, const fb_id *device);
 /* Rows left from before: sets in->attempts. */
 FB_MUST_USE fb_code attempt_open(intake *in);

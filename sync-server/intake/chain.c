@@ -20,7 +20,8 @@ static bool numbers_fit(const sync_request *q)
     return q->first == q->acked + 1 && q->groups_count <= (uint64_t)(q->last - q->acked);
 }
 
-fb_code chain_judge(const door_device *d, const sync_request *q, const fb_text *lines, chain_place *out)
+fb_code chain_judge(const door_device *d, const sync_request *q, const fb_text *lines,
+                    chain_place *out)
 {
     *out = (chain_place){0};
     if (!numbers_fit(q)) {

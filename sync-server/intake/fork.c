@@ -74,7 +74,8 @@ static bool mark_find(const fork_marks *f, uint64_t mark, fork_mark *out)
 }
 
 /* The old verdict in words, under the new number; its rows come in the page (echo). */
-static fb_code line_make(const verdict_found *v, const fork_mark *old, int64_t gseq, arena *memory, fb_text *out)
+static fb_code line_make(const verdict_found *v, const fork_mark *old, int64_t gseq, arena *memory,
+                         fb_text *out)
 {
     reply_item item = {.verdict = {.code = VERDICT_APPLIED}};
     buf line;
@@ -86,8 +87,8 @@ static fb_code line_make(const verdict_found *v, const fork_mark *old, int64_t g
         FB_TRY(reply_item_get(text, memory, &item));
     }
     item.verdict.gseq = gseq;
-    item.verdict.echo = item.verdict.code != VERDICT_REJECTED && item.verdict.code != VERDICT_HELD &&
-                        item.verdict.code != VERDICT_BLOCKED;
+    item.verdict.echo = item.verdict.code != VERDICT_REJECTED &&
+                        item.verdict.code != VERDICT_HELD && item.verdict.code != VERDICT_BLOCKED;
     buf_init(&line, 8 << 20);
     verdict_put(&line, &item.verdict);
     fb_code rc = line.code;
@@ -106,8 +107,8 @@ static fb_code blocked_move(store *s, const fork_mark *old, int64_t incarnation_
     return store_run(q);
 }
 
-fb_code fork_recognise(store *s, fork_marks *f, const door_device *d, int64_t gseq, uint64_t mark, arena *memory,
-                       verdict_row *out, bool *found)
+fb_code fork_recognise(store *s, fork_marks *f, const door_device *d, int64_t gseq, uint64_t mark,
+                       arena *memory, verdict_row *out, bool *found)
 {
     fork_mark old;
     verdict_found v;
@@ -119,8 +120,12 @@ fb_code fork_recognise(store *s, fork_marks *f, const door_device *d, int64_t gs
         return FB_OK;
     }
     FB_TRY(verdict_find(s, old.incarnation_no, old.gseq, memory, &v));
-    *out = (verdict_row){.incarnation_no = d->incarnation_no, .gseq = gseq, .head = v.head, .mark = mark,
-                         .code = v.code, .payload = v.payload};
+    *out = (verdict_row){.incarnation_no = d->incarnation_no,
+                         .gseq = gseq,
+                         .head = v.head,
+                         .mark = mark,
+                         .code = v.code,
+                         .payload = v.payload};
     out->cid = v.plain ? v.cid + (old.gseq - v.gseq) : v.cid;
     FB_TRY(line_make(&v, &old, gseq, memory, &out->line));
     FB_TRY(blocked_move(s, &old, d->incarnation_no, gseq));

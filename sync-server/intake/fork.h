@@ -1,4 +1,5 @@
-/* fork.h - after a fork: groups that an older incarnation delivered are recognised and get their old verdict. */
+/* fork.h - after a fork: groups that an older incarnation delivered are recognised and get their
+ * old verdict. */
 #ifndef FB_INTAKE_FORK_H
 #define FB_INTAKE_FORK_H
 
@@ -14,7 +15,7 @@ void fork_marks_clear(fork_marks *f);
 
 /* The verdict of an older incarnation's group with this line, as a row for gseq of the new one;
  * *found false when there is none. Rows that group would have made now point to the new number. */
-FB_MUST_USE fb_code fork_recognise(store *s, fork_marks *f, const door_device *d, int64_t gseq, uint64_t mark,
-                                   arena *memory, verdict_row *out, bool *found);
+FB_MUST_USE fb_code fork_recognise(store *s, fork_marks *f, const door_device *d, int64_t gseq,
+                                   uint64_t mark, arena *memory, verdict_row *out, bool *found);
 
 #endif

@@ -1,11 +1,11 @@
 /* held.c - a person decides a held group (intake_held_decide, see intake.h).
  *
- * Both ways end in a commit, so that the device's position tells when it has the new verdict: the group's own
- * rows, or, where it is refused or changes nothing, the device's row. */
+ * Both ways end in a commit, so that the device's position tells when it has the new verdict: the
+ * group's own rows, or, where it is refused or changes nothing, the device's row. */
 #include "sync-server/intake/intake.h"
 
 #include "base/id.h"
-#include "sync-server/decide/fill.h"
+#include "sync-server/ledger/fill.h"
 #include "sync-server/intake/verdict_rows.h"
 
 typedef struct holding {
@@ -50,8 +50,13 @@ static fb_code device_touch(holding *h)
     }
     FB_TRY(store_row_get(h->in->db, e, &h->d.device, h->in->work, row));
     fb_value at = {.kind = FB_KIND_INT, .u.i = h->how->now_ms};
-    const change ch = {.kind = CHANGE_UPDATE, .entity = e, .id = h->d.device, .columns = &column, .values = &at,
-                       .columns_count = 1, .before = row};
+    const change ch = {.kind = CHANGE_UPDATE,
+                       .entity = e,
+                       .id = h->d.device,
+                       .columns = &column,
+                       .values = &at,
+                       .columns_count = 1,
+                       .before = row};
     const commit_source from = {.at_ms = h->how->now_ms, .kind = text_of("held.decide")};
     int64_t cid = 0;
     FB_TRY(ledger_commit(h->in->db, &from, &ch, 1, &cid));
@@ -61,8 +66,12 @@ static fb_code device_touch(holding *h)
 
 static fb_code accept(holding *h)
 {
-    const decide_session who = {.device = h->d.device, .user = h->d.user, .incarnation = h->d.incarnation,
-                                .received_at_ms = h->how->now_ms, .gseq = h->how->gseq, .waived = true};
+    const decide_session who = {.device = h->d.device,
+                                .user = h->d.user,
+                                .incarnation = h->d.incarnation,
+                                .received_at_ms = h->how->now_ms,
+                                .gseq = h->how->gseq,
+                                .waived = true};
     group g;
     fb_error err;
     FB_TRY(group_get(h->found.payload, store_catalog(h->in->db), h->in->work, &g, &err));
@@ -72,19 +81,29 @@ static fb_code accept(holding *h)
     if (h->decided.changes_count == 0) {
         return device_touch(h);
     }
-    const commit_source from = {.device = who.device, .incarnation = who.incarnation, .user = who.user,
-                                .gseq = who.gseq, .at_ms = who.received_at_ms, .kind = g.head.kind};
-    FB_TRY(ledger_commit(h->in->db, &from, h->decided.changes, h->decided.changes_count, &h->decided.verdict.cid));
-    decide_cache_committed(h->in->cache, h->decided.changes, h->decided.changes_count, h->decided.verdict.cid);
+    const commit_source from = {.device = who.device,
+                                .incarnation = who.incarnation,
+                                .user = who.user,
+                                .gseq = who.gseq,
+                                .at_ms = who.received_at_ms,
+                                .kind = g.head.kind};
+    FB_TRY(ledger_commit(h->in->db, &from, h->decided.changes, h->decided.changes_count,
+                         &h->decided.verdict.cid));
+    decide_cache_committed(h->in->cache, h->decided.changes, h->decided.changes_count,
+                           h->decided.verdict.cid);
     return FB_OK;
 }
 
 static fb_code refuse_held(holding *h)
 {
-    h->decided.verdict = (verdict_msg){
-        .gseq = h->how->gseq, .code = VERDICT_REJECTED, .error = FB_E_FORBIDDEN, .text_en = h->how->reason,
-        .text_zh = h->how->reason, .cure_en = text_of("change it and send it again, or discard it"),
-        .cure_zh = text_of("请修改后重新发送，或放弃")};
+    h->decided.verdict =
+        (verdict_msg){.gseq = h->how->gseq,
+                      .code = VERDICT_REJECTED,
+                      .error = FB_E_FORBIDDEN,
+                      .text_en = h->how->reason,
+                      .text_zh = h->how->reason,
+                      .cure_en = text_of("change it and send it again, or discard it"),
+                      .cure_zh = text_of("请修改后重新发送，或放弃")};
     if (h->how->reason.size == 0) {
         h->decided.verdict.text_en = text_of("the manager did not agree");
         h->decided.verdict.text_zh = text_of("经理未同意");

@@ -2,6 +2,7 @@
 #include "sync-server/intake/intake.h"
 
 #include "base/id.h"
+#include "base/trace.h"
 #include "sync-server/intake/attempt.h"
 #include "sync-server/intake/chain.h"
 #include "sync-server/intake/fork.h"
@@ -14,7 +15,8 @@ typedef struct taking {
     attempt tried;
     verdict_run run;
     fork_marks marks;
-    int64_t head;     /* last commit */
+    int64_t head;      /* last commit */
+    digest chain_next; /* after the group being taken */
     intake_result *out;
 } taking;
 
@@ -104,7 +106,8 @@ static fb_code aliases_add(taking *t, const decision *d)
 {
     for (uint32_t i = 0; i < d->verdict.aliases_count; i++) {
         fb_id from, to;
-        FB_ASSERT(id_get(d->verdict.aliases[i].from, &from) && id_get(d->verdict.aliases[i].to, &to));
+        FB_ASSERT(id_get(d->verdict.aliases[i].from, &from) &&
+                  id_get(d->verdict.aliases[i].to, &to));
         store_stmt *q = store_prepare(t->in->db, STORE_decide_alias_add);
         store_bind_id(q, 1, &from);
         store_bind_text(q, 2, d->verdict.aliases[i].entity);
@@ -132,8 +135,13 @@ static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line
     buf words;
     buf_init(&words, 8 << 20);
     verdict_put(&words, &d->verdict);
-    verdict_row row = {.incarnation_no = t->d.incarnation_no, .gseq = gseq, .cid = d->verdict.cid, .head = t->head,
-                       .mark = mark, .code = d->verdict.code, .line = buf_text(&words)};
+    verdict_row row = {.incarnation_no = t->d.incarnation_no,
+                       .gseq = gseq,
+                       .cid = d->verdict.cid,
+                       .head = t->head,
+                       .mark = mark,
+                       .code = d->verdict.code,
+                       .line = buf_text(&words)};
     row.payload = keeps_payload(row.code) ? line : (fb_text){NULL, 0};
     fb_code rc = words.code != FB_OK ? words.code : verdict_row_add(t->in->db, &row);
     buf_clear(&words);
@@ -142,9 +150,15 @@ static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line
 
 static fb_code decision_write(taking *t, const decide_session *who, const group *g, decision *d)
 {
-    const commit_source from = {.device = who->device, .incarnation = who->incarnation, .user = who->user,
-                                .gseq = who->gseq, .at_ms = who->received_at_ms, .plain = d->plain,
-                                .kind = g->head.kind};
+    const commit_source from = {.device = who->device,
+                                .incarnation = who->incarnation,
+                                .user = who->user,
+                                .gseq = who->gseq,
+                                .at_ms = who->received_at_ms,
+                                .plain = d->plain,
+                                .kind = g->head.kind,
+                                /* As sent: the device's chain covers all that is written. */
+                                .proof = d->plain ? &t->chain_next : NULL};
     int64_t cid = 0;
     if (d->changes_count == 0) {
         return FB_OK;
@@ -157,7 +171,8 @@ static fb_code decision_write(taking *t, const decide_session *who, const group 
     return FB_OK;
 }
 
-static fb_code verdict_write(taking *t, int64_t gseq, uint64_t mark, fb_text line, const decision *d)
+static fb_code verdict_write(taking *t, int64_t gseq, uint64_t mark, fb_text line,
+                             const decision *d)
 {
     if (d->plain) {
         if (run_add(&t->run, gseq, d->verdict.cid, mark)) {
@@ -182,7 +197,8 @@ static bool is_poison(const taking *t, int64_t gseq)
 }
 
 /* Unreadable: a verdict like any other (ITK-3); trouble of ours is passed up. */
-static fb_code group_read(taking *t, const decide_session *who, fb_text line, group *g, decision *d, bool *readable)
+static fb_code group_read(taking *t, const decide_session *who, fb_text line, group *g, decision *d,
+                          bool *readable)
 {
     fb_error err = {.code = FB_OK};
     fb_code rc = group_get(line, store_catalog(t->in->db), t->in->work, g, &err);
@@ -205,8 +221,12 @@ static fb_code group_decide(taking *t, const decide_session *who, fb_text line, 
         FB_TRY(group_read(t, who, line, &g, &d, &readable));
     }
     if (readable) {
+        trace(t->in->trace, TRACE_INTAKE, "gseq=%lld ops=%u", (long long)who->gseq, (unsigned)g.ops_count);
         FB_TRY(decide_group(t->in->cache, t->in->db, who, &g, t->in->work, &d));
+        trace(t->in->trace, TRACE_DECIDE, "gseq=%lld verdict=%s error=%s changes=%u", (long long)who->gseq,
+              verdict_name(d.verdict.code), fb_code_name(d.verdict.error), (unsigned)d.changes_count);
         FB_TRY(decision_write(t, who, &g, &d));
+        trace(t->in->trace, TRACE_LEDGER, "gseq=%lld cid=%lld", (long long)who->gseq, (long long)d.verdict.cid);
     }
     FB_TRY(verdict_write(t, who->gseq, mark, line, &d));
     return replaced_mark(t, who->gseq, g.head.replaces);
@@ -214,13 +234,18 @@ static fb_code group_decide(taking *t, const decide_session *who, fb_text line, 
 
 static fb_code group_take(taking *t, int64_t gseq, fb_text line)
 {
-    const decide_session who = {.device = t->d.device, .user = t->d.user, .incarnation = t->d.incarnation,
-                                .received_at_ms = t->r->now_ms, .gseq = gseq};
+    const decide_session who = {.device = t->d.device,
+                                .user = t->d.user,
+                                .incarnation = t->d.incarnation,
+                                .received_at_ms = t->r->now_ms,
+                                .gseq = gseq};
     uint64_t mark = mark_of(line);
     verdict_row old;
     bool recognised = false;
+    digest_chain(&t->d.chain, line.data, line.size, &t->chain_next);
     if (gseq <= t->d.fork_last) {
-        FB_TRY(fork_recognise(t->in->db, &t->marks, &t->d, gseq, mark, t->in->work, &old, &recognised));
+        FB_TRY(fork_recognise(t->in->db, &t->marks, &t->d, gseq, mark, t->in->work, &old,
+                              &recognised));
     }
     if (recognised) {
         FB_TRY(run_flush(t->in->db, &t->run));
@@ -228,7 +253,7 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
     } else {
         FB_TRY(group_decide(t, &who, line, mark));
     }
-    digest_chain(&t->d.chain, line.data, line.size, &t->d.chain);
+    t->d.chain = t->chain_next;
     t->d.applied = gseq;
     t->out->pushed++;
     arena_reset(t->in->work);
@@ -291,8 +316,11 @@ static fb_code backup_read(taking *t)
 static fb_code device_write(taking *t)
 {
     const sync_request *q = t->r->q;
-    const door_contact contact = {.now_ms = t->r->now_ms, .catalog_version = q->catalog_version, .epoch = q->epoch,
-                                  .pushed = t->out->pushed, .refused = t->out->refused};
+    const door_contact contact = {.now_ms = t->r->now_ms,
+                                  .catalog_version = q->catalog_version,
+                                  .epoch = q->epoch,
+                                  .pushed = t->out->pushed,
+                                  .refused = t->out->refused};
     scope_list scopes;
     int64_t number = 0;
     if (!t->r->groups_ignored) {

@@ -1,20 +1,22 @@
 /* intake.h - groups arrive: exactly once, in order, each with one durable verdict.
  *
- * The order of checks is that of protocol.md section 3. Runs inside the writer's transaction; a batch
- * holds many devices' requests. The good path has no savepoint and writes nothing per group but the commit:
- * runs of plain groups share one fs_verdict row, the device is written once per request.
+ * The order of checks is that of protocol.md section 3. Runs inside the writer's transaction; a
+ * batch holds many devices' requests. The good path has no savepoint and writes nothing per group
+ * but the commit: runs of plain groups share one fs_verdict row, the device is written once per
+ * request.
  *
- *   ITK-1  a group's verdict, its effect and device.applied stand or fall together (one transaction)
- *   ITK-2  a verdict once given is given again, byte for byte
- *   ITK-3  no group stops the groups behind it: unreadable ones are rejected, poisonous ones held
+ *   ITK-1  a group's verdict, its effect and device.applied stand or fall together (one
+ * transaction) ITK-2  a verdict once given is given again, byte for byte ITK-3  no group stops the
+ * groups behind it: unreadable ones are rejected, poisonous ones held
  *
  * When a group cannot be written (its insert meets an id that exists, or trouble that is not the
- * disk's) the caller rolls the whole batch back, which is rare, and runs it again: with ids checked,
- * or without that device. See attempt.h for groups that fail or crash again and again.
+ * disk's) the caller rolls the whole batch back, which is rare, and runs it again: with ids
+ * checked, or without that device. See attempt.h for groups that fail or crash again and again.
  *
- * fs_verdict.marks: a 64-bit hash of each group line. It tells a repeated group of a request that does
- * not reach `applied` (no chain hash stands for it there), and after a fork a group that an older
- * incarnation delivered (fork.c). It guards against mistakes of one device with itself, nothing more. */
+ * fs_verdict.marks: a 64-bit hash of each group line. It tells a repeated group of a request that
+ * does not reach `applied` (no chain hash stands for it there), and after a fork a group that an
+ * older incarnation delivered (fork.c). It guards against mistakes of one device with itself,
+ * nothing more. */
 #ifndef FB_INTAKE_INTAKE_H
 #define FB_INTAKE_INTAKE_H
 
@@ -27,10 +29,11 @@ enum { INTAKE_GROUPS_MAX = 1000 }; /* of one device in one batch: fairness */
 typedef struct intake {
     store *db;
     decide_cache *cache;
-    arena *work;         /* one group at a time */
-    bool careful;        /* the last run did not end well: mark devices before a batch (attempt.h) */
-    bool attempts;       /* fs_attempt may hold rows */
-    int64_t backed_cid;  /* every commit up to here is inside a verified backup */
+    arena *work;        /* one group at a time */
+    const fb_port *trace; /* NULL unless every group is traced */
+    bool careful;       /* the last run did not end well: mark devices before a batch (attempt.h) */
+    bool attempts;      /* fs_attempt may hold rows */
+    int64_t backed_cid; /* every commit up to here is inside a verified backup */
 } intake;
 
 /* One request. */
@@ -39,11 +42,13 @@ typedef struct intake_request {
     const fb_text *lines; /* q->groups_count group lines, without "\n" */
     fb_id device;
     int64_t now_ms;
-    bool groups_ignored;  /* the epoch differs: nothing is taken, the device learns where the server stands */
+    bool groups_ignored; /* the epoch differs: nothing is taken, the device learns where the server
+                            stands */
 } intake_request;
 
 typedef struct intake_result {
-    fb_code answer;      /* FB_OK, or E_FORK, E_GAP, E_PROTOCOL, E_DEVICE: nothing was written for this request */
+    fb_code answer; /* FB_OK, or E_FORK, E_GAP, E_PROTOCOL, E_DEVICE: nothing was written for this
+                       request */
     int64_t failed_gseq; /* with a failure of intake_sync: the group at fault, 0 when none is */
     uint32_t pushed, refused;
 } intake_result;
@@ -51,13 +56,15 @@ typedef struct intake_result {
 /* A failure means: roll the transaction back. */
 FB_MUST_USE fb_code intake_sync(intake *in, const intake_request *r, intake_result *out);
 
-/* The device's verdict lines for gseq in (acked, applied], as they were or would be sent; and verdicts that
- * were decided later, which the position in `token` says the device has not got. */
-FB_MUST_USE fb_code intake_verdicts_put(store *view, const door_device *d, int64_t acked, fb_text token, buf *out);
+/* The device's verdict lines for gseq in (acked, applied], as they were or would be sent; and
+ * verdicts that were decided later, which the position in `token` says the device has not got. */
+FB_MUST_USE fb_code intake_verdicts_put(store *view, const door_device *d, int64_t acked,
+                                        fb_text token, buf *out);
 
-/* A person decides a held group: accepted, its rules about credit, scope and duplicates are waived; refused, it
- * is rejected with `reason`. Writer, inside a transaction begun with decide_cache_begin. The device gets the
- * new verdict with its next contact. E_NOT_FOUND, E_STATE (not held, or decided). */
+/* A person decides a held group: accepted, its rules about credit, scope and duplicates are waived;
+ * refused, it is rejected with `reason`. Writer, inside a transaction begun with
+ * decide_cache_begin. The device gets the new verdict with its next contact. E_NOT_FOUND, E_STATE
+ * (not held, or decided). */
 typedef struct intake_decision {
     fb_id device;
     int64_t gseq, now_ms;

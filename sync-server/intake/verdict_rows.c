@@ -28,7 +28,8 @@ bool run_add(verdict_run *r, int64_t gseq, int64_t cid, uint64_t mark)
     if (r->from == 0) {
         r->from = gseq;
         r->cid = cid;
-    } else if (gseq != r->to + 1 || cid != r->cid + (gseq - r->from) || gseq - r->from >= INTAKE_GROUPS_MAX) {
+    } else if (gseq != r->to + 1 || cid != r->cid + (gseq - r->from) ||
+               gseq - r->from >= INTAKE_GROUPS_MAX) {
         return false;
     }
     r->to = gseq;
@@ -70,8 +71,13 @@ fb_code run_flush(store *s, verdict_run *r)
         return FB_OK;
     }
     int64_t last_cid = r->cid + (r->to - r->from);
-    const row_in row = {.gseq = r->from, .upto = r->to, .cid = r->cid, .head = last_cid, .code = VERDICT_APPLIED,
-                        .plain = true, .marks = r->marks};
+    const row_in row = {.gseq = r->from,
+                        .upto = r->to,
+                        .cid = r->cid,
+                        .head = last_cid,
+                        .code = VERDICT_APPLIED,
+                        .plain = true,
+                        .marks = r->marks};
     r->from = 0;
     return row_add(s, r->incarnation_no, &row);
 }
@@ -80,8 +86,14 @@ fb_code verdict_row_add(store *s, const verdict_row *v)
 {
     uint8_t marks[8];
     mark_put(v->mark, marks);
-    const row_in row = {.gseq = v->gseq, .upto = v->gseq, .cid = v->cid, .head = v->head, .code = v->code,
-                        .marks = marks, .line = v->line, .payload = v->payload};
+    const row_in row = {.gseq = v->gseq,
+                        .upto = v->gseq,
+                        .cid = v->cid,
+                        .head = v->head,
+                        .code = v->code,
+                        .marks = marks,
+                        .line = v->line,
+                        .payload = v->payload};
     return row_add(s, v->incarnation_no, &row);
 }
 
@@ -94,7 +106,8 @@ static fb_code keep(arena *memory, fb_text from, fb_text *out)
     return from.data == NULL || out->data != NULL ? FB_OK : FB_E_NO_MEMORY;
 }
 
-fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memory, verdict_found *out)
+fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memory,
+                     verdict_found *out)
 {
     store_stmt *q = store_prepare(s, STORE_intake_verdict_at);
     bool row = false;
@@ -104,9 +117,13 @@ fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memo
     if (!row) {
         return FB_E_NOT_FOUND;
     }
-    *out = (verdict_found){.gseq = store_int(q, 0), .upto = store_int(q, 1), .cid = store_int(q, 2),
-                           .head = store_int(q, 3), .code = (verdict_code)store_int(q, 4),
-                           .plain = store_int(q, 5) != 0, .state = store_int(q, 9)};
+    *out = (verdict_found){.gseq = store_int(q, 0),
+                           .upto = store_int(q, 1),
+                           .cid = store_int(q, 2),
+                           .head = store_int(q, 3),
+                           .code = (verdict_code)store_int(q, 4),
+                           .plain = store_int(q, 5) != 0,
+                           .state = store_int(q, 9)};
     fb_code rc = keep(memory, store_blob(q, 6), &out->marks);
     if (rc == FB_OK) {
         rc = keep(memory, store_text(q, 7), &out->line);
@@ -120,7 +137,8 @@ fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memo
 
 uint64_t verdict_mark(const verdict_found *v, int64_t gseq)
 {
-    FB_ASSERT(gseq >= v->gseq && gseq <= v->upto && v->marks.size == 8 * (size_t)(v->upto - v->gseq + 1));
+    FB_ASSERT(gseq >= v->gseq && gseq <= v->upto &&
+              v->marks.size == 8 * (size_t)(v->upto - v->gseq + 1));
     return mark_get((const uint8_t *)v->marks.data + 8 * (gseq - v->gseq));
 }
 
@@ -132,7 +150,9 @@ static int64_t token_position(fb_text token)
     while (i < token.size && token.data[i] != '.') {
         i++;
     }
-    for (i++; i < token.size && token.data[i] >= '0' && token.data[i] <= '9' && pos < INT64_MAX / 16; i++) {
+    for (i++;
+         i < token.size && token.data[i] >= '0' && token.data[i] <= '9' && pos < INT64_MAX / 16;
+         i++) {
         pos = pos * 10 + (token.data[i] - '0');
     }
     return pos;
@@ -195,7 +215,8 @@ static void row_take(store_stmt *q, int64_t acked, int64_t applied, buf *out, op
     run_take(out, run, from, upto < applied ? upto : applied, cid + (from - gseq));
 }
 
-fb_code intake_verdicts_put(store *view, const door_device *d, int64_t acked, fb_text token, buf *out)
+fb_code intake_verdicts_put(store *view, const door_device *d, int64_t acked, fb_text token,
+                            buf *out)
 {
     open_run run = {0};
     bool row = true;

@@ -1,4 +1,5 @@
-/* verdict_rows.h - fs_verdict: what was answered to which group. Nobody outside this room includes it. */
+/* verdict_rows.h - fs_verdict: what was answered to which group. Nobody outside this room includes
+ * it. */
 #ifndef FB_INTAKE_VERDICT_ROWS_H
 #define FB_INTAKE_VERDICT_ROWS_H
 
@@ -33,7 +34,8 @@ typedef struct verdict_found {
     int64_t state;
     fb_text marks, line, payload;
 } verdict_found;
-FB_MUST_USE fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memory, verdict_found *out);
+FB_MUST_USE fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memory,
+                                 verdict_found *out);
 /* Mark of gseq in the row. */
 uint64_t verdict_mark(const verdict_found *v, int64_t gseq);
 

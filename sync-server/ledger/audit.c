@@ -22,17 +22,36 @@ typedef struct audit_entry {
     fb_text row_id, digest_bytes; /* size 0: NULL */
 } audit_entry;
 
+/* Decimal and a mark; printf would cost more than the hash. */
+static void put_number(buf *b, int64_t v, char mark)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t rest = v < 0 ? (uint64_t)0 - (uint64_t)v : (uint64_t)v;
+    digits[--at] = mark;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (v < 0) {
+        digits[--at] = '-';
+    }
+    buf_put(b, digits + at, sizeof digits - at);
+}
+
 static void put_sized(buf *b, fb_text t)
 {
-    buf_printf(b, "%zu:", t.size);
+    put_number(b, (int64_t)t.size, ':');
     buf_put_text(b, t);
 }
 
 static fb_code entry_hash(buf *b, const audit_entry *e, const digest *before, digest *out)
 {
     buf_reset(b);
-    buf_printf(b, "%lld|%lld|%lld|%lld|", (long long)e->seq, (long long)e->at_ms,
-               (long long)e->cid, (long long)e->rows);
+    put_number(b, e->seq, '|');
+    put_number(b, e->at_ms, '|');
+    put_number(b, e->cid, '|');
+    put_number(b, e->rows, '|');
     put_sized(b, e->actor);
     put_sized(b, e->action);
     put_sized(b, e->entity);
@@ -200,7 +219,7 @@ static void put_raw_value(buf *b, const fb_value *v)
     case FB_KIND_NULL:
         return;
     case FB_KIND_INT:
-        buf_printf(b, "%lld|", (long long)v->u.i);
+        put_number(b, v->u.i, '|');
         return;
     case FB_KIND_TEXT:
         put_sized(b, v->u.text);
@@ -219,7 +238,7 @@ static fb_code changes_digest(const commit_job *job, digest *out)
     for (uint32_t i = 0; i < job->count; i++) {
         const change *c = &job->changes[i];
         uint32_t values = c->kind == CHANGE_DELETE ? 0 : c->columns_count;
-        buf_printf(&b, "%d:", (int)c->kind);
+        put_number(&b, c->kind, ':');
         put_sized(&b, c->entity->name);
         buf_put(&b, c->id.b, sizeof c->id.b);
         for (uint32_t n = 0; n < values; n++) {
@@ -235,22 +254,16 @@ static fb_code changes_digest(const commit_job *job, digest *out)
     return rc;
 }
 
-/* "user <id> device <id>", what is known of it; "server" for its own changes. */
-static void put_actor(char out[96], const commit_source *from)
+/* "device <id>" (its enrolment, audited, names the user), "user <id>", or "server". */
+static void put_actor(char out[48], const commit_source *from)
 {
-    char *at = out;
-    if (!id_is_none(&from->user)) {
-        memcpy(at, "user ", 5);
-        id_put(&from->user, at + 5);
-        at += 5 + FB_ID_TEXT_BYTES - 1;
-    }
     if (!id_is_none(&from->device)) {
-        memcpy(at, at == out ? "device " : " device ", 8);
-        at += at == out ? 7 : 8;
-        id_put(&from->device, at);
-        at += FB_ID_TEXT_BYTES - 1;
-    }
-    if (at == out) {
+        memcpy(out, "device ", 7);
+        id_put(&from->device, out + 7);
+    } else if (!id_is_none(&from->user)) {
+        memcpy(out, "user ", 5);
+        id_put(&from->user, out + 5);
+    } else {
         memcpy(out, "server", 7);
     }
 }
@@ -276,7 +289,7 @@ static fb_code write_commit_entry(const commit_job *job, audit_entry *e)
 
 fb_code audit_commit(const commit_job *job)
 {
-    char actor[96];
+    char actor[48];
     digest proof;
     audit_entry e = {.at_ms = job->from->at_ms,
                      .cid = job->cid,

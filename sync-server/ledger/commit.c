@@ -176,19 +176,20 @@ fb_code ledger_row_write(const commit_job *job, const change *c, int64_t ver)
 /* New rows that move nothing else: no list of scopes before, parents from memory. */
 static fb_code insert_all(const commit_job *job)
 {
-    const scope_list none = {0};
+    feed_new *rows = arena_take(job->state->memory, job->count * sizeof *rows);
+    if (rows == NULL) {
+        return FB_E_NO_MEMORY;
+    }
     for (uint32_t i = 0; i < job->count; i++) {
         FB_TRY(ledger_row_write(job, &job->changes[i], job->cid << VER_BITS | i));
     }
     for (uint32_t i = 0; i < job->count; i++) {
         const change *c = &job->changes[i];
-        scope_list scopes = {0};
+        rows[i] = (feed_new){.entity = c->entity, .id = c->id, .pos = job->cid << VER_BITS | i};
         FB_TRY(feed_scopes_of_row(job->store, job->state->parents, c->entity, c->values, true,
-                                  job->state->memory, &scopes));
-        FB_TRY(feed_entry_move(job->store, c->entity, &c->id, 0, job->cid << VER_BITS | i, &none,
-                               &scopes, false));
+                                  job->state->memory, &rows[i].scopes));
     }
-    return FB_OK;
+    return feed_entries_add(job->store, rows, job->count);
 }
 
 static bool is_insert_only(const commit_job *job)

@@ -91,6 +91,11 @@ static fb_code open_parts(store *s, const store_options *o, fb_error *err)
                        .cache_kib = o->cache_kib,
                        .busy_timeout_ms = BUSY_TIMEOUT_MS};
     FB_TRY(sql_open(o->path, &sql, &s->db, err));
+    /* A savepoint per group copies every page it touches first: into memory, not into a temporary file. */
+    fb_code rc = sql_exec(s->db, "PRAGMA temp_store=MEMORY");
+    if (rc != FB_OK) {
+        return fail(err, rc, "path", "cannot set up the database: %s", sql_message(s->db));
+    }
     FB_TRY(schema_open(s, o, err));
     for (int i = 0; i < STORE_NAMES; i++) {
         s->stmts[i].store = s;

@@ -111,7 +111,7 @@ static void group_put(buf *out, const demo_data *d, uint32_t o, const broken_ord
     text_put(&w, "customer", customer);
     text_put(&w, "date", date);
     text_put(&w, "requested_date", cell(&d->orders, o, "required_date"));
-    text_put(&w, "remark", cell(&d->orders, o, "order_id"));
+    text_put(&w, "note", cell(&d->orders, o, "order_id"));
     lines_put(&w, d, o, broken);
     json_put_end(&w);
     op_begin(&w, "visit.check_out");

@@ -253,6 +253,13 @@ static fb_value customer_name(gen *g, uint32_t n)
     return gen_text(g, "%s%s%s%u店", PICK(PLACES, 4, n), PICK(WORDS, 5, n), PICK(TRADES, 6, n), n % 97 + 1);
 }
 
+/* The owner sees a customer wherever it is. */
+static uint32_t owner_of(const gen *g, uint32_t customer)
+{
+    uint32_t territory = customer % g->size.territories;
+    return g->size.apart && territory > 0 ? territory - 1 : 0;
+}
+
 gen_row gen_customer(gen *g, uint32_t n)
 {
     fb_value place = gen_text(g, "%s市%s%u号 (31.%07u, 121.%07u)", PICK(PLACES, 4, n), PICK(ROADS, 7, n),
@@ -261,7 +268,7 @@ gen_row gen_customer(gen *g, uint32_t n)
                {"name", customer_name(g, n)}, {"party_type", gen_str("customer")},
                {"channel", gen_str(draw(11, n, 2) == 0 ? "retail" : "direct")}, {"grade", gen_str(PICK(GRADES, 12, n))},
                {"phone", gen_text(g, "+861%u%08u", 30 + draw(13, n, 60), draw(14, n, 100000000))},
-               {"owner_id", gen_ref(GEN_USER, 0)}, {"territory_id", gen_ref(GEN_TERRITORY, n % g->size.territories)},
+               {"owner_id", gen_ref(GEN_USER, owner_of(g, n))}, {"territory_id", gen_ref(GEN_TERRITORY, n % g->size.territories)},
                {"remark", place}, {"status", gen_str("active")});
 }
 

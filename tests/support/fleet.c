@@ -108,7 +108,7 @@ void fleet_open(fleet *f)
     fleet_must(store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f->admin, &err), &err, "store_open");
     company_init(&f->company, f->admin, &f->port, 7);
     company_fill(f);
-    server_options open = {.path = "server/master.db", .vfs = "fleetfs", .port = &f->port};
+    server_options open = {.path = "server/master.db", .vfs = "fleetfs", .port = &f->port, .trace = true};
     fleet_must(server_open(&open, &f->srv, &err), &err, "server_open");
     fleet_must(server_reader_open(f->srv, &f->reader, &err), &err, "server_reader_open");
 }

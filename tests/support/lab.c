@@ -68,7 +68,8 @@ static buf add_module(fb_text base_text, const char *module)
     catalog *base = NULL;
     fb_error err = {.code = FB_OK};
     buf_init(&out, CATALOG_BYTES_MAX);
-    if (catalog_load(base_text, &base, &err) != FB_OK || catalog_add(base, text_of(module), &out, &err) != FB_OK) {
+    if (catalog_load(base_text, &base, &err) != FB_OK ||
+        catalog_add(base, text_of(module), &out, &err) != FB_OK) {
         fail_msg("catalogue: %s: %s", err.field, err.message);
     }
     catalog_free(base);
@@ -153,7 +154,8 @@ void lab_stop(lab *l)
 
 void lab_enrol(lab *l)
 {
-    replica_identity me = {.device = l->device, .user = l->user, .epoch = l->epoch, .enrolled = true};
+    replica_identity me = {
+        .device = l->device, .user = l->user, .epoch = l->epoch, .enrolled = true};
     snprintf(me.device_code, sizeof me.device_code, "A1");
     snprintf(me.user_code, sizeof me.user_code, "rep1");
     assert_int_equal(replica_identity_set(l->r, &me), FB_OK);
@@ -173,7 +175,8 @@ static void put_block(lab *l, buf *out, const char *entity, fb_value *values)
 
 static fb_value of_text(const char *s)
 {
-    return s != NULL ? (fb_value){.kind = FB_KIND_TEXT, .u.text = text_of(s)} : (fb_value){.kind = FB_KIND_NULL};
+    return s != NULL ? (fb_value){.kind = FB_KIND_TEXT, .u.text = text_of(s)}
+                     : (fb_value){.kind = FB_KIND_NULL};
 }
 
 static fb_value of_id(fb_id id)
@@ -258,11 +261,15 @@ void reply_page(buf *out, const char *token, bool complete, bool reset)
     page_head_put(out, &m);
 }
 
-void reply_row(lab *l, buf *out, unsigned id, const char *name, const char *note, int64_t qty, int64_t ver)
+void reply_row(lab *l, buf *out, unsigned id, const char *name, const char *note, int64_t qty,
+               int64_t ver)
 {
     const int columns[] = {0, l->name, l->note, l->qty, cat_ver_column(l->item)};
-    const fb_value values[] = {of_id(lab_id(id)), of_text(name), of_text(note),
-                               {.kind = FB_KIND_INT, .u.i = qty}, {.kind = FB_KIND_INT, .u.i = ver}};
+    const fb_value values[] = {of_id(lab_id(id)),
+                               of_text(name),
+                               of_text(note),
+                               {.kind = FB_KIND_INT, .u.i = qty},
+                               {.kind = FB_KIND_INT, .u.i = ver}};
     block_head_put(out, l->item, BLOCK_ROW, columns, 5);
     row_put(out, l->item, columns, 5, values);
 }

@@ -58,7 +58,8 @@ void reply_begin(lab *l, buf *out, int64_t applied, int64_t backed_up, int64_t h
 void reply_verdict(buf *out, int64_t gseq, verdict_code code, bool echo);
 void reply_page(buf *out, const char *token, bool complete, bool reset);
 /* A whole block of one row of lab_item; NULL texts are null. */
-void reply_row(lab *l, buf *out, unsigned id, const char *name, const char *note, int64_t qty, int64_t ver);
+void reply_row(lab *l, buf *out, unsigned id, const char *name, const char *note, int64_t qty,
+               int64_t ver);
 void reply_gone(lab *l, buf *out, block_kind kind, unsigned id);
 /* The person's role and its assignment: every reset page must carry them. */
 void reply_rights(lab *l, buf *out);

@@ -21,8 +21,8 @@ static void must(bool held, const char *what)
 static void must_ok(fb_code rc, const fb_error *err, const char *what)
 {
     if (rc != FB_OK) {
-        fprintf(stderr, "raw_device: %s: %s %s %s\n", what, fb_code_name(rc), err != NULL ? err->field : "",
-                err != NULL ? err->message : "");
+        fprintf(stderr, "raw_device: %s: %s %s %s\n", what, fb_code_name(rc),
+                err != NULL ? err->field : "", err != NULL ? err->message : "");
         abort();
     }
 }
@@ -58,18 +58,22 @@ static void people(raw_world *w)
     w->root = company_find(c, "org_unit", "ACME");
     for (int i = 0; i < 2; i++) {
         const char *code = i == 0 ? "T1" : "T2";
-        w->territories[i] =
-            company_add(c, "territory", PAIRS("code", code, "name", code, "org_unit_id", id_text(&w->root)));
+        w->territories[i] = company_add(
+            c, "territory", PAIRS("code", code, "name", code, "org_unit_id", id_text(&w->root)));
     }
     for (int i = 0; i < 3; i++) {
-        w->users[i] = company_add(c, "app_user", PAIRS("code", codes[i], "name", codes[i], "org_unit_id",
-                                                       id_text(&w->root), "status", "active"));
-        company_add(c, "user_role", PAIRS("user_id", id_text(&w->users[i]), "role_id", id_text(&rep)));
-        company_add(c, "user_territory", PAIRS("user_id", id_text(&w->users[i]), "territory_id",
-                                               id_text(&w->territories[territory[i]])));
+        w->users[i] = company_add(c, "app_user",
+                                  PAIRS("code", codes[i], "name", codes[i], "org_unit_id",
+                                        id_text(&w->root), "status", "active"));
+        company_add(c, "user_role",
+                    PAIRS("user_id", id_text(&w->users[i]), "role_id", id_text(&rep)));
+        company_add(c, "user_territory",
+                    PAIRS("user_id", id_text(&w->users[i]), "territory_id",
+                          id_text(&w->territories[territory[i]])));
     }
-    w->manager = company_add(c, "app_user", PAIRS("code", "M1", "name", "M1", "org_unit_id", id_text(&w->root),
-                                                  "status", "active"));
+    w->manager = company_add(
+        c, "app_user",
+        PAIRS("code", "M1", "name", "M1", "org_unit_id", id_text(&w->root), "status", "active"));
     company_add(c, "user_role", PAIRS("user_id", id_text(&w->manager), "role_id", id_text(&mgr)));
 }
 
@@ -78,17 +82,21 @@ static void goods(raw_world *w)
     company *c = &w->company;
     for (int i = 0; i < 2; i++) {
         const char *code = i == 0 ? "C1" : "C2";
-        w->customers[i] = company_add(c, "customer", PAIRS("code", code, "name", code, "status", "active", "phone",
-                                                           "+861381234567", "territory_id",
-                                                           id_text(&w->territories[i])));
+        w->customers[i] =
+            company_add(c, "customer",
+                        PAIRS("code", code, "name", code, "status", "active", "phone",
+                              "+861381234567", "territory_id", id_text(&w->territories[i])));
     }
     w->tax = company_add(c, "tax_code", PAIRS("code", "V13", "name", "VAT 13", "rate_bp", "13.00"));
-    w->product = company_add(c, "product", PAIRS("code", "P1", "name", "P1", "base_uom", "EA", "tax_code_id",
-                                                 id_text(&w->tax)));
+    w->product = company_add(
+        c, "product",
+        PAIRS("code", "P1", "name", "P1", "base_uom", "EA", "tax_code_id", id_text(&w->tax)));
     w->list = company_add(c, "price_list", PAIRS("code", "L1", "name", "L1", "currency", "CNY"));
-    company_add(c, "price_list_item", PAIRS("price_list_id", id_text(&w->list), "product_id", id_text(&w->product),
-                                            "uom", "EA", "price_4dp", "10.00"));
-    company_add(c, "price_assignment", PAIRS("target_kind", "global", "price_list_id", id_text(&w->list)));
+    company_add(c, "price_list_item",
+                PAIRS("price_list_id", id_text(&w->list), "product_id", id_text(&w->product), "uom",
+                      "EA", "price_4dp", "10.00"));
+    company_add(c, "price_assignment",
+                PAIRS("target_kind", "global", "price_list_id", id_text(&w->list)));
 }
 
 static void server_start(raw_world *w)
@@ -103,11 +111,15 @@ void raw_world_open(raw_world *w)
 {
     fb_error err = {0};
     *w = (raw_world){.now_ms = 1760000000000, .random = 11};
-    w->port = (fb_port){.ctx = w, .mono_ms = world_mono, .wall_ms = world_wall, .random = world_random};
+    w->port =
+        (fb_port){.ctx = w, .mono_ms = world_mono, .wall_ms = world_wall, .random = world_random};
     snprintf(w->folder, sizeof w->folder, "/tmp/fb-raw-XXXXXX");
     must(mkdtemp(w->folder) != NULL, "mkdtemp");
     snprintf(w->path, sizeof w->path, "%s/master.db", w->folder);
-    server_create_options c = {.path = w->path, .port = &w->port, .company_code = "ACME", .company_name = "Acme",
+    server_create_options c = {.path = w->path,
+                               .port = &w->port,
+                               .company_code = "ACME",
+                               .company_name = "Acme",
                                .admin_code = "IT1"};
     must_ok(server_create(&c, &err), &err, "server_create");
     must_ok(store_open(&(store_options){.path = w->path}, &w->admin, &err), &err, "store_open");
@@ -159,8 +171,11 @@ fb_text raw_code_make(raw_world *w, const fb_id *user, char room[32])
 
 static server_job *post(raw_world *w, const char *path, fb_text authorization, const buf *body)
 {
-    server_request q = {.method = text_of("POST"), .path = text_of(path), .authorization = authorization,
-                        .content_type = text_of("application/x-fieldbook"), .peer = text_of("127.0.0.1"),
+    server_request q = {.method = text_of("POST"),
+                        .path = text_of(path),
+                        .authorization = authorization,
+                        .content_type = text_of("application/x-fieldbook"),
+                        .peer = text_of("127.0.0.1"),
                         .body = buf_text(body)};
     w->now_ms += 200; /* the rate's bucket fills */
     return server_handle(w->srv, w->reader, &q);
@@ -175,8 +190,12 @@ void raw_enrol(raw_world *w, raw_device *d, const fb_id *user, uint64_t seed)
     memset(d->token.b, (int)seed, sizeof d->token.b);
     arena *memory = arena_new(1 << 20);
     buf_init(&body, 4096);
-    enrol_request m = {.protocol = 1, .code = raw_code_make(w, user, code), .token = d->token,
-                       .platform = text_of("linux"), .app_version = text_of("1"), .name = text_of("test")};
+    enrol_request m = {.protocol = 1,
+                       .code = raw_code_make(w, user, code),
+                       .token = d->token,
+                       .platform = text_of("linux"),
+                       .app_version = text_of("1"),
+                       .name = text_of("test")};
     enrol_request_put(&body, &m);
     server_job *job = post(w, "/v1/enrol", text_of(""), &body);
     const server_reply *r = server_job_reply(job);
@@ -256,8 +275,10 @@ int64_t raw_line(raw_device *d, const char *text)
 void raw_begin(raw_group *g, raw_device *d, const char *kind, int64_t at_ms, int64_t replaces)
 {
     *g = (raw_group){.d = d, .memory = arena_new(1 << 20), .cat = store_catalog(d->w->admin)};
-    group_head head = {.kind = text_of(kind), .captured_at_ms = at_ms != 0 ? at_ms : d->w->now_ms,
-                       .catalog_version = 1, .replaces = replaces};
+    group_head head = {.kind = text_of(kind),
+                       .captured_at_ms = at_ms != 0 ? at_ms : d->w->now_ms,
+                       .catalog_version = 1,
+                       .replaces = replaces};
     group_put_begin(&g->writer, next_line(d), &head);
 }
 
@@ -269,7 +290,8 @@ static fb_value value_of(raw_group *g, const cat_entity *e, int column, const ch
         v.kind = FB_KIND_ID;
         must(id_get(text_of(text), &v.u.id), "an id");
     } else if (text != NULL) {
-        must_ok(cat_value_parse(e, column, text_of(arena_str(g->memory, text)), false, &v, &err), &err, text);
+        must_ok(cat_value_parse(e, column, text_of(arena_str(g->memory, text)), false, &v, &err),
+                &err, text);
     }
     return v;
 }
@@ -301,7 +323,11 @@ void raw_insert_id(raw_group *g, const char *entity, const fb_id *id, const char
             mine[count++] = row[i];
         }
     }
-    group_op op = {.kind = OP_INSERT, .entity = e, .id = *id, .columns = columns, .mine = mine,
+    group_op op = {.kind = OP_INSERT,
+                   .entity = e,
+                   .id = *id,
+                   .columns = columns,
+                   .mine = mine,
                    .columns_count = count};
     group_put_op(&g->writer, &op);
 }
@@ -313,7 +339,8 @@ fb_id raw_insert(raw_group *g, const char *entity, const char *const *pairs)
     return id;
 }
 
-void raw_update(raw_group *g, const char *entity, const fb_id *id, int64_t base_ver, const char *const *triples)
+void raw_update(raw_group *g, const char *entity, const fb_id *id, int64_t base_ver,
+                const char *const *triples)
 {
     const cat_entity *e = entity_of(g, entity);
     int columns[CATALOG_COLUMNS_LIMIT];
@@ -322,17 +349,26 @@ void raw_update(raw_group *g, const char *entity, const fb_id *id, int64_t base_
     for (size_t i = 0; triples[i] != NULL; i += 3, count++) {
         columns[count] = cat_column_str(e, triples[i]);
         must(columns[count] > 0, triples[i]);
-        base[count] = value_of(g, e, columns[count], triples[i + 1][0] != '\0' ? triples[i + 1] : NULL);
-        mine[count] = value_of(g, e, columns[count], triples[i + 2][0] != '\0' ? triples[i + 2] : NULL);
+        base[count] =
+            value_of(g, e, columns[count], triples[i + 1][0] != '\0' ? triples[i + 1] : NULL);
+        mine[count] =
+            value_of(g, e, columns[count], triples[i + 2][0] != '\0' ? triples[i + 2] : NULL);
     }
-    group_op op = {.kind = OP_UPDATE, .entity = e, .id = *id, .base_ver = base_ver, .columns = columns, .base = base,
-                   .mine = mine, .columns_count = count};
+    group_op op = {.kind = OP_UPDATE,
+                   .entity = e,
+                   .id = *id,
+                   .base_ver = base_ver,
+                   .columns = columns,
+                   .base = base,
+                   .mine = mine,
+                   .columns_count = count};
     group_put_op(&g->writer, &op);
 }
 
 void raw_delete(raw_group *g, const char *entity, const fb_id *id, int64_t base_ver)
 {
-    group_op op = {.kind = OP_DELETE, .entity = entity_of(g, entity), .id = *id, .base_ver = base_ver};
+    group_op op = {
+        .kind = OP_DELETE, .entity = entity_of(g, entity), .id = *id, .base_ver = base_ver};
     group_put_op(&g->writer, &op);
 }
 
@@ -348,9 +384,16 @@ int64_t raw_end(raw_group *g)
 
 sync_request raw_request(const raw_device *d)
 {
-    sync_request q = {.protocol = 1, .device = d->id, .incarnation = d->incarnation,
-                      .catalog_version = d->catalog_version, .epoch = d->epoch, .token = text_of(d->page_token),
-                      .settled = d->settled, .acked = d->acked, .last = d->last, .wall_ms = d->w->now_ms,
+    sync_request q = {.protocol = 1,
+                      .device = d->id,
+                      .incarnation = d->incarnation,
+                      .catalog_version = d->catalog_version,
+                      .epoch = d->epoch,
+                      .token = text_of(d->page_token),
+                      .settled = d->settled,
+                      .acked = d->acked,
+                      .last = d->last,
+                      .wall_ms = d->w->now_ms,
                       .groups_count = (uint32_t)(d->last - d->acked)};
     q.first = q.groups_count > 0 ? d->acked + 1 : 0;
     q.chain_before = d->chain[d->acked]; /* of `last` when none is carried: the same */
@@ -453,7 +496,8 @@ void raw_exchange(raw_device *d, raw_reply *out)
     fb_text token = out->items[RAW_VERDICTS_MAX - 1].page.token;
     snprintf(d->page_token, sizeof d->page_token, "%.*s", (int)token.size, token.data);
     d->epoch = out->sync.epoch;
-    d->catalog_version = out->has_catalog ? store_catalog(d->w->admin)->version : d->catalog_version;
+    d->catalog_version =
+        out->has_catalog ? store_catalog(d->w->admin)->version : d->catalog_version;
     if (out->complete) {
         d->settled = d->acked;
     }
@@ -476,7 +520,9 @@ verdict_msg raw_verdict(const raw_reply *r, int64_t gseq)
     for (uint32_t i = 0; i < r->items_count; i++) {
         const reply_item *item = &r->items[i];
         if (item->line == LINE_RUN && gseq >= item->run_from && gseq <= item->run_to) {
-            return (verdict_msg){.gseq = gseq, .code = VERDICT_APPLIED, .cid = item->run_cid + gseq - item->run_from};
+            return (verdict_msg){.gseq = gseq,
+                                 .code = VERDICT_APPLIED,
+                                 .cid = item->run_cid + gseq - item->run_from};
         }
         if (item->line == LINE_VERDICT && item->verdict.gseq == gseq) {
             return item->verdict;
@@ -500,13 +546,15 @@ void raw_reply_clear(raw_reply *r)
     arena_free(r->memory);
 }
 
-static void server_row(raw_world *w, const char *entity, const fb_id *id, arena *memory, fb_value *values)
+static void server_row(raw_world *w, const char *entity, const fb_id *id, arena *memory,
+                       fb_value *values)
 {
     const cat_entity *e = catalog_entity_str(store_catalog(w->admin), entity);
     must_ok(store_row_get(w->admin, e, id, memory, values), NULL, entity);
 }
 
-void raw_server_text(raw_world *w, const char *entity, const fb_id *id, const char *column, char room[256])
+void raw_server_text(raw_world *w, const char *entity, const fb_id *id, const char *column,
+                     char room[256])
 {
     const cat_entity *e = catalog_entity_str(store_catalog(w->admin), entity);
     fb_value values[CATALOG_COLUMNS_LIMIT];

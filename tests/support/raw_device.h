@@ -1,7 +1,8 @@
-/* raw_device.h - a company served by server_handle, and devices that speak the wire without a replica.
+/* raw_device.h - a company served by server_handle, and devices that speak the wire without a
+ * replica.
  *
- * For tests of the server alone: a group is written with group_writer, pushed, its verdicts and the page's
- * rows are read back. Failures of the machinery abort the test. */
+ * For tests of the server alone: a group is written with group_writer, pushed, its verdicts and the
+ * page's rows are read back. Failures of the machinery abort the test. */
 #ifndef FB_TESTS_RAW_DEVICE_H
 #define FB_TESTS_RAW_DEVICE_H
 
@@ -20,7 +21,8 @@ typedef struct raw_world {
     company company;
     server *srv;
     server_reader *reader;
-    fb_id root, territories[2], users[3], manager, customers[2], product, tax, list; /* user 2 shares territory 0 */
+    fb_id root, territories[2], users[3], manager, customers[2], product, tax,
+        list; /* user 2 shares territory 0 */
 } raw_world;
 
 void raw_world_open(raw_world *w);
@@ -51,7 +53,7 @@ typedef struct raw_reply {
     reply_item items[RAW_VERDICTS_MAX];
     uint32_t items_count;
     bool has_catalog, complete, reset;
-    buf body;        /* unpacked */
+    buf body;         /* unpacked */
     fb_text verdicts; /* the verdict lines, as they came */
     size_t packed_bytes;
     arena *memory;
@@ -73,9 +75,10 @@ void raw_begin(raw_group *g, raw_device *d, const char *kind, int64_t at_ms, int
 fb_id raw_insert(raw_group *g, const char *entity, const char *const *pairs); /* its new id */
 void raw_insert_id(raw_group *g, const char *entity, const fb_id *id, const char *const *pairs);
 /* triples column, base, mine */
-void raw_update(raw_group *g, const char *entity, const fb_id *id, int64_t base_ver, const char *const *triples);
+void raw_update(raw_group *g, const char *entity, const fb_id *id, int64_t base_ver,
+                const char *const *triples);
 void raw_delete(raw_group *g, const char *entity, const fb_id *id, int64_t base_ver);
-int64_t raw_end(raw_group *g); /* gseq */
+int64_t raw_end(raw_group *g);                     /* gseq */
 int64_t raw_line(raw_device *d, const char *line); /* a group line as it stands */
 
 /* Groups acked+1 .. last go up. */
@@ -91,7 +94,8 @@ bool raw_has_verdict(const raw_reply *r, int64_t gseq);
 bool raw_page_has(const raw_reply *r, const fb_id *id);
 void raw_reply_clear(raw_reply *r);
 /* Column of a row on the server as text. */
-void raw_server_text(raw_world *w, const char *entity, const fb_id *id, const char *column, char room[256]);
+void raw_server_text(raw_world *w, const char *entity, const fb_id *id, const char *column,
+                     char room[256]);
 int64_t raw_server_ver(raw_world *w, const char *entity, const fb_id *id);
 
 #endif

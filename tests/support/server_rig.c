@@ -33,7 +33,7 @@ struct server_job {
     int64_t head_at_start;
     uint64_t wait_until_ms;
     uint32_t slow_ms;
-    bool is_wait;
+    bool is_wait, is_late;
 };
 
 struct rig {
@@ -115,6 +115,7 @@ static server_job *prepare(server *s, server_reader *r, const server_request *q,
         j->is_wait = true;
         j->wait_until_ms = rig_now_ms() + number;
         j->next = JOB_READ;
+        j->is_late = begins(q->body, "wait late", &number);
     } else if (begins(q->body, "slow", &number)) {
         j->slow_ms = number;
         j->next = JOB_READ;
@@ -155,6 +156,8 @@ static void read_job(server *s, server_reader *r, server_job *j)
     } else if (rig_now_ms() >= j->wait_until_ms) {
         answer(j, "time");
     } else {
+        rig_sleep_ms(j->is_late ? 400 : 0); /* the picture is old when it is handed back */
+        j->is_late = false;
         j->next = JOB_WAIT;
     }
 }

@@ -5,6 +5,7 @@
  *   echo       answers with the body                   write     commits, then answers the head
  *   big N      answers N bytes                         wait N    answers when a commit came or
  *   slow N     takes N ms in a reader                            after N ms ("news" or "time")
+ *   wait late N  the same, and its first look takes 400 ms more to come back
  * Every request that reached it is counted, so that a test can prove that one did not. */
 #ifndef FB_TEST_SERVER_RIG_H
 #define FB_TEST_SERVER_RIG_H

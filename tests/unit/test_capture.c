@@ -1,4 +1,5 @@
-/* test_capture.c - OUT-1, OUT-2, OUT-3: what a person saved is there, once, whole, and only then. */
+/* test_capture.c - OUT-1, OUT-2, OUT-3: what a person saved is there, once, whole, and only then.
+ */
 #include "support/lab.h"
 #include "wire/pack.h"
 
@@ -55,8 +56,12 @@ static void capture__saves_rows_and_group_together(void **state)
     assert_int_equal(g.ops[0].columns_count, 2);
     assert_int_equal(g.ops[0].columns[0], l.name);
     assert_int_equal(g.ops[0].columns[1], l.qty);
-    assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item WHERE created_at=updated_at AND created_by IS NOT NULL"
-                                   " AND created_device IS NOT NULL AND ver=0"), 2);
+    assert_int_equal(
+        lab_count(
+            &l,
+            "SELECT count(*) FROM lab_item WHERE created_at=updated_at AND created_by IS NOT NULL"
+            " AND created_device IS NOT NULL AND ver=0"),
+        2);
     assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_undo"), 0); /* inserts only: no image */
     lab_check(&l);
     arena_free(memory);
@@ -146,11 +151,13 @@ static void capture__update_carries_base_and_drops_what_is_unchanged(void **stat
     (void)state;
     start_with_item(&l);
     const int columns[] = {l.note, l.name};
-    const fb_value values[] = {{.kind = FB_KIND_TEXT, .u.text = T("note")}, {.kind = FB_KIND_TEXT, .u.text = T("new")}};
+    const fb_value values[] = {{.kind = FB_KIND_TEXT, .u.text = T("note")},
+                               {.kind = FB_KIND_TEXT, .u.text = T("new")}};
     fb_id one = lab_id(1);
     lab_begin(&l, "lab.change");
     assert_int_equal(capture_update(l.r, l.item, &one, columns, values, 2, &err), FB_OK);
-    assert_int_equal(capture_update(l.r, l.item, &one, columns, values, 2, &err), FB_OK); /* no op */
+    assert_int_equal(capture_update(l.r, l.item, &one, columns, values, 2, &err),
+                     FB_OK); /* no op */
     assert_int_equal(lab_commit(&l), 1);
     group g = read_group(&l, 1, memory, &before);
     assert_int_equal(g.ops_count, 1);
@@ -277,14 +284,17 @@ static void capture__asks_for_rights(void **state)
     lab_first_sync(&l);
     tag = catalog_entity_str(replica_catalog(l.r), "customer_tag");
     lab_begin(&l, "lab.save");
-    assert_int_equal(capture_insert(l.r, tag, values, &err), FB_E_FORBIDDEN); /* role LAB has no grant there */
+    assert_int_equal(capture_insert(l.r, tag, values, &err),
+                     FB_E_FORBIDDEN); /* role LAB has no grant there */
     assert_int_equal(try_insert(&l, 1, good, &err), FB_OK);
     capture_abort(l.r);
 
     /* Rows of role_permission replace the catalogue's grants. */
     const cat_entity *permission = catalog_entity_str(replica_catalog(l.r), "role_permission");
-    const int columns[] = {0, cat_column_str(permission, "role_id"), cat_column_str(permission, "permission")};
-    const fb_value row[] = {{.kind = FB_KIND_ID, .u.id = lab_id(77)}, {.kind = FB_KIND_ID, .u.id = l.role},
+    const int columns[] = {0, cat_column_str(permission, "role_id"),
+                           cat_column_str(permission, "permission")};
+    const fb_value row[] = {{.kind = FB_KIND_ID, .u.id = lab_id(77)},
+                            {.kind = FB_KIND_ID, .u.id = l.role},
                             {.kind = FB_KIND_TEXT, .u.text = T("lab_item.update")}};
     reply_begin(&l, &out, 0, 0, 5);
     reply_page(&out, "0.5", true, false);

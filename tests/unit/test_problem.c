@@ -128,14 +128,19 @@ static void problem__resubmit_captures_again_as_corrected(void **state)
     (void)state;
     start_with_problems(&l);
     memset(long_text, 'x', sizeof long_text);
-    problem_patch patch = {.entity = l.item, .id = lab_id(1), .column = l.name,
-                           .value = {.kind = FB_KIND_TEXT, .u.text = {long_text, sizeof long_text}}};
-    assert_int_equal(problem_resubmit(l.r, 1, &patch, 1, &gseq, &err), FB_E_LENGTH); /* the rules are asked again */
+    problem_patch patch = {
+        .entity = l.item,
+        .id = lab_id(1),
+        .column = l.name,
+        .value = {.kind = FB_KIND_TEXT, .u.text = {long_text, sizeof long_text}}};
+    assert_int_equal(problem_resubmit(l.r, 1, &patch, 1, &gseq, &err),
+                     FB_E_LENGTH); /* the rules are asked again */
     assert_false(lab_has(&l, 1));
     patch.id = lab_id(99);
     assert_int_equal(problem_resubmit(l.r, 1, &patch, 1, &gseq, &err), FB_E_NOT_FOUND);
     assert_int_equal(problem_resubmit(l.r, 2, NULL, 0, &gseq, &err), FB_E_STATE);
-    assert_int_equal(problem_resubmit(l.r, 3, NULL, 0, &gseq, &err), FB_E_NOT_FOUND); /* its row is not there */
+    assert_int_equal(problem_resubmit(l.r, 3, NULL, 0, &gseq, &err),
+                     FB_E_NOT_FOUND); /* its row is not there */
     assert_false(capture_is_open(l.r));
     patch.id = lab_id(1);
     patch.value.u.text = T("corrected");

@@ -90,7 +90,8 @@ static void promote__a_page_read_before_a_group_does_not_overwrite_it(void **sta
     reply_row(&l, &out, 1, "old", NULL, 0, 50);
     reply_take(&l, &out);
     lab_change(&l, 1, l.name, "mine");
-    /* Page one was read before group 1 was applied, page two after it; the echo rule leaves the row out there. */
+    /* Page one was read before group 1 was applied, page two after it; the echo rule leaves the row
+     * out there. */
     reply_begin(&l, &out, 0, 0, 6);
     reply_page(&out, "0.6+", false, false);
     reply_row(&l, &out, 1, "old", "noted", 0, 60);
@@ -120,7 +121,7 @@ static void promote__verdicts_have_no_effect_before_the_page_is_complete(void **
     reply_page(&out, "0.6+", false, false);
     reply_row(&l, &out, 2, "two", NULL, 0, 60);
     reply_take(&l, &out);
-    lab_reopen(&l); /* staged pages and their token survive */
+    lab_reopen(&l);              /* staged pages and their token survive */
     assert_true(lab_has(&l, 1)); /* PRO-3 */
     assert_false(lab_has(&l, 2));
     buf_init(&token, 100);
@@ -185,13 +186,15 @@ static void promote__alias_moves_every_reference(void **state)
     fb_id one = lab_id(1);
     fb_id nine = lab_id(9);
     id_put(&one, id);
-    snprintf(text, sizeof text, "INSERT INTO fb_draft VALUES (x'01', 'order', 0, '{\"c\":\"%s\"}')", id);
+    snprintf(text, sizeof text, "INSERT INTO fb_draft VALUES (x'01', 'order', 0, '{\"c\":\"%s\"}')",
+             id);
     assert_int_equal(sql_exec(replica_sql(l.r), text), FB_OK);
 
     char to[FB_ID_TEXT_BYTES];
     id_put(&nine, to);
     struct verdict_alias alias = {T("lab_item"), text_of(id), text_of(to)};
-    const verdict_msg v = {.gseq = 1, .code = VERDICT_ALIAS, .echo = true, .aliases = &alias, .aliases_count = 1};
+    const verdict_msg v = {
+        .gseq = 1, .code = VERDICT_ALIAS, .echo = true, .aliases = &alias, .aliases_count = 1};
     reply_begin(&l, &out, 2, 0, 7);
     verdict_put(&out, &v);
     verdict_run_put(&out, 2, 2, 7);
@@ -293,8 +296,12 @@ static void promote__many_rows_keep_their_indexes(void **state)
     }
     stage_result got = reply_take(&l, &out);
     assert_int_equal(got.rows, 5000);
-    assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item INDEXED BY ix_lab_item__name WHERE name='row'"), 5000);
-    assert_int_equal(lab_count(&l, "SELECT count(*) FROM sqlite_schema WHERE type='index'"), before);
+    assert_int_equal(
+        lab_count(&l,
+                  "SELECT count(*) FROM lab_item INDEXED BY ix_lab_item__name WHERE name='row'"),
+        5000);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM sqlite_schema WHERE type='index'"),
+                     before);
     assert_int_equal(sql_check(replica_sql(l.r), NULL), FB_OK);
     lab_check(&l);
     lab_stop(&l);
@@ -310,7 +317,8 @@ static void promote__rows_of_an_unknown_entity_wait_for_the_catalogue(void **sta
     reply_page(&out, "0.5", true, false);
     buf_put_str(&out, "{\"e\":\"lab_more\",\"k\":\"row\",\"c\":[\"title\",\"id\",\"ver\"]}\n");
     buf_put_str(&out, "[\"hello\",\"01900000-0000-7000-8000-000000000001\",\"5\"]\n");
-    buf_put_str(&out, "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[\"id\",\"name\",\"extra\",\"ver\"]}\n");
+    buf_put_str(&out,
+                "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[\"id\",\"name\",\"extra\",\"ver\"]}\n");
     buf_put_str(&out, "[\"01900000-0000-7000-8000-000000000001\",\"one\",\"more\",\"6\"]\n");
     buf_put_str(&out, "[\"01900000-0000-7000-8000-000000000002\",\"two\",\"gone\",\"7\"]\n");
     reply_take(&l, &out);
@@ -333,11 +341,15 @@ static void promote__rows_of_an_unknown_entity_wait_for_the_catalogue(void **sta
     assert_true(got.catalog_changed);
     assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_unknown"), 0);
     assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_more WHERE title='hello'"), 1);
-    assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item WHERE extra='more' AND name='mine'"), 1);
+    assert_int_equal(
+        lab_count(&l, "SELECT count(*) FROM lab_item WHERE extra='more' AND name='mine'"), 1);
     /* An entity of the catalogue before still works, with its own columns. */
     assert_ptr_equal(l.item, old);
     lab_change(&l, 1, l.note, "by the old catalogue");
-    assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item WHERE extra='more' AND note='by the old catalogue'"), 1);
+    assert_int_equal(
+        lab_count(
+            &l, "SELECT count(*) FROM lab_item WHERE extra='more' AND note='by the old catalogue'"),
+        1);
     lab_reopen(&l);
     assert_ptr_not_equal(l.item, old);
     lab_check(&l);
@@ -479,8 +491,10 @@ static void stage__a_reply_that_breaks_the_protocol_changes_nothing(void **state
     buf_clear(&out);
     assert_false(lab_has(&l, 5));
     assert_true(lab_has(&l, 1) && lab_has(&l, 2));
-    assert_int_equal(lab_count(&l, "SELECT (SELECT count(*) FROM fb_stage) + (SELECT count(*) FROM fb_verdict) +"
-                                   " (SELECT count(*) FROM fb_ack)"), 0);
+    assert_int_equal(
+        lab_count(&l, "SELECT (SELECT count(*) FROM fb_stage) + (SELECT count(*) FROM fb_verdict) +"
+                      " (SELECT count(*) FROM fb_ack)"),
+        0);
     lab_check(&l);
     lab_stop(&l);
 }

@@ -38,8 +38,8 @@ typedef struct mgroup {
     int count;
     int uid;
     mstate state;
-    int from, to; /* alias by its verdict, from NONE when there is none */
-    bool refused; /* told so and in effect */
+    int from, to;      /* alias by its verdict, from NONE when there is none */
+    bool refused;      /* told so and in effect */
     verdict_code told; /* newest verdict the device was given */
 } mgroup;
 
@@ -70,8 +70,8 @@ typedef struct model {
     mgroup groups[GROUPS];
     int64_t last, acked, settled, based;
     int next_row, next_text, next_uid, epochs;
-    bool reset_due; /* the server must start anew */
-    bool blind;     /* old base until the reset page: rows are not compared */
+    bool reset_due;       /* the server must start anew */
+    bool blind;           /* old base until the reset page: rows are not compared */
     int alias_kept[ROWS]; /* of incarnations before */
     unsigned promotions, lost, verdicts[VERDICT_BLOCKED + 1];
 } model;
@@ -150,14 +150,18 @@ static void read_rows(mrow *out)
 {
     bool row = false;
     memset(out, 0, ROWS * sizeof *out);
-    sql_stmt *s = sql_prepare(replica_sql(m.l.r), "SELECT id, name, note, qty, parent_id FROM lab_item");
+    sql_stmt *s =
+        sql_prepare(replica_sql(m.l.r), "SELECT id, name, note, qty, parent_id FROM lab_item");
     assert_int_equal(sql_step(s, &row), FB_OK);
     while (row) {
         fb_id id = sql_id(s, 0);
         fb_id parent = sql_id(s, 4);
         mrow *r = &out[row_of(&id)];
-        *r = (mrow){.there = true, .name = number_of(sql_text(s, 1)), .note = number_of(sql_text(s, 2)),
-                    .qty = sql_int(s, 3), .parent = row_of(&parent)};
+        *r = (mrow){.there = true,
+                    .name = number_of(sql_text(s, 1)),
+                    .note = number_of(sql_text(s, 2)),
+                    .qty = sql_int(s, 3),
+                    .parent = row_of(&parent)};
         assert_int_equal(sql_step(s, &row), FB_OK);
     }
 }
@@ -174,11 +178,12 @@ static void compare(const char *step)
     for (int i = 0; i < m.next_row; i++) {
         const mrow *a = &want[i];
         const mrow *b = &got[i];
-        if (a->there != b->there || (a->there && (a->name != b->name || a->note != b->note || a->qty != b->qty ||
-                                                  a->parent != b->parent))) {
-            fail_msg("seed %llu, after %s: row %d is %d n%d o%d q%lld p%d, wanted %d n%d o%d q%lld p%d",
-                     (unsigned long long)m.seed, step, i, b->there, b->name, b->note, (long long)b->qty, b->parent,
-                     a->there, a->name, a->note, (long long)a->qty, a->parent);
+        if (a->there != b->there || (a->there && (a->name != b->name || a->note != b->note ||
+                                                  a->qty != b->qty || a->parent != b->parent))) {
+            fail_msg(
+                "seed %llu, after %s: row %d is %d n%d o%d q%lld p%d, wanted %d n%d o%d q%lld p%d",
+                (unsigned long long)m.seed, step, i, b->there, b->name, b->note, (long long)b->qty,
+                b->parent, a->there, a->name, a->note, (long long)a->qty, a->parent);
         }
     }
 }
@@ -245,8 +250,12 @@ static fb_code capture_op(const mop *op, fb_error *err)
 /* An op on the visible rows, or false when there is none to change. */
 static bool draw_op(const mrow *rows, mop *op)
 {
-    static const op_kind kinds[] = {OP_INSERT, OP_INSERT, OP_UPDATE, OP_UPDATE, OP_UPDATE, OP_DELTA, OP_DELETE};
-    *op = (mop){.kind = kinds[dice(7)], .row = some_row(rows), .column = (int)dice(2), .value = ++m.next_text};
+    static const op_kind kinds[] = {OP_INSERT, OP_INSERT, OP_UPDATE, OP_UPDATE,
+                                    OP_UPDATE, OP_DELTA,  OP_DELETE};
+    *op = (mop){.kind = kinds[dice(7)],
+                .row = some_row(rows),
+                .column = (int)dice(2),
+                .value = ++m.next_text};
     if (op->row == NONE || (op->kind == OP_INSERT && m.next_row < ROWS - 1)) {
         op->kind = OP_INSERT;
         op->row = m.next_row++;
@@ -315,7 +324,8 @@ static bool is_plain(const mserver *s, const mgroup *g)
         if (!mine && row != g->ops[i].row) {
             return false;
         }
-        if (!mine && g->ops[i].kind != OP_INSERT && s->pos[row] != g->ops[i].seen && s->plain[row] == 0) {
+        if (!mine && g->ops[i].kind != OP_INSERT && s->pos[row] != g->ops[i].seen &&
+            s->plain[row] == 0) {
             return false;
         }
     }
@@ -342,10 +352,12 @@ static bool server_applies(mserver *s, const mgroup *g, int64_t plain)
 static bool server_aliases(mserver *s, const mgroup *g, manswer *a)
 {
     int to = some_row(s->rows);
-    if (g->count != 1 || g->ops[0].kind != OP_INSERT || to == NONE || to == g->ops[0].row || dice(3) > 0) {
+    if (g->count != 1 || g->ops[0].kind != OP_INSERT || to == NONE || to == g->ops[0].row ||
+        dice(3) > 0) {
         return false;
     }
-    *a = (manswer){.code = VERDICT_ALIAS, .alias_from = g->ops[0].row, .alias_to = to, .cid = ++s->cid};
+    *a = (manswer){
+        .code = VERDICT_ALIAS, .alias_from = g->ops[0].row, .alias_to = to, .cid = ++s->cid};
     s->alias[a->alias_from] = to;
     moved(s, to, 0);
     return true;
@@ -431,7 +443,8 @@ static void put_verdict(buf *out, int64_t gseq, const manswer *a)
     char from[FB_ID_TEXT_BYTES];
     char to[FB_ID_TEXT_BYTES];
     if (a->code != VERDICT_ALIAS) {
-        reply_verdict(out, gseq, a->code, !a->plain && (a->code == VERDICT_APPLIED || a->code == VERDICT_MERGED));
+        reply_verdict(out, gseq, a->code,
+                      !a->plain && (a->code == VERDICT_APPLIED || a->code == VERDICT_MERGED));
         return;
     }
     fb_id id = lab_id((unsigned)a->alias_from);
@@ -439,7 +452,8 @@ static void put_verdict(buf *out, int64_t gseq, const manswer *a)
     id = lab_id((unsigned)a->alias_to);
     id_put(&id, to);
     struct verdict_alias alias = {T("lab_item"), text_of(from), text_of(to)};
-    const verdict_msg v = {.gseq = gseq, .code = VERDICT_ALIAS, .echo = true, .aliases = &alias, .aliases_count = 1};
+    const verdict_msg v = {
+        .gseq = gseq, .code = VERDICT_ALIAS, .echo = true, .aliases = &alias, .aliases_count = 1};
     verdict_put(out, &v);
 }
 
@@ -457,7 +471,8 @@ static void put_verdicts(buf *out, int64_t acked)
             put_verdict(out, g, &s->answers[g]);
             continue;
         }
-        while (to < s->applied && s->answers[to + 1].code == VERDICT_APPLIED && s->answers[to + 1].plain && dice(4) > 0) {
+        while (to < s->applied && s->answers[to + 1].code == VERDICT_APPLIED &&
+               s->answers[to + 1].plain && dice(4) > 0) {
             to++;
         }
         verdict_run_put(out, g, to, s->answers[g].cid);
@@ -476,12 +491,13 @@ static void put_row(buf *out, int row)
         return;
     }
     const int columns[] = {0, m.l.name, m.l.note, m.l.qty, m.l.parent, cat_ver_column(m.l.item)};
-    const fb_value values[] = {ref_value(row),
-                               r->name > 0 ? text_value(r->name, name) : (fb_value){.kind = FB_KIND_NULL},
-                               r->note > 0 ? text_value(r->note, note) : (fb_value){.kind = FB_KIND_NULL},
-                               {.kind = FB_KIND_INT, .u.i = r->qty},
-                               ref_value(r->parent),
-                               {.kind = FB_KIND_INT, .u.i = s->pos[row]}};
+    const fb_value values[] = {
+        ref_value(row),
+        r->name > 0 ? text_value(r->name, name) : (fb_value){.kind = FB_KIND_NULL},
+        r->note > 0 ? text_value(r->note, note) : (fb_value){.kind = FB_KIND_NULL},
+        {.kind = FB_KIND_INT, .u.i = r->qty},
+        ref_value(r->parent),
+        {.kind = FB_KIND_INT, .u.i = s->pos[row]}};
     block_head_put(out, m.l.item, BLOCK_ROW, columns, 6);
     row_put(out, m.l.item, columns, 6, values);
 }
@@ -599,7 +615,8 @@ static void sync_once(void)
     }
     for (unsigned times = dice(6) == 0 ? 2 : 1; times > 0; times--) {
         if (stage_reply(m.l.r, buf_text(&out), m.l.wall_ms, &got, &err) != FB_OK) {
-            fail_msg("seed %llu: %s: %s: %s", (unsigned long long)m.seed, fb_code_name(err.code), err.field, err.message);
+            fail_msg("seed %llu: %s: %s: %s", (unsigned long long)m.seed, fb_code_name(err.code),
+                     err.field, err.message);
         }
         assert_int_equal(got.complete, complete);
     }
@@ -624,7 +641,9 @@ static void server_is_restored(void)
 {
     buf out;
     outbox_state box;
+    int64_t used = m.server.next_pos;
     m.server = m.backup;
+    m.server.next_pos = used + 10; /* a version is never given twice, not even by a restored server */
     m.l.epoch = lab_id(0xE00001 + (unsigned)++m.epochs);
     m.reset_due = true;
     assert_int_equal(outbox_state_get(m.l.r, &box), FB_OK);
@@ -639,7 +658,8 @@ static void server_is_restored(void)
             m.groups[g].state = M_PENDING;
         }
     }
-    for (int64_t g = 1; g <= box.backed_up; g++) { /* a late decision that is not in effect is forgotten */
+    for (int64_t g = 1; g <= box.backed_up;
+         g++) { /* a late decision that is not in effect is forgotten */
         if (m.groups[g].state == M_HELD) {
             m.groups[g].told = VERDICT_HELD;
             m.server.answers[g].late = m.server.answers[g].code != VERDICT_HELD;

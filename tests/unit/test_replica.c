@@ -64,7 +64,8 @@ static void replica__identity_and_texts_survive(void **state)
     assert_int_equal(replica_identity_get(l.r, &a), FB_OK);
     assert_false(id_is_none(&a.incarnation));
     assert_int_equal(replica_meta_set(l.r, "app.note", T("hello")), FB_OK);
-    assert_int_equal(replica_meta_set(l.r, "acked", T("5")), FB_E_MISUSE); /* the sync state is ours */
+    assert_int_equal(replica_meta_set(l.r, "acked", T("5")),
+                     FB_E_MISUSE); /* the sync state is ours */
     lab_reopen(&l);
     assert_int_equal(replica_identity_get(l.r, &b), FB_OK);
     assert_memory_equal(&a, &b, sizeof a);
@@ -161,7 +162,8 @@ static void replica__rebirth_renumbers_what_was_not_answered(void **state)
     buf_reset(&number);
     lab_begin(&l, "lab.save");
     assert_int_equal(capture_number(l.r, "SO", &number, &err), FB_OK);
-    assert_string_equal(buf_cstr(&number), "SO-A1-001002"); /* never one that an earlier life may have used */
+    assert_string_equal(buf_cstr(&number),
+                        "SO-A1-001002"); /* never one that an earlier life may have used */
     capture_abort(l.r);
     buf_clear(&number);
 
@@ -200,7 +202,8 @@ static void replica__check_finds_damage(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         replica *other = NULL;
-        assert_int_equal(sql_exec(replica_sql(l.r), "VACUUM INTO '/tmp/fb_test_replica_damaged.db'"), FB_OK);
+        assert_int_equal(
+            sql_exec(replica_sql(l.r), "VACUUM INTO '/tmp/fb_test_replica_damaged.db'"), FB_OK);
         const replica_options o = {.path = "/tmp/fb_test_replica_damaged.db", .port = &l.port};
         assert_int_equal(replica_open(&o, &other, &err), FB_OK);
         assert_int_equal(sql_exec(replica_sql(other), cases[i].damage), FB_OK);
@@ -258,7 +261,8 @@ static bool take(lab *l, int64_t applied, bool complete)
     }
     reply_page(&out, complete ? "0.9" : "0.8+", complete, false);
     for (unsigned i = 1; i <= 20; i++) {
-        reply_row(l, &out, complete ? i : 20 + i, complete ? "one" : "two", "long enough a note to fill some pages", i, 80);
+        reply_row(l, &out, complete ? i : 20 + i, complete ? "one" : "two",
+                  "long enough a note to fill some pages", i, 80);
     }
     return reply_try(l, &out, &got, NULL) == FB_OK;
 }
@@ -293,8 +297,8 @@ static void look_after_crash(lab *l, const progress *done, uint64_t at)
     assert_int_equal(outbox_state_get(l->r, &box), FB_OK);
     /* Reported saves are there; at most the one under way may be there as well. */
     if (box.last < done->saved || box.last > done->saved + 1) {
-        fail_msg("call %llu: %lld groups, %lld were reported", (unsigned long long)at, (long long)box.last,
-                 (long long)done->saved);
+        fail_msg("call %llu: %lld groups, %lld were reported", (unsigned long long)at,
+                 (long long)box.last, (long long)done->saved);
     }
     bool promoted = box.settled > 0;
     assert_true(promoted || !done->promoted);
@@ -304,7 +308,8 @@ static void look_after_crash(lab *l, const progress *done, uint64_t at)
         assert_true(is_pair_whole(l, n, &there));
         assert_int_equal(there, (int64_t)n < box.last && !(promoted && n == 1));
     }
-    assert_int_equal(lab_count(l, "SELECT count(*) FROM lab_item WHERE name IN ('one', 'two')"), promoted ? 40 : 0);
+    assert_int_equal(lab_count(l, "SELECT count(*) FROM lab_item WHERE name IN ('one', 'two')"),
+                     promoted ? 40 : 0);
     assert_int_equal(sql_check(replica_sql(l->r), NULL), FB_OK);
     lab_check(l);
 }

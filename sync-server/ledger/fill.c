@@ -1,5 +1,5 @@
 /* fill.c - see fill.h. */
-#include "sync-server/decide/fill.h"
+#include "sync-server/ledger/fill.h"
 
 #include <string.h>
 
@@ -55,7 +55,8 @@ void fill_id(const cat_entity *e, fb_value *values, const char *column, const fb
 
 fb_text value_text(const fb_value *values, int column)
 {
-    return column >= 0 && values[column].kind == FB_KIND_TEXT ? values[column].u.text : (fb_text){NULL, 0};
+    return column >= 0 && values[column].kind == FB_KIND_TEXT ? values[column].u.text
+                                                              : (fb_text){NULL, 0};
 }
 
 int64_t value_int(const fb_value *values, int column)

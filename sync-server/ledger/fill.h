@@ -1,18 +1,21 @@
-/* fill.h - a row built by column names, for rows the server makes itself (conflict, device, role ...).
+/* fill.h - a row built by column names, for rows the server makes itself (conflict, device, role
+ * ...).
  *
- * A column the active catalogue does not have is left out: names are the built-in catalogue's. Values
- * are borrowed, not copied. */
-#ifndef FB_DECIDE_FILL_H
-#define FB_DECIDE_FILL_H
+ * A column the active catalogue does not have is left out: names are the built-in catalogue's.
+ * Values are borrowed, not copied. */
+#ifndef FB_LEDGER_FILL_H
+#define FB_LEDGER_FILL_H
 
 #include "catalog/catalog.h"
 
 /* columns_count null values with the id set; NULL when the arena is full. */
 fb_value *fill_row(const cat_entity *e, const fb_id *id, arena *memory);
-void fill_text(const cat_entity *e, fb_value *values, const char *column, fb_text text); /* no data: null */
+void fill_text(const cat_entity *e, fb_value *values, const char *column,
+               fb_text text); /* no data: null */
 void fill_str(const cat_entity *e, fb_value *values, const char *column, const char *text);
 void fill_int(const cat_entity *e, fb_value *values, const char *column, int64_t v);
-void fill_id(const cat_entity *e, fb_value *values, const char *column, const fb_id *id); /* none: null */
+void fill_id(const cat_entity *e, fb_value *values, const char *column,
+             const fb_id *id); /* none: null */
 
 /* Columns of a row by name; empty values where there is no such column. */
 fb_text row_text(const cat_entity *e, const fb_value *values, const char *column);

@@ -1,0 +1,123 @@
+/* catalogue.c - IT adds entities and columns: the new catalogue becomes active, and the grants of
+ * the new entities become permissions of the roles, in one transaction. See door.h. */
+#include "sync-server/door/door.h"
+
+#include "base/id.h"
+#include "sync-server/ledger/ledger.h"
+
+enum { GROW_BYTES_MAX = 32 << 20, GROW_ROWS_MAX = 4096, CATALOG_TEXT_BYTES_MAX = 8 << 20 };
+
+typedef struct growth {
+    store *db;
+    arena *memory;
+    id_maker ids;
+    int64_t now_ms;
+    const cat_entity *permission;
+    change *changes;
+    uint32_t count;
+} growth;
+
+static fb_code permission_add(growth *g, const fb_id *role, const cat_entity *e, const char *verb,
+                              bool granted)
+{
+    if (!granted) {
+        return FB_OK;
+    }
+    const cat_entity *p = g->permission;
+    fb_value *row = arena_take(g->memory, sizeof *row * p->columns_count);
+    if (row == NULL || g->count == GROW_ROWS_MAX) {
+        return FB_E_LIMIT;
+    }
+    buf text;
+    buf_init(&text, 128);
+    buf_put_text(&text, e->name);
+    buf_printf(&text, ".%s", verb);
+    fb_text name = arena_text(g->memory, buf_text(&text));
+    buf_clear(&text);
+    row[0] = (fb_value){.kind = FB_KIND_ID, .u.id = id_make(&g->ids, g->now_ms)};
+    row[cat_column_str(p, "role_id")] = (fb_value){.kind = FB_KIND_ID, .u.id = *role};
+    row[cat_column_str(p, "permission")] = (fb_value){.kind = FB_KIND_TEXT, .u.text = name};
+    row[cat_ver_column(p)] = (fb_value){.kind = FB_KIND_INT};
+    g->changes[g->count++] = (change){.kind = CHANGE_INSERT,
+                                      .entity = p,
+                                      .id = row[0].u.id,
+                                      .values = row,
+                                      .columns_count = p->columns_count};
+    return name.data == NULL ? FB_E_NO_MEMORY : FB_OK;
+}
+
+/* A role the company does not have is left out: there is nobody to grant to. */
+static fb_code grant_add(growth *g, const cat_entity *e, const cat_grant *grant)
+{
+    const cat_entity *role = catalog_entity_str(store_catalog(g->db), "role");
+    fb_value *row = arena_take(g->memory, sizeof *row * role->columns_count);
+    if (row == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    fb_value code = {.kind = FB_KIND_TEXT, .u.text = grant->role};
+    fb_code rc = store_row_by(g->db, role, cat_column_str(role, "code"), &code, g->memory, row);
+    if (rc != FB_OK) {
+        return rc == FB_E_NOT_FOUND ? FB_OK : rc;
+    }
+    const fb_id *id = &row[0].u.id;
+    FB_TRY(permission_add(g, id, e, "create", grant->create));
+    FB_TRY(permission_add(g, id, e, "read", grant->read));
+    FB_TRY(permission_add(g, id, e, "update", grant->update));
+    FB_TRY(permission_add(g, id, e, "delete", grant->remove));
+    return permission_add(g, id, e, "approve", grant->approve);
+}
+
+static fb_code permissions_write(growth *g)
+{
+    const catalog *c = store_catalog(g->db);
+    g->permission = catalog_entity_str(c, "role_permission");
+    g->changes = arena_take(g->memory, sizeof *g->changes * GROW_ROWS_MAX);
+    if (g->changes == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < c->entities_count; i++) {
+        const cat_entity *e = &c->entities[i];
+        for (uint32_t k = 0; e->added_in == c->version && k < e->grants_count; k++) {
+            FB_TRY(grant_add(g, e, &e->grants[k]));
+        }
+    }
+    commit_source from = {.at_ms = g->now_ms, .kind = text_of("admin.catalog")};
+    int64_t cid;
+    return g->count == 0 ? FB_OK : ledger_commit(g->db, &from, g->changes, g->count, &cid);
+}
+
+static fb_code grow_inside(growth *g, fb_text text, fb_error *err)
+{
+    FB_TRY(store_catalog_install(g->db, text, err));
+    FB_TRY(permissions_write(g));
+    return audit_put(g->db, g->now_ms, text_of("admin"), text_of("catalog"), (fb_text){NULL, 0},
+                     NULL, text_of("{}"));
+}
+
+fb_code door_catalog_grow(store *s, fb_text module, const fb_port *port, fb_error *err)
+{
+    uint8_t random[8];
+    FB_TRY(port->random(port->ctx, random, sizeof random));
+    growth g = {.db = s, .memory = arena_new(GROW_BYTES_MAX), .now_ms = port->wall_ms(port->ctx)};
+    if (g.memory == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    id_maker_init(&g.ids, random);
+    buf text;
+    buf_init(&text, CATALOG_TEXT_BYTES_MAX);
+    fb_code rc = catalog_add(store_catalog(s), module, &text, err);
+    if (rc == FB_OK) {
+        rc = store_begin(s);
+    }
+    if (rc == FB_OK) {
+        rc = grow_inside(&g, buf_text(&text), err);
+        if (rc == FB_OK) {
+            rc = store_commit(s);
+        } else {
+            store_rollback(s);
+        }
+    }
+    buf_clear(&text);
+    arena_free(g.memory);
+    return rc;
+}

@@ -1,0 +1,330 @@
+/* test_decide.c - decisions without a wire: what a group becomes, and that nothing is written. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support/raw_device.h"
+#include "sync-server/decide/decide.h"
+
+#include <cmocka.h>
+
+typedef struct bench {
+    raw_world w;
+    raw_device d;
+    decide_cache *cache;
+    arena *memory;
+} bench;
+
+static int setup(void **state)
+{
+    static bench b;
+    raw_world_open(&b.w);
+    raw_enrol(&b.w, &b.d, &b.w.users[0], 1);
+    b.cache = decide_cache_new();
+    b.memory = arena_new(16 << 20);
+    *state = &b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    bench *b = *state;
+    decide_cache_free(b->cache);
+    arena_free(b->memory);
+    raw_device_clear(&b->d);
+    raw_world_close(&b->w);
+    return 0;
+}
+
+/* Decides the device's newest group as its user. */
+static decision decided(bench *b)
+{
+    group g;
+    fb_error err;
+    decision d;
+    int64_t head = 0;
+    const decide_session who = {.device = b->d.id,
+                                .user = b->d.user,
+                                .incarnation = b->d.incarnation,
+                                .received_at_ms = b->w.now_ms,
+                                .gseq = b->d.last};
+    const catalog *cat = store_catalog(b->w.admin);
+    assert_int_equal(ledger_head(b->w.admin, &head), FB_OK);
+    assert_int_equal(decide_cache_begin(b->cache, b->w.admin, head, b->w.now_ms), FB_OK);
+    assert_int_equal(group_get(buf_text(&b->d.groups[b->d.last - 1]), cat, b->memory, &g, &err),
+                     FB_OK);
+    assert_int_equal(decide_group(b->cache, b->w.admin, &who, &g, b->memory, &d), FB_OK);
+    return d;
+}
+
+static void phone_group(bench *b, int64_t base_ver, const char *base, const char *mine)
+{
+    raw_group g;
+    raw_begin(&g, &b->d, "customer.change", 0, 0);
+    raw_update(&g, "customer", &b->w.customers[0], base_ver, PAIRS("phone", base, mine));
+    raw_end(&g);
+}
+
+static fb_id contact_group(bench *b, const char *name)
+{
+    raw_group g;
+    raw_begin(&g, &b->d, "contact.add", 0, 0);
+    fb_id id =
+        raw_insert(&g, "contact", PAIRS("customer_id", id_text(&b->w.customers[0]), "name", name));
+    raw_end(&g);
+    return id;
+}
+
+static void insert_is_stamped_from_the_session(void **state)
+{
+    bench *b = *state;
+    contact_group(b, "Li");
+    decision d = decided(b);
+    assert_int_equal(d.verdict.code, VERDICT_APPLIED);
+    assert_int_equal(d.changes_count, 1);
+    const cat_entity *e = d.changes[0].entity;
+    const fb_value *row = d.changes[0].values;
+    assert_true(id_equal(&row[cat_column_str(e, "created_by")].u.id, &b->d.user));
+    assert_true(id_equal(&row[cat_column_str(e, "created_device")].u.id, &b->d.id));
+    assert_int_equal(row[cat_column_str(e, "created_at")].u.i, b->w.now_ms);
+    assert_true(d.plain);
+}
+
+static void stamps_in_the_message_count_for_nothing(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    raw_begin(&g, &b->d, "contact.add", 0, 0);
+    raw_insert(&g, "contact",
+               PAIRS("customer_id", id_text(&b->w.customers[0]), "name", "Li", "created_by",
+                     id_text(&b->w.manager), "created_at", "1"));
+    raw_end(&g);
+    decision d = decided(b);
+    const cat_entity *e = d.changes[0].entity;
+    assert_true(id_equal(&d.changes[0].values[cat_column_str(e, "created_by")].u.id, &b->d.user));
+    assert_int_equal(d.changes[0].values[cat_column_str(e, "created_at")].u.i, b->w.now_ms);
+}
+
+static void capture_in_the_future_is_clamped_and_echoed(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    raw_begin(&g, &b->d, "contact.add", b->w.now_ms + 1000000, 0);
+    raw_insert(&g, "contact", PAIRS("customer_id", id_text(&b->w.customers[0]), "name", "Li"));
+    raw_end(&g);
+    decision d = decided(b);
+    assert_int_equal(d.changes[0].values[cat_column_str(d.changes[0].entity, "created_at")].u.i,
+                     b->w.now_ms);
+    assert_false(d.plain);
+}
+
+static void update_of_the_row_as_seen_is_plain(void **state)
+{
+    bench *b = *state;
+    int64_t ver = raw_server_ver(&b->w, "customer", &b->w.customers[0]);
+    phone_group(b, ver, "+861381234567", "+861380000001");
+    decision d = decided(b);
+    assert_true(d.plain);
+    assert_int_equal(d.changes[0].kind, CHANGE_UPDATE);
+    assert_non_null(d.changes[0].before);
+    company_set(&b->w.company, "customer", &b->w.customers[0],
+                PAIRS("remark", "seen by nobody yet"));
+    phone_group(b, ver, "+861381234567", "+861380000001");
+    d = decided(b); /* another column changed: it stands, but the device must hear */
+    assert_int_equal(d.verdict.code, VERDICT_APPLIED);
+    assert_false(d.plain);
+    assert_true(d.verdict.echo);
+}
+
+static void same_question_gets_the_same_decision(void **state)
+{
+    bench *b = *state;
+    int64_t ver = raw_server_ver(&b->w, "customer", &b->w.customers[0]);
+    b->w.now_ms += 1000;
+    company_set(&b->w.company, "customer", &b->w.customers[0], PAIRS("phone", "+861380000009"));
+    phone_group(b, ver, "+861381234567", "+861380000001");
+    decision first = decided(b);
+    decide_cache_drop(b->cache);
+    decision second = decided(b);
+    assert_int_equal(first.verdict.code, VERDICT_MERGED);
+    assert_int_equal(first.changes_count, second.changes_count);
+    for (uint32_t i = 0; i < first.changes_count; i++) { /* also the id of the conflict record */
+        assert_true(id_equal(&first.changes[i].id, &second.changes[i].id));
+    }
+    bool conflict = false;
+    for (uint32_t i = 0; i < first.changes_count; i++) {
+        conflict |= text_is(first.changes[i].entity->name, "conflict");
+    }
+    assert_true(conflict); /* DEC-3 */
+}
+
+static void row_made_and_changed_in_one_group_is_one_change(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    raw_begin(&g, &b->d, "contact.add", 0, 0);
+    fb_id id =
+        raw_insert(&g, "contact", PAIRS("customer_id", id_text(&b->w.customers[0]), "name", "Li"));
+    raw_update(&g, "contact", &id, 0, PAIRS("title", "", "Buyer"));
+    raw_end(&g);
+    decision d = decided(b);
+    assert_int_equal(d.changes_count, 1); /* DEC-4 */
+    assert_int_equal(d.changes[0].kind, CHANGE_INSERT);
+    assert_true(
+        text_is(d.changes[0].values[cat_column_str(d.changes[0].entity, "title")].u.text, "Buyer"));
+    assert_true(d.plain);
+    raw_begin(&g, &b->d, "contact.add", 0, 0);
+    id = raw_insert(&g, "contact", PAIRS("customer_id", id_text(&b->w.customers[0]), "name", "Wu"));
+    raw_delete(&g, "contact", &id, 0);
+    raw_end(&g);
+    d = decided(b);
+    assert_int_equal(d.changes_count, 0);
+    assert_int_equal(d.verdict.code, VERDICT_APPLIED);
+}
+
+static void refused_group_changes_nothing_and_names_what_it_would_have_made(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    raw_begin(&g, &b->d, "customer.add", 0, 0);
+    fb_id id = raw_insert(
+        &g, "customer",
+        PAIRS("code", "N1", "name", "New", "status", "draft", "owner_id", id_text(&b->d.user)));
+    raw_insert(&g, "contact",
+               PAIRS("customer_id", id_text(&id), "name", "Li", "email", "nonsense"));
+    raw_end(&g);
+    decision d = decided(b);
+    assert_int_equal(d.verdict.code, VERDICT_REJECTED);
+    assert_true(text_is(d.verdict.field, "contact.email"));
+    assert_int_equal(d.changes_count, 0); /* DEC-2 */
+    assert_false(d.plain);
+    assert_true(d.blocked_count >= 1);
+    assert_true(id_equal(&d.blocked[0].id, &id));
+    assert_true(text_is(d.blocked[0].entity->name, "customer"));
+}
+
+static void delete_of_a_row_that_changed_is_refused(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    fb_id contact = company_add(&b->w.company, "contact",
+                                PAIRS("customer_id", id_text(&b->w.customers[0]), "name", "Li"));
+    int64_t ver = raw_server_ver(&b->w, "contact", &contact);
+    raw_begin(&g, &b->d, "contact.remove", 0, 0);
+    raw_delete(&g, "contact", &contact, ver);
+    raw_end(&g);
+    decision d = decided(b);
+    assert_int_equal(d.changes[0].kind, CHANGE_DELETE);
+    assert_true(d.plain);
+    company_set(&b->w.company, "contact", &contact, PAIRS("title", "Buyer"));
+    d = decided(b);
+    assert_int_equal(d.verdict.code, VERDICT_REJECTED);
+    assert_int_equal(d.verdict.error, FB_E_STATE);
+    company_delete(&b->w.company, "contact", &contact);
+    d = decided(b); /* gone already: both agree */
+    assert_int_equal(d.verdict.code, VERDICT_APPLIED);
+    assert_int_equal(d.changes_count, 0);
+}
+
+static void rights_follow_role_permission_day_and_person(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    contact_group(b, "Li");
+    assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
+    company_set(c, "app_user", &b->d.user, PAIRS("status", "locked"));
+    decision d = decided(b); /* the commit of reference data made the cache forget */
+    assert_int_equal(d.verdict.code, VERDICT_REJECTED);
+    assert_int_equal(d.verdict.error, FB_E_FORBIDDEN);
+    company_set(c, "app_user", &b->d.user, PAIRS("status", "active"));
+    fb_id fin = company_find(c, "role", "FIN"), rep = company_find(c, "role", "REP");
+    const cat_entity *e = catalog_entity_str(store_catalog(b->w.admin), "user_role");
+    fb_value equal = {.kind = FB_KIND_ID, .u.id = b->d.user}, row[CATALOG_COLUMNS_LIMIT];
+    assert_int_equal(
+        store_row_by(b->w.admin, e, cat_column_str(e, "user_id"), &equal, b->memory, row), FB_OK);
+    company_set(c, "user_role", &row[0].u.id, PAIRS("role_id", id_text(&fin)));
+    assert_int_equal(decided(b).verdict.error, FB_E_FORBIDDEN);
+    company_set(c, "user_role", &row[0].u.id,
+                PAIRS("role_id", id_text(&rep), "valid_to", "2020-01-01"));
+    assert_int_equal(decided(b).verdict.error, FB_E_FORBIDDEN);
+    company_set(c, "user_role", &row[0].u.id, PAIRS("valid_to", ""));
+    assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
+}
+
+static void role_without_permissions_has_the_catalogues_grants(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    fb_id rep = company_find(c, "role", "REP");
+    const cat_entity *e = catalog_entity_str(store_catalog(b->w.admin), "role_permission");
+    fb_value equal = {.kind = FB_KIND_ID, .u.id = rep}, row[CATALOG_COLUMNS_LIMIT];
+    contact_group(b, "Li");
+    while (store_row_by(b->w.admin, e, cat_column_str(e, "role_id"), &equal, b->memory, row) ==
+           FB_OK) {
+        company_delete(c, "role_permission", &row[0].u.id);
+    }
+    assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
+    company_add(c, "role_permission",
+                PAIRS("role_id", id_text(&rep), "permission", "contact.read"));
+    assert_int_equal(decided(b).verdict.error, FB_E_FORBIDDEN);
+}
+
+static void nothing_is_written_by_deciding(void **state)
+{
+    bench *b = *state;
+    int64_t before = 0, after = 0;
+    fb_id id = contact_group(b, "Li");
+    bool exists = true;
+    assert_int_equal(ledger_head(b->w.admin, &before), FB_OK);
+    (void)decided(b);
+    assert_int_equal(ledger_head(b->w.admin, &after), FB_OK);
+    assert_int_equal(before, after);
+    const cat_entity *e = catalog_entity_str(store_catalog(b->w.admin), "contact");
+    assert_int_equal(store_row_exists(b->w.admin, e, &id, &exists), FB_OK);
+    assert_false(exists);
+}
+
+static void line_of_a_submitted_order_is_fixed(void **state)
+{
+    bench *b = *state;
+    raw_world *w = &b->w;
+    raw_group g;
+    fb_id order =
+        company_add(&w->company, "sales_order",
+                    PAIRS("order_no", "SO-1", "customer_id", id_text(&w->customers[0]), "user_id",
+                          id_text(&b->d.user), "order_date", "2025-10-09", "status", "submitted"));
+    raw_begin(&g, &b->d, "order.sneak", 0, 0);
+    raw_insert(&g, "sales_order_line",
+               PAIRS("order_id", id_text(&order), "line_no", "9", "product_id",
+                     id_text(&w->product), "uom", "EA", "qty_milli", "1000", "unit_price_4dp",
+                     "1"));
+    raw_end(&g);
+    decision d = decided(b);
+    assert_int_equal(d.verdict.code, VERDICT_REJECTED);
+    assert_int_equal(d.verdict.error, FB_E_STATE);
+    assert_true(text_is(d.verdict.field, "sales_order_line.order_id"));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(insert_is_stamped_from_the_session),
+        CASE(stamps_in_the_message_count_for_nothing),
+        CASE(capture_in_the_future_is_clamped_and_echoed),
+        CASE(update_of_the_row_as_seen_is_plain),
+        CASE(same_question_gets_the_same_decision),
+        CASE(row_made_and_changed_in_one_group_is_one_change),
+        CASE(refused_group_changes_nothing_and_names_what_it_would_have_made),
+        CASE(delete_of_a_row_that_changed_is_refused),
+        CASE(rights_follow_role_permission_day_and_person),
+        CASE(role_without_permissions_has_the_catalogues_grants),
+        CASE(nothing_is_written_by_deciding),
+        CASE(line_of_a_submitted_order_is_fixed),
+    };
+    return cmocka_run_group_tests_name("decide", tests, NULL, NULL);
+}

@@ -1,0 +1,245 @@
+/* test_intake.c - what a device says of itself, runs of verdicts, attempts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support/raw_device.h"
+#include "sync-server/intake/attempt.h"
+#include "sync-server/intake/chain.h"
+#include "sync-server/intake/verdict_rows.h"
+
+#include <cmocka.h>
+
+enum { LINES = 6 };
+static const char *const TEXTS[LINES] = {"{\"a\":1}", "{\"b\":2}", "{\"c\":3}",
+                                         "{\"d\":4}", "{\"e\":5}", "{\"f\":6}"};
+
+/* What a device may say when the server has applied 3 of its groups. */
+static const struct {
+    const char *what;
+    int64_t acked, first, last;
+    uint32_t count;
+    int64_t chain_at; /* which chain hash it sends; -1: a wrong one */
+    fb_code code;
+    uint32_t repeated;
+    bool by_marks;
+} CLAIMS[] = {
+    {"nothing new", 3, 0, 3, 0, 3, FB_OK, 0, false},
+    {"nothing new, another past", 3, 0, 3, 0, -1, FB_E_FORK, 0, false},
+    {"has groups, sends none", 3, 0, 5, 0, 5, FB_OK, 0, false},
+    {"one new", 3, 4, 4, 1, 3, FB_OK, 0, false},
+    {"one new on another past", 3, 4, 4, 1, -1, FB_E_FORK, 0, false},
+    {"lost reply: all again", 0, 1, 3, 3, 0, FB_OK, 3, false},
+    {"lost reply, and one new", 1, 2, 4, 3, 1, FB_OK, 2, false},
+    {"lost reply, another past", 1, 2, 4, 3, -1, FB_E_FORK, 2, false},
+    {"lost reply, fewer again", 0, 1, 6, 2, 0, FB_OK, 2, true},
+    {"restored: wrote less", 2, 0, 2, 0, 2, FB_E_FORK, 0, false},
+    {"knows verdicts nobody gave", 4, 5, 5, 1, 4, FB_E_GAP, 0, false},
+    {"first is not acked + 1", 3, 5, 6, 1, 3, FB_E_PROTOCOL, 0, false},
+    {"more than it wrote", 3, 4, 4, 2, 3, FB_E_PROTOCOL, 0, false},
+    {"acked beyond last", 4, 0, 3, 0, 3, FB_E_PROTOCOL, 0, false},
+};
+
+static void claims_are_judged_by_chain_and_numbers(void **state)
+{
+    digest chain[LINES + 1];
+    (void)state;
+    memset(chain[0].b, 7, sizeof chain[0].b);
+    for (int i = 0; i < LINES; i++) {
+        digest_chain(&chain[i], TEXTS[i], strlen(TEXTS[i]), &chain[i + 1]);
+    }
+    door_device d = {.applied = 3, .chain = chain[3]};
+    for (size_t i = 0; i < sizeof CLAIMS / sizeof CLAIMS[0]; i++) {
+        fb_text lines[LINES];
+        chain_place place;
+        sync_request q = {.acked = CLAIMS[i].acked,
+                          .first = CLAIMS[i].first,
+                          .last = CLAIMS[i].last,
+                          .groups_count = CLAIMS[i].count};
+        for (uint32_t k = 0; k < CLAIMS[i].count && q.first + k <= LINES; k++) {
+            lines[k] = text_of(TEXTS[q.first - 1 + k]);
+        }
+        q.chain_before = chain[CLAIMS[i].chain_at < 0 ? 6 : CLAIMS[i].chain_at];
+        fb_code rc = chain_judge(&d, &q, lines, &place);
+        if (rc != CLAIMS[i].code) {
+            print_error("%s: %s\n", CLAIMS[i].what, fb_code_name(rc));
+        }
+        assert_int_equal(rc, CLAIMS[i].code);
+        if (rc == FB_OK) {
+            assert_int_equal(place.repeated, CLAIMS[i].repeated);
+            assert_int_equal(place.by_marks, CLAIMS[i].by_marks);
+        }
+    }
+}
+
+static void mark_tells_lines_apart(void **state)
+{
+    char line[64];
+    (void)state;
+    memset(line, 'x', sizeof line);
+    uint64_t all = mark_of((fb_text){line, sizeof line});
+    for (size_t i = 0; i < sizeof line; i++) {
+        line[i] = 'y';
+        assert_true(mark_of((fb_text){line, sizeof line}) != all);
+        line[i] = 'x';
+        assert_true(mark_of((fb_text){line, i}) != all);
+    }
+    assert_true(mark_of((fb_text){line, sizeof line}) == all);
+    uint8_t bytes[8];
+    mark_put(all, bytes);
+    assert_true(mark_get(bytes) == all);
+}
+
+static void run_takes_only_what_follows(void **state)
+{
+    static verdict_run run;
+    (void)state;
+    run_begin(&run, 1);
+    assert_true(run_add(&run, 5, 100, 1));
+    assert_true(run_add(&run, 6, 101, 2));
+    assert_false(run_add(&run, 8, 102, 3)); /* a group between them is not plain */
+    assert_false(run_add(&run, 7, 103, 3)); /* another device committed in between */
+    assert_true(run_add(&run, 7, 102, 3));
+}
+
+/* --- with a database --- */
+
+typedef struct bench {
+    raw_world w;
+    raw_device d;
+    intake in;
+} bench;
+
+static int setup(void **state)
+{
+    static bench b;
+    raw_world_open(&b.w);
+    raw_enrol(&b.w, &b.d, &b.w.users[0], 1);
+    b.in = (intake){.db = b.w.admin, .cache = decide_cache_new(), .work = arena_new(16 << 20)};
+    raw_reply r;
+    raw_exchange(&b.d, &r);
+    raw_reply_clear(&r);
+    *state = &b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    bench *b = *state;
+    decide_cache_free(b->in.cache);
+    arena_free(b->in.work);
+    raw_device_clear(&b->d);
+    raw_world_close(&b->w);
+    return 0;
+}
+
+/* Rows of fs_verdict: runs 1..3 and 4..5 that follow, a rejection at 6, a run 7..7. */
+static void rows_put(bench *b, int64_t no)
+{
+    static verdict_run run;
+    static const struct {
+        int64_t gseq, cid;
+        bool ends;
+    } plain[] = {{1, 50, false}, {2, 51, false}, {3, 52, true},
+                 {4, 53, false}, {5, 54, true},  {7, 60, true}};
+    const verdict_row rejected = {.incarnation_no = no,
+                                  .gseq = 6,
+                                  .code = VERDICT_REJECTED,
+                                  .line = text_of("REJECTED 6\n"),
+                                  .payload = text_of("{}")};
+    run_begin(&run, no);
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+        assert_true(run_add(&run, plain[i].gseq, plain[i].cid, 9));
+        if (plain[i].ends) {
+            assert_int_equal(run_flush(b->w.admin, &run), FB_OK);
+        }
+    }
+    assert_int_equal(verdict_row_add(b->w.admin, &rejected), FB_OK);
+}
+
+static const struct {
+    int64_t acked;
+    const char *lines;
+} REPLIES[] = {
+    {0, "{\"m\":\"ok\",\"g\":\"1\",\"to\":\"5\",\"cid\":\"50\"}\nREJECTED "
+        "6\n{\"m\":\"ok\",\"g\":\"7\",\"cid\":\"60\"}\n"},
+    {2, "{\"m\":\"ok\",\"g\":\"3\",\"to\":\"5\",\"cid\":\"52\"}\nREJECTED "
+        "6\n{\"m\":\"ok\",\"g\":\"7\",\"cid\":\"60\"}\n"},
+    {5, "REJECTED 6\n{\"m\":\"ok\",\"g\":\"7\",\"cid\":\"60\"}\n"},
+    {6, "{\"m\":\"ok\",\"g\":\"7\",\"cid\":\"60\"}\n"},
+    {7, ""},
+};
+
+static void verdicts_begin_behind_what_the_device_knows(void **state)
+{
+    bench *b = *state;
+    door_device d;
+    assert_int_equal(door_device_get(b->w.admin, &b->d.id, &d), FB_OK);
+    d.applied = 7;
+    assert_int_equal(store_begin(b->w.admin), FB_OK);
+    rows_put(b, d.incarnation_no);
+    for (size_t i = 0; i < sizeof REPLIES / sizeof REPLIES[0]; i++) {
+        buf out;
+        buf_init(&out, 1 << 16);
+        assert_int_equal(
+            intake_verdicts_put(b->w.admin, &d, REPLIES[i].acked, text_of("1.5"), &out), FB_OK);
+        assert_string_equal(buf_cstr(&out), REPLIES[i].lines);
+        buf_clear(&out);
+    }
+    store_rollback(b->w.admin);
+}
+
+static void failures_of_one_group_are_counted_and_others_forgotten(void **state)
+{
+    bench *b = *state;
+    attempt a;
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(attempt_note(&b->in, &b->d.id, 4), FB_OK);
+        assert_int_equal(attempt_get(b->w.admin, &b->d.id, &a), FB_OK);
+        assert_int_equal(a.tries, i);
+    }
+    assert_true(b->in.attempts);
+    assert_int_equal(attempt_note(&b->in, &b->d.id, 5), FB_OK);
+    assert_int_equal(attempt_get(b->w.admin, &b->d.id, &a), FB_OK);
+    assert_int_equal(a.gseq, 5);
+    assert_int_equal(a.tries, 1);
+    b->in.careful = true; /* the mark made before the batch has counted it */
+    assert_int_equal(attempt_note(&b->in, &b->d.id, 5), FB_OK);
+    assert_int_equal(attempt_get(b->w.admin, &b->d.id, &a), FB_OK);
+    assert_int_equal(a.tries, 1);
+}
+
+static void attempts_survive_the_server_and_end_in_a_verdict(void **state)
+{
+    bench *b = *state;
+    raw_reply r;
+    raw_line(&b->d, "{\"k\":\"x\",\"at\":\"1\",\"cv\":1,\"ops\":[]}");
+    for (int i = 0; i < ATTEMPTS_MAX; i++) {
+        assert_int_equal(attempt_note(&b->in, &b->d.id, 1), FB_OK);
+    }
+    raw_server_restart(&b->w, false); /* reads that there are rows */
+    raw_exchange(&b->d, &r);
+    assert_int_equal(raw_verdict(&r, 1).error, FB_E_POISON);
+    raw_reply_clear(&r);
+    attempt a;
+    assert_int_equal(attempt_get(b->w.admin, &b->d.id, &a), FB_OK);
+    assert_false(a.found);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(claims_are_judged_by_chain_and_numbers),
+        cmocka_unit_test(mark_tells_lines_apart),
+        cmocka_unit_test(run_takes_only_what_follows),
+        CASE(verdicts_begin_behind_what_the_device_knows),
+        CASE(failures_of_one_group_are_counted_and_others_forgotten),
+        CASE(attempts_survive_the_server_and_end_in_a_verdict),
+    };
+    return cmocka_run_group_tests_name("intake", tests, NULL, NULL);
+}
