@@ -101,7 +101,7 @@ int64_t fixed_point(fb_text text, unsigned digits)
             point = true;
             continue;
         }
-        if (text.data[i] < '0' || text.data[i] > '9' || decimals == digits) {
+        if (text.data[i] < '0' || text.data[i] > '9' || (point && decimals == digits)) {
             demo_die("not a number: %.*s", (int)text.size, text.data);
         }
         value = value * 10 + (text.data[i] - '0');

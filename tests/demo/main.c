@@ -262,10 +262,12 @@ static void conflicts(demo *d)
     sync_shown(d, "E4");
     sync_shown(d, "E1");
     printf("   merged, as E1 sees it now (different columns: both stand; the same column: policy LWW, later capture wins):\n");
-    const char *customer_show[] = {"customer", "show", customer, NULL};
+    char sql[200];
+    snprintf(sql, sizeof sql, "SELECT code, email, website, remark FROM customer WHERE code = '%s'", customer);
+    const char *customer_show[] = {"query", sql, NULL};
     show(d, "E1", customer_show);
     printf("   the losing value is kept in a conflict record, visible to both reps and their managers:\n");
-    const char *conflict_show[] = {"conflicts", NULL};
+    const char *conflict_show[] = {"query", "SELECT field, base, mine, theirs, policy, winner, state FROM conflict", NULL};
     show(d, "E1", conflict_show);
 }
 
@@ -277,13 +279,13 @@ static void rejected_order(demo *d)
     printf("   %s's order %.*s was submitted with 30 %% discount, which was allowed when the phone was last online:\n", user,
            (int)cell(&d->data.orders, d->broken.order_row, "order_id").size,
            cell(&d->data.orders, d->broken.order_row, "order_id").data);
-    const char *list[] = {"problems", "list", NULL};
-    show(d, user, list);
     const char *argv[] = {"fieldbook", "--db", db, "--json", "problems", "list", NULL};
     run_result r = run_ok(argv, d->log);
     cJSON *j = json_of(&r);
     const cJSON *first = cJSON_IsArray(j) ? cJSON_GetArrayItem(j, 0) : cJSON_GetArrayItem(cJSON_GetObjectItem(j, "problems"), 0);
     snprintf(gseq, sizeof gseq, "%lld", (long long)number_of(first, "gseq"));
+    printf("      group %s is %s: %s\n      %s\n      cure: %s\n      %s\n", gseq, string_of(first, "state"), string_of(first, "field"),
+           string_of(first, "text"), string_of(first, "cure"), string_of(first, "text_zh"));
     cJSON_Delete(j);
     run_free(&r);
     snprintf(set, sizeof set, "sales_order_line[%u].discount_bp=25", d->broken.line_index + 1);
