@@ -129,6 +129,18 @@ check_public_headers() {
     rm -f "$object"
 }
 
+# The example in README compiles against the public headers and the posix port.
+check_example() {
+    local folder
+    folder=$(mktemp -d)
+    awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' README.md >"$folder/example.c"
+    if ! gcc -std=c11 -Wall -Wextra -Werror -Icore/include -I. -Icore -fsyntax-only "$folder/example.c"; then
+        breach "README: the example does not compile"
+    fi
+    (($(wc -l <"$folder/example.c") > 20)) || breach "README: the example is missing"
+    rm -rf "$folder"
+}
+
 check_exports() {
     local library=$build/libfieldbook.so name
     [[ -e $library ]] || { breach "libfieldbook.so was not built"; return; }
@@ -175,6 +187,7 @@ check_banned
 check_sizes
 check_file_headers
 check_public_headers
+check_example
 check_exports
 check_errors
 check_path
