@@ -153,8 +153,11 @@ fb_code server_reader_open(server *s, server_reader **out, fb_error *err)
     const store_options so = {
         .path = s->path, .vfs = s->vfs, .read_only = true, .cache_kib = s->cache_kib};
     r->s = s;
-    fb_code rc = store_open(&so, &r->db, err);
+    r->packer = packer_new();
+    fb_code rc = r->packer == NULL ? fail(err, FB_E_NO_MEMORY, "reader", "out of memory")
+                                   : store_open(&so, &r->db, err);
     if (rc != FB_OK) {
+        packer_free(r->packer);
         free(r);
         return rc;
     }
@@ -166,6 +169,7 @@ void server_reader_close(server_reader *r)
 {
     if (r != NULL) {
         store_close(r->db);
+        packer_free(r->packer);
         free(r);
     }
 }

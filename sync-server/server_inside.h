@@ -18,6 +18,7 @@
 #include "sync-server/door/door.h"
 #include "sync-server/intake/intake.h"
 #include "sync-server/server.h"
+#include "wire/pack.h"
 
 enum {
     JOB_BYTES_MAX = 64 << 20,   /* arena of one request */
@@ -65,6 +66,7 @@ struct server {
 struct server_reader {
     server *s;
     store *db;
+    packer *packer;
 };
 
 static inline int64_t wall_ms(const server *s)
@@ -80,8 +82,8 @@ static inline uint64_t mono_ms(const server *s)
 void job_fail(server_job *job, fb_code code, uint32_t retry_ms);
 /* Trouble of ours: what a person cannot cure is told as "try again". */
 void job_trouble(server_job *job, fb_code code);
-/* The job ends with 200 and job->out, packed where that pays. */
-void job_answer(server_job *job);
+/* The job ends with 200 and job->out, packed where that pays. r NULL: plain. */
+void job_answer(server_reader *r, server_job *job);
 /* Must this request go to the writer although it carries no groups? */
 FB_MUST_USE fb_code job_needs_write(server_reader *r, const server_job *job, const door_device *d,
                                     int64_t now_ms, bool *out);

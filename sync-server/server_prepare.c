@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/id.h"
-#include "wire/pack.h"
 
 static const door_rate_limit DEVICE_RATE = {40, 10};
 static const door_rate_limit STRANGER_RATE = {20, 2}; /* enrolments and failed doors, per address */
@@ -58,7 +57,7 @@ static fb_code body_take(arrival *a, size_t packed_max, size_t max)
     }
     buf_init(body, max);
     if (is_zstd(a->q->content_encoding)) {
-        return pack_get(body, a->q->body, max);
+        return packer_get(a->r->packer, body, a->q->body, max);
     }
     buf_put_text(body, a->q->body);
     return body->code;
@@ -94,7 +93,7 @@ static fb_code lines_find(server_job *job)
 static void serve_health(arrival *a)
 {
     buf_printf(&a->job->out, "{\"m\":\"health\",\"v\":%d}\n", PROTOCOL_VERSION);
-    job_answer(a->job);
+    job_answer(a->r, a->job);
 }
 
 static void serve_enrol(arrival *a)

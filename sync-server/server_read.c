@@ -7,7 +7,6 @@
 
 #include "base/id.h"
 #include "sync-server/ledger/ledger.h"
-#include "wire/pack.h"
 
 /* ---- endings ---- */
 
@@ -29,13 +28,13 @@ void job_trouble(server_job *job, fb_code code)
     job_fail(job, ours && fb_code_http(code) == 503 ? code : FB_E_BUSY, RETRY_MS);
 }
 
-void job_answer(server_job *job)
+void job_answer(server_reader *r, server_job *job)
 {
     job->reply = (server_reply){.status = 200};
-    if (job->out.code == FB_OK && job->accepts_zstd && job->out.size > PACK_BYTES_MIN) {
+    if (job->out.code == FB_OK && r != NULL && job->accepts_zstd && job->out.size > PACK_BYTES_MIN) {
         buf packed;
         buf_init(&packed, REPLY_BYTES_MAX);
-        if (pack_put(&packed, buf_text(&job->out)) == FB_OK && packed.size < job->out.size) {
+        if (packer_put(r->packer, &packed, buf_text(&job->out)) == FB_OK && packed.size < job->out.size) {
             buf_clear(&job->out);
             job->out = packed;
             job->reply.zstd = true;
@@ -184,6 +183,6 @@ void server_read(server *s, server_reader *r, server_job *job)
         server_log(s, FB_LOG_ERROR, "read.failed code=%s", fb_code_name(rc));
         job_trouble(job, rc);
     } else if (job->next != JOB_WAIT) {
-        job_answer(job);
+        job_answer(r, job);
     }
 }

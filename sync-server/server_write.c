@@ -150,7 +150,7 @@ static void batch_end(batch *b, fb_code rc)
         if (rc != FB_OK) {
             job_trouble(job, rc);
         } else if (job->next != JOB_DONE && job->kind == JOB_KIND_ENROL) {
-            job_answer(job);
+            job_answer(NULL, job);
         } else if (job->next != JOB_DONE) {
             job->next = JOB_READ;
         }

@@ -14,7 +14,8 @@ typedef struct command {
     command_fn run;
 } command;
 
-#define ORDER_HEAD "at date requested_date visit price_list ship_to currency header_discount freight note remark"
+#define ORDER_HEAD \
+    "at date requested_date visit price_list ship_to currency header_discount freight note remark"
 
 /* clang-format off */
 static const command COMMANDS[] = {
@@ -79,7 +80,8 @@ static const command *command_find(const char *name)
     return NULL;
 }
 
-/* --- checking arguments against the table -------------------------------------------------------- */
+/* --- checking arguments against the table --------------------------------------------------------
+ */
 
 static bool next_word(const char **at, char out[WORD_BYTES_MAX])
 {
@@ -114,7 +116,8 @@ static fb_code check_args(command_call *c, const fb_command_info *info)
     for (uint32_t i = 0; i < c->args_count; i++) {
         fb_text name = c->args[i].name;
         if (!has_word(info->required, name) && !has_word(info->optional, name)) {
-            return arg_wrong(c, name.data, FB_E_INVALID, "the command has no such argument: correct the name");
+            return arg_wrong(c, name.data, FB_E_INVALID,
+                             "the command has no such argument: correct the name");
         }
     }
     while (next_word(&required, word)) {
@@ -131,7 +134,8 @@ static fb_code run_one(command_call *c, const char *name, fb_text args_json)
     const command *cmd = command_find(name);
 
     if (cmd == NULL) {
-        return fail(c->err, FB_E_NOT_FOUND, "op", "there is no such command: see the list of commands");
+        return fail(c->err, FB_E_NOT_FOUND, "op",
+                    "there is no such command: see the list of commands");
     }
     FB_TRY(args_read(c, args_json));
     FB_TRY(check_args(c, &cmd->info));
@@ -139,7 +143,8 @@ static fb_code run_one(command_call *c, const char *name, fb_text args_json)
     return c->w->out->code;
 }
 
-fb_code fb_command_run(fb_db *db, const char *name, const char *args_json, char **json_out, fb_error *err)
+fb_code fb_command_run(fb_db *db, const char *name, const char *args_json, char **json_out,
+                       fb_error *err)
 {
     buf out;
     json_writer w;
@@ -149,7 +154,9 @@ fb_code fb_command_run(fb_db *db, const char *name, const char *args_json, char 
     command_call c = {.db = db, .memory = arena_new(CALL_BYTES_MAX), .w = &w, .err = err};
     buf_init(&out, JSON_OUT_BYTES_MAX);
     json_writer_init(&w, &out);
-    fb_code rc = c.memory == NULL ? FB_E_NO_MEMORY : run_one(&c, name, text_of(args_json == NULL ? "{}" : args_json));
+    fb_code rc = c.memory == NULL
+                     ? FB_E_NO_MEMORY
+                     : run_one(&c, name, text_of(args_json == NULL ? "{}" : args_json));
     if (rc == FB_OK) {
         rc = api_text_out(&out, json_out);
     }
@@ -158,7 +165,8 @@ fb_code fb_command_run(fb_db *db, const char *name, const char *args_json, char 
     return api_said(db, rc, err);
 }
 
-/* --- a list as one group -------------------------------------------------------------------------- */
+/* --- a list as one group
+ * -------------------------------------------------------------------------- */
 
 typedef struct group_call {
     command_call head;
@@ -203,7 +211,8 @@ static fb_code run_op(command_call *c, fb_text json)
     FB_TRY(split_op(c, json, &name));
     const command *cmd = command_find(name);
     if (cmd == NULL || !cmd->info.writes) {
-        return fail(c->err, FB_E_NOT_FOUND, "op", "a group holds writing commands only: see the list of commands");
+        return fail(c->err, FB_E_NOT_FOUND, "op",
+                    "a group holds writing commands only: see the list of commands");
     }
     FB_TRY(check_args(c, &cmd->info));
     FB_TRY(cmd->run(c));
@@ -217,7 +226,8 @@ static void name_op(fb_error *err, uint32_t i)
 
     if (err != NULL) {
         memcpy(field, err->field, sizeof field);
-        (void)snprintf(err->field, sizeof err->field, "ops[%u]%s%.80s", i, field[0] != '\0' ? "." : "", field);
+        (void)snprintf(err->field, sizeof err->field, "ops[%u]%s%.80s", i,
+                       field[0] != '\0' ? "." : "", field);
     }
 }
 
@@ -245,7 +255,10 @@ static fb_code run_ops(group_call *g)
         }
         i++;
     }
-    return json_finish(&r) == FB_OK ? FB_OK : arg_wrong(&c, "ops", FB_E_JSON, "the list is not strict JSON or too long: correct it");
+    return json_finish(&r) == FB_OK
+               ? FB_OK
+               : arg_wrong(&c, "ops", FB_E_JSON,
+                           "the list is not strict JSON or too long: correct it");
 }
 
 static fb_code run_group(group_call *g, int64_t *gseq_out)

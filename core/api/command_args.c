@@ -84,7 +84,8 @@ fb_code arg_decimal(command_call *c, const char *name, unsigned digits, int64_t 
     if (!is_given(text) || decimal_get(text_of(text), digits, out)) {
         return FB_OK;
     }
-    (void)snprintf(why, sizeof why, "a number with at most %u decimals is expected: correct it", digits);
+    (void)snprintf(why, sizeof why, "a number with at most %u decimals is expected: correct it",
+                   digits);
     return arg_wrong(c, name, FB_E_FORMAT, why);
 }
 
@@ -127,7 +128,8 @@ fb_code arg_instant(command_call *c, const char *name, int64_t *out_ms)
     const char *text = arg_text(c, name);
 
     if (is_given(text) && !instant_parse(c->db, text_of(text), out_ms)) {
-        return arg_wrong(c, name, FB_E_FORMAT, "a time is expected, such as 2026-11-22T08:00:00Z: correct it");
+        return arg_wrong(c, name, FB_E_FORMAT,
+                         "a time is expected, such as 2026-11-22T08:00:00Z: correct it");
     }
     return FB_OK;
 }
@@ -141,7 +143,9 @@ fb_code arg_ref(command_call *c, const char *name, const char *entity, fb_id *ou
     }
     fb_code rc = lookup_by_key(c->db, entity, text_of(text), out, c->err);
     if (rc == FB_E_NOT_FOUND) {
-        return arg_wrong(c, name, rc, "no record with this code or id is on this device: synchronise, or correct it");
+        return arg_wrong(
+            c, name, rc,
+            "no record with this code or id is on this device: synchronise, or correct it");
     }
     return rc;
 }
@@ -161,7 +165,8 @@ fb_code arg_e7(command_call *c, const char *name, bool *given_out, int32_t *out)
     return FB_OK;
 }
 
-/* --- results ------------------------------------------------------------------------------------ */
+/* --- results ------------------------------------------------------------------------------------
+ */
 
 void out_id(command_call *c, const char *key, const fb_id *id)
 {

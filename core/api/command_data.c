@@ -1,4 +1,5 @@
-/* command_data.c - records, problems, conflicts, queries and status by name. See command_inside.h. */
+/* command_data.c - records, problems, conflicts, queries and status by name. See command_inside.h.
+ */
 #include "api/command_inside.h"
 
 #include "base/decimal.h"
@@ -46,7 +47,8 @@ fb_code cmd_record_add(command_call *c)
     FB_TRY(api_entity(c->db, entity, &e, c->err));
     int index = cat_column_str(e, column);
     if (index < 0) {
-        return arg_wrong(c, "column", FB_E_INVALID, "the entity has no such column: correct the name");
+        return arg_wrong(c, "column", FB_E_INVALID,
+                         "the entity has no such column: correct the name");
     }
     FB_TRY(arg_ref(c, "id", entity, &id));
     FB_TRY(cat_value_parse(e, index, text_of(arg_text(c, "difference")), true, &v, c->err));
@@ -62,7 +64,8 @@ fb_code cmd_query(command_call *c)
 {
     char *json = NULL;
 
-    return out_json(c, fb_query_json(c->db, arg_text(c, "sql"), arg_text(c, "params"), &json, c->err), &json);
+    return out_json(
+        c, fb_query_json(c->db, arg_text(c, "sql"), arg_text(c, "params"), &json, c->err), &json);
 }
 
 /* --- problems --------------------------------------------------------------------------------- */
@@ -168,11 +171,14 @@ fb_code cmd_conflict_list(command_call *c)
     sql_stmt *s = NULL;
 
     FB_TRY(arg_bool(c, "all", &all));
-    s = sql_prepare(replica_sql(c->db->r),
-                    "SELECT x.id, x.entity, x.entity_id, k.code AS customer, x.field, x.base, x.mine, x.theirs, "
-                    "x.policy, x.winner, x.state, u.name AS mine_by, o.name AS theirs_by FROM conflict x "
-                    "LEFT JOIN customer k ON k.id = x.customer_id LEFT JOIN app_user u ON u.id = x.user_id "
-                    "LEFT JOIN app_user o ON o.id = x.other_user_id WHERE ?1 OR x.state <> 'resolved' ORDER BY x.id");
+    s = sql_prepare(
+        replica_sql(c->db->r),
+        "SELECT x.id, x.entity, x.entity_id, k.code AS customer, x.field, x.base, x.mine, "
+        "x.theirs, "
+        "x.policy, x.winner, x.state, u.name AS mine_by, o.name AS theirs_by FROM conflict x "
+        "LEFT JOIN customer k ON k.id = x.customer_id LEFT JOIN app_user u ON u.id = x.user_id "
+        "LEFT JOIN app_user o ON o.id = x.other_user_id WHERE ?1 OR x.state <> 'resolved' ORDER BY "
+        "x.id");
     if (s == NULL) {
         return sql_code(replica_sql(c->db->r));
     }
@@ -180,7 +186,8 @@ fb_code cmd_conflict_list(command_call *c)
     return form_put_rows(c->w, s);
 }
 
-/* --- status, catalogue ------------------------------------------------------------------------- */
+/* --- status, catalogue -------------------------------------------------------------------------
+ */
 
 static void put_person(command_call *c, const fb_identity *who)
 {

@@ -1,4 +1,5 @@
-/* command_field.c - customers, visits, payments, activities and tasks by name. See command_inside.h. */
+/* command_field.c - customers, visits, payments, activities and tasks by name. See
+ * command_inside.h. */
 #include "api/command_inside.h"
 
 /* --- customers -------------------------------------------------------------------------------- */
@@ -47,7 +48,8 @@ fb_code cmd_customer_find(command_call *c)
     FB_TRY(arg_int(c, "radius", 0, 200000, &radius));
     FB_TRY(arg_int(c, "limit", 0, 1000, &limit));
     if (lat != lon) {
-        return arg_wrong(c, lat ? "lon" : "lat", FB_E_REQUIRED, "latitude and longitude go together: give both");
+        return arg_wrong(c, lat ? "lon" : "lat", FB_E_REQUIRED,
+                         "latitude and longitude go together: give both");
     }
     o.near = lat;
     o.radius_m = (int32_t)radius;
@@ -167,7 +169,8 @@ fb_code cmd_visit_action(command_call *c)
     FB_TRY(arg_visit(c, &visit));
     FB_TRY(arg_instant(c, "at", &o.at_ms));
     if (ref != NULL && !id_get(text_of(ref), &o.ref)) {
-        return arg_wrong(c, "ref", FB_E_FORMAT, "an identity of 36 lower-case characters is expected: correct it");
+        return arg_wrong(c, "ref", FB_E_FORMAT,
+                         "an identity of 36 lower-case characters is expected: correct it");
     }
     o.status = arg_text(c, "status");
     o.note = arg_text(c, "note");
@@ -252,7 +255,8 @@ static fb_code arg_allocations(command_call *c, fb_allocation *out, uint32_t *co
         count++;
     }
     if (json_finish(&r) != FB_OK) {
-        return arg_wrong(c, "allocations", FB_E_JSON, "a list of {\"order\", \"amount\"} is expected: correct it");
+        return arg_wrong(c, "allocations", FB_E_JSON,
+                         "a list of {\"order\", \"amount\"} is expected: correct it");
     }
     *count_out = count;
     return FB_OK;

@@ -2,7 +2,8 @@
  *
  *   command.c        the table, dispatch, groups        command_args.c    reading arguments
  *   command_field.c  customers, visits, payments, activities, tasks
- *   command_order.c  orders                             command_data.c    records, problems, queries, status */
+ *   command_order.c  orders                             command_data.c    records, problems,
+ * queries, status */
 #ifndef FB_API_COMMAND_INSIDE_H
 #define FB_API_COMMAND_INSIDE_H
 
@@ -25,11 +26,13 @@ typedef struct command_call {
 
 typedef fb_code (*command_fn)(command_call *c);
 
-/* --- command_args.c: every getter leaves *out alone when the argument is absent or null -------------- */
+/* --- command_args.c: every getter leaves *out alone when the argument is absent or null
+ * -------------- */
 FB_MUST_USE fb_code args_read(command_call *c, fb_text json);
 const char *arg_text(const command_call *c, const char *name); /* NULL: absent */
 FB_MUST_USE fb_code arg_decimal(command_call *c, const char *name, unsigned digits, int64_t *out);
-FB_MUST_USE fb_code arg_int(command_call *c, const char *name, int64_t min, int64_t max, int64_t *out);
+FB_MUST_USE fb_code arg_int(command_call *c, const char *name, int64_t min, int64_t max,
+                            int64_t *out);
 FB_MUST_USE fb_code arg_bool(command_call *c, const char *name, bool *out);
 FB_MUST_USE fb_code arg_instant(command_call *c, const char *name, int64_t *out_ms);
 /* Id, or business key of the entity. */
@@ -45,8 +48,8 @@ void out_decimal(command_call *c, const char *key, int64_t value, unsigned digit
 void out_instant(command_call *c, const char *key, int64_t at_ms); /* null when 0 */
 /* {"id": ...} */
 void out_id_object(command_call *c, const fb_id *id);
-/* A JSON text that a public call made in *json: put as it is, freed. By address, because the call and this
- * argument are evaluated in any order. */
+/* A JSON text that a public call made in *json: put as it is, freed. By address, because the call
+ * and this argument are evaluated in any order. */
 fb_code out_json(command_call *c, fb_code rc, char **json);
 
 fb_code cmd_customer_find(command_call *c);

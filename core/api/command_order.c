@@ -1,4 +1,5 @@
-/* command_order.c - orders by name: step by step through a draft, or whole in one call. See command_inside.h. */
+/* command_order.c - orders by name: step by step through a draft, or whole in one call. See
+ * command_inside.h. */
 #include "api/command_inside.h"
 
 #include <stdio.h>
@@ -27,7 +28,8 @@ static fb_code new_order(command_call *c, fb_order **out)
     fb_id customer;
 
     if (arg_text(c, "customer") == NULL) {
-        return arg_wrong(c, "customer", FB_E_REQUIRED, "the customer is missing: give its code or id");
+        return arg_wrong(c, "customer", FB_E_REQUIRED,
+                         "the customer is missing: give its code or id");
     }
     FB_TRY(arg_ref(c, "customer", "customer", &customer));
     FB_TRY(read_head(c, &o));
@@ -39,7 +41,8 @@ static fb_code open_draft(command_call *c, fb_order **out)
     fb_id id;
 
     if (!fb_id_get(arg_text(c, "order"), &id)) {
-        return arg_wrong(c, "order", FB_E_FORMAT, "the id of a draft is expected: see the list of drafts");
+        return arg_wrong(c, "order", FB_E_FORMAT,
+                         "the id of a draft is expected: see the list of drafts");
     }
     return fb_order_open(c->db, &id, out, c->err);
 }
@@ -87,7 +90,8 @@ static fb_code add_line(command_call *c, fb_order *o)
     int64_t qty = 0;
 
     if (arg_text(c, "product") == NULL) {
-        return arg_wrong(c, "product", FB_E_REQUIRED, "the product is missing: give its code or id");
+        return arg_wrong(c, "product", FB_E_REQUIRED,
+                         "the product is missing: give its code or id");
     }
     FB_TRY(arg_ref(c, "product", "product", &product));
     FB_TRY(arg_decimal(c, "qty", 3, &qty));
@@ -153,7 +157,9 @@ static fb_code put_stored_lines(command_call *c, const fb_id *order)
 {
     bool row = false;
     fb_code rc = FB_OK;
-    sql_stmt *s = sql_prepare(replica_sql(c->db->r), "SELECT id FROM sales_order_line WHERE order_id = ?1 ORDER BY line_no, id");
+    sql_stmt *s =
+        sql_prepare(replica_sql(c->db->r),
+                    "SELECT id FROM sales_order_line WHERE order_id = ?1 ORDER BY line_no, id");
 
     if (s == NULL) {
         return sql_code(replica_sql(c->db->r));
@@ -217,7 +223,8 @@ static fb_code check_line_args(const command_call *c, uint32_t i)
         if (strstr(KNOWN, word) == NULL) {
             char field[64];
             (void)snprintf(field, sizeof field, "lines[%u].%.40s", i + 1, c->args[k].name.data);
-            return fail(c->err, FB_E_INVALID, field, "a line has no such argument: correct the name");
+            return fail(c->err, FB_E_INVALID, field,
+                        "a line has no such argument: correct the name");
         }
     }
     return FB_OK;
@@ -244,7 +251,9 @@ static fb_code add_lines(command_call *c, fb_order *o)
         FB_TRY(add_line(&line, o));
         i++;
     }
-    return json_finish(&r) == FB_OK ? FB_OK : arg_wrong(c, "lines", FB_E_JSON, "the list of lines is not strict JSON: correct it");
+    return json_finish(&r) == FB_OK ? FB_OK
+                                    : arg_wrong(c, "lines", FB_E_JSON,
+                                                "the list of lines is not strict JSON: correct it");
 }
 
 static void put_receipt(command_call *c, const fb_order_receipt *r, int64_t gseq)
@@ -312,7 +321,8 @@ fb_code cmd_order_submit(command_call *c)
     bool by_draft = arg_text(c, "order") != NULL;
 
     if (by_draft == (arg_text(c, "lines") != NULL)) {
-        return arg_wrong(c, "order", FB_E_REQUIRED, "name a draft, or give customer and lines: one of the two");
+        return arg_wrong(c, "order", FB_E_REQUIRED,
+                         "name a draft, or give customer and lines: one of the two");
     }
     FB_TRY(by_draft ? submit_draft(c, &receipt, &gseq) : submit_in_group(c, &receipt, &gseq));
     put_receipt(c, &receipt, gseq);

@@ -26,7 +26,8 @@ fb_code lookup_by_key(fb_db *db, const char *entity, fb_text key_or_id, fb_id *o
     }
     arena_free(memory);
     if (rc == FB_E_NOT_FOUND) {
-        return fail(err, rc, entity, "no record with this code or id is on this device: synchronise, or correct it");
+        return fail(err, rc, entity,
+                    "no record with this code or id is on this device: synchronise, or correct it");
     }
     return rc;
 }
@@ -42,21 +43,24 @@ static void copy_column(sql_stmt *s, int i, char *out, size_t size)
 {
     fb_text t = sql_text(s, i);
 
-    (void)snprintf(out, size, "%.*s", (int)(t.size < size ? t.size : size - 1), t.data == NULL ? "" : t.data);
+    (void)snprintf(out, size, "%.*s", (int)(t.size < size ? t.size : size - 1),
+                   t.data == NULL ? "" : t.data);
 }
 
 fb_code api_customer_get(fb_db *db, const fb_id *id, api_customer *out, fb_error *err)
 {
     bool row = false;
-    sql_stmt *s = sql_prepare(replica_sql(db->r), "SELECT status, grade, channel, payment_term, territory_id, "
-                                                  "price_list_id FROM customer WHERE id = ?1");
+    sql_stmt *s = sql_prepare(replica_sql(db->r),
+                              "SELECT status, grade, channel, payment_term, territory_id, "
+                              "price_list_id FROM customer WHERE id = ?1");
     if (s == NULL) {
         return sql_code(replica_sql(db->r));
     }
     sql_bind_id(s, 1, id);
     FB_TRY(sql_step(s, &row));
     if (!row) {
-        return fail(err, FB_E_NOT_FOUND, "customer", "the customer is not on this device: synchronise, or check the id");
+        return fail(err, FB_E_NOT_FOUND, "customer",
+                    "the customer is not on this device: synchronise, or check the id");
     }
     *out = (api_customer){.id = *id, .territory = sql_id(s, 4), .price_list = sql_id(s, 5)};
     copy_column(s, 0, out->status, sizeof out->status);
@@ -113,13 +117,13 @@ static fb_code fill_code(fb_db *db, input *in, fb_error *err)
     return rc;
 }
 
-static fb_code fill_customer(fb_db *db, input *in, int64_t at_ms, fb_error *err)
+static fb_code fill_customer(fb_db *db, input *in, fb_error *err)
 {
     api_person me;
 
     FB_TRY(api_person_get(db, &me, err));
     FB_TRY(fill_code(db, in, err));
-    fill_absent(in, "id", (fb_value){.kind = FB_KIND_ID, .u.id = id_make(replica_ids(db->r), at_ms)});
+    fill_absent(in, "id", (fb_value){.kind = FB_KIND_ID, .u.id = api_id(db)});
     fill_absent(in, "status", (fb_value){.kind = FB_KIND_TEXT, .u.text = text_of("pending")});
     fill_absent(in, "owner_id", (fb_value){.kind = FB_KIND_ID, .u.id = me.user});
     if (!id_is_none(&me.territory)) {
@@ -137,7 +141,7 @@ fb_code fb_customer_create(fb_db *db, const char *json, fb_id *id_out, fb_error 
     api_clear(err);
     fb_code rc = input_read(&in, db, json, err);
     if (rc == FB_OK && (rc = write_begin(db, "customer.create", 0, &w, err)) == FB_OK) {
-        if ((rc = fill_customer(db, &in, w.at_ms, err)) == FB_OK) {
+        if ((rc = fill_customer(db, &in, err)) == FB_OK) {
             rc = capture_insert(db->r, in.e, in.values, err);
         }
         rc = write_end(&w, rc, NULL, err);
@@ -152,7 +156,8 @@ fb_code fb_customer_create(fb_db *db, const char *json, fb_id *id_out, fb_error 
     return api_said(db, rc, err);
 }
 
-/* --- change ------------------------------------------------------------------------------------ */
+/* --- change ------------------------------------------------------------------------------------
+ */
 
 /* Devices may write the column themselves. */
 static bool is_free_column(const cat_column *c)
@@ -160,7 +165,8 @@ static bool is_free_column(const cat_column *c)
     return !c->guarded && c->policy != CAT_SW;
 }
 
-/* Splits what was given into columns to write and columns to ask for; unchanged ones are dropped. */
+/* Splits what was given into columns to write and columns to ask for; unchanged ones are dropped.
+ */
 typedef struct split {
     int free_columns[CATALOG_COLUMNS_LIMIT];
     fb_value free_values[CATALOG_COLUMNS_LIMIT];
@@ -184,8 +190,8 @@ static void split_columns(const input *in, const fb_value *current, split *out)
     }
 }
 
-/* {"column": {"base": before, "mine": wanted}} with values as on the wire: the server applies it when
- * the request is approved (sync-server/decide/change_request.c). */
+/* {"column": {"base": before, "mine": wanted}} with values as on the wire: the server applies it
+ * when the request is approved (sync-server/decide/change_request.c). */
 static void put_diff(buf *out, const input *in, const split *s, const fb_value *current)
 {
     json_writer w;
@@ -205,7 +211,7 @@ static void put_diff(buf *out, const input *in, const split *s, const fb_value *
     json_put_end(&w);
 }
 
-static fb_code request_change(fb_db *db, const input *in, const split *s, const fb_value *current, int64_t at_ms,
+static fb_code request_change(fb_db *db, const input *in, const split *s, const fb_value *current,
                               fb_id *id_out, fb_error *err)
 {
     rec r;
@@ -217,7 +223,7 @@ static fb_code request_change(fb_db *db, const input *in, const split *s, const 
     buf_init(&diff, 64 << 10);
     put_diff(&diff, in, s, current);
     id_put(&current[0].u.id, target);
-    rec_new(&r, db, "change_request", at_ms);
+    rec_new(&r, db, "change_request");
     rec_str(&r, "target_entity", "customer");
     rec_str(&r, "target_id", target);
     rec_id(&r, "customer_id", &current[0].u.id);
@@ -233,24 +239,26 @@ static fb_code request_change(fb_db *db, const input *in, const split *s, const 
     return rc;
 }
 
-static fb_code apply_split(fb_db *db, const input *in, const fb_value *current, int64_t at_ms,
+static fb_code apply_split(fb_db *db, const input *in, const fb_value *current,
                            fb_customer_change *out, fb_error *err)
 {
     split s;
 
     split_columns(in, current, &s);
-    *out = (fb_customer_change){.columns_written = s.free_count, .columns_requested = s.asked_count};
+    *out =
+        (fb_customer_change){.columns_written = s.free_count, .columns_requested = s.asked_count};
     if (s.free_count > 0) {
-        FB_TRY(capture_update(db->r, in->e, &current[0].u.id, s.free_columns, s.free_values, s.free_count, err));
+        FB_TRY(capture_update(db->r, in->e, &current[0].u.id, s.free_columns, s.free_values,
+                              s.free_count, err));
     }
     if (s.asked_count > 0) {
-        FB_TRY(request_change(db, in, &s, current, at_ms, &out->change_request, err));
+        FB_TRY(request_change(db, in, &s, current, &out->change_request, err));
     }
     return FB_OK;
 }
 
-fb_code fb_customer_update(fb_db *db, const fb_id *customer, const char *json, fb_customer_change *out,
-                           fb_error *err)
+fb_code fb_customer_update(fb_db *db, const fb_id *customer, const char *json,
+                           fb_customer_change *out, fb_error *err)
 {
     input in = {0};
     rec current;
@@ -262,7 +270,7 @@ fb_code fb_customer_update(fb_db *db, const fb_id *customer, const char *json, f
     fb_code rc = input_read(&in, db, json, err);
     if (rc == FB_OK && (rc = write_begin(db, "customer.update", 0, &w, err)) == FB_OK) {
         if ((rc = rec_read(&current, db, "customer", customer, in.memory, err)) == FB_OK) {
-            rc = apply_split(db, &in, current.values, w.at_ms, &done, err);
+            rc = apply_split(db, &in, current.values, &done, err);
         }
         rc = write_end(&w, rc, NULL, err);
     }

@@ -1,4 +1,5 @@
-/* customer_view.c - everything about one customer in one JSON object (客户360). See fieldbook/customer.h. */
+/* customer_view.c - everything about one customer in one JSON object (客户360). See
+ * fieldbook/customer.h. */
 #include <string.h>
 
 #include "api/handle.h"
@@ -9,14 +10,19 @@ static const struct section {
     const char *key, *entity, *sql;
 } SECTIONS[] = {
     {"contacts", "contact",
-     "SELECT id FROM contact WHERE customer_id = ?1 AND status IS NOT 'left' ORDER BY is_primary DESC, id LIMIT 50"},
-    {"addresses", "customer_address", "SELECT id FROM customer_address WHERE customer_id = ?1 ORDER BY kind DESC, id LIMIT 50"},
+     "SELECT id FROM contact WHERE customer_id = ?1 AND status IS NOT 'left' ORDER BY is_primary "
+     "DESC, id LIMIT 50"},
+    {"addresses", "customer_address",
+     "SELECT id FROM customer_address WHERE customer_id = ?1 ORDER BY kind DESC, id LIMIT 50"},
     {"orders", "sales_order",
      "SELECT id FROM sales_order WHERE customer_id = ?1 ORDER BY order_date DESC, id DESC LIMIT 5"},
-    {"visits", "visit", "SELECT id FROM visit WHERE customer_id = ?1 ORDER BY check_in_at DESC, id DESC LIMIT 5"},
-    {"activities", "activity", "SELECT id FROM activity WHERE customer_id = ?1 ORDER BY at DESC, id DESC LIMIT 5"},
+    {"visits", "visit",
+     "SELECT id FROM visit WHERE customer_id = ?1 ORDER BY check_in_at DESC, id DESC LIMIT 5"},
+    {"activities", "activity",
+     "SELECT id FROM activity WHERE customer_id = ?1 ORDER BY at DESC, id DESC LIMIT 5"},
     {"tasks", "task",
-     "SELECT id FROM task WHERE customer_id = ?1 AND status IN ('todo', 'doing') ORDER BY due_at IS NULL, due_at, id "
+     "SELECT id FROM task WHERE customer_id = ?1 AND status IN ('todo', 'doing') ORDER BY due_at "
+     "IS NULL, due_at, id "
      "LIMIT 50"},
     {"payments", "payment",
      "SELECT id FROM payment WHERE customer_id = ?1 ORDER BY payment_date DESC, id DESC LIMIT 5"},
@@ -93,11 +99,13 @@ static fb_code put_account(viewer *v)
     if (catalog_entity_str(replica_catalog(v->db->r), "credit_account") == NULL) {
         return FB_OK;
     }
-    FB_TRY(api_read_int(v->db, "SELECT count(*) FROM credit_account WHERE customer_id = ?1", v->customer, 0, &found));
+    FB_TRY(api_read_int(v->db, "SELECT count(*) FROM credit_account WHERE customer_id = ?1",
+                        v->customer, 0, &found));
     if (found == 0) {
         return FB_OK;
     }
-    FB_TRY(put_sum(v, "credit_limit", "SELECT max(credit_limit) FROM credit_account WHERE customer_id = ?1"));
+    FB_TRY(put_sum(v, "credit_limit",
+                   "SELECT max(credit_limit) FROM credit_account WHERE customer_id = ?1"));
     return put_sum(v, "balance", "SELECT sum(balance) FROM credit_account WHERE customer_id = ?1");
 }
 
@@ -108,8 +116,10 @@ static fb_code put_balance(viewer *v)
     json_put_object(&v->w);
     FB_TRY(put_account(v));
     FB_TRY(put_sum(v, "own_unsent_orders",
-                   "SELECT sum(total) FROM sales_order WHERE customer_id = ?1 AND ver = 0 AND status = 'submitted'"));
-    FB_TRY(put_sum(v, "own_unsent_payments", "SELECT sum(amount) FROM payment WHERE customer_id = ?1 AND ver = 0"));
+                   "SELECT sum(total) FROM sales_order WHERE customer_id = ?1 AND ver = 0 AND "
+                   "status = 'submitted'"));
+    FB_TRY(put_sum(v, "own_unsent_payments",
+                   "SELECT sum(amount) FROM payment WHERE customer_id = ?1 AND ver = 0"));
     json_put_end(&v->w);
     return FB_OK;
 }

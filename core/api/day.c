@@ -1,4 +1,5 @@
-/* day.c - instants and business dates, as text and back; the calendar itself stands in catalog_value.c. */
+/* day.c - instants and business dates, as text and back; the calendar itself stands in
+ * catalog_value.c. */
 #include "api/handle.h"
 #include "base/decimal.h"
 
@@ -6,9 +7,12 @@
 
 #define MINUTE_MS INT64_C(60000)
 
-/* A one-column entity, so that the catalogue's own reader and printer of instants serve here too. */
-static const cat_column INSTANT = {.name = {"at", 2}, .type = CAT_INSTANT, .min = 0, .max = INT64_MAX, .to_entity = -1};
-static const cat_entity TIMES = {.name = {"time", 4}, .columns = (cat_column *)(uintptr_t)&INSTANT, .columns_count = 1};
+/* A one-column entity, so that the catalogue's own reader and printer of instants serve here too.
+ */
+static const cat_column INSTANT = {
+    .name = {"at", 2}, .type = CAT_INSTANT, .min = 0, .max = INT64_MAX, .to_entity = -1};
+static const cat_entity TIMES = {
+    .name = {"time", 4}, .columns = (cat_column *)(uintptr_t)&INSTANT, .columns_count = 1};
 
 void instant_print(int64_t at_ms, buf *out)
 {
@@ -35,7 +39,8 @@ static bool iso_parse(const char *text, size_t size, int64_t *out_ms)
 {
     fb_value v;
 
-    if (cat_value_parse(&TIMES, 0, (fb_text){text, size}, true, &v, NULL) != FB_OK || v.kind != FB_KIND_INT) {
+    if (cat_value_parse(&TIMES, 0, (fb_text){text, size}, true, &v, NULL) != FB_OK ||
+        v.kind != FB_KIND_INT) {
         return false;
     }
     *out_ms = v.u.i;
@@ -63,7 +68,8 @@ bool instant_parse(const fb_db *db, fb_text text, int64_t *out_ms)
 fb_code not_in_future(fb_db *db, int64_t at_ms, const char *field, fb_error *err)
 {
     if (at_ms > fb_db_now_ms(db, NULL) + FUTURE_MS_MAX) {
-        return fail(err, FB_E_FUTURE, field, "the time lies more than ten minutes ahead: correct it or the clock");
+        return fail(err, FB_E_FUTURE, field,
+                    "the time lies more than ten minutes ahead: correct it or the clock");
     }
     return FB_OK;
 }

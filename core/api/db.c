@@ -69,22 +69,29 @@ static char *copy_str(const char *s)
 static fb_code options_check(const char *path, const fb_db_options *o, fb_db **out, fb_error *err)
 {
     if (path == NULL || path[0] == '\0' || out == NULL) {
-        return fail(err, FB_E_MISUSE, "path", "a path and a place for the handle are needed: give both");
+        return fail(err, FB_E_MISUSE, "path",
+                    "a path and a place for the handle are needed: give both");
     }
     if (o->port == NULL) {
-        return fail(err, FB_E_MISUSE, "port", "no port was given: set options.port, e.g. fb_port_posix()");
+        return fail(err, FB_E_MISUSE, "port",
+                    "no port was given: set options.port, e.g. fb_port_posix()");
     }
     if (o->tz_offset_min < TZ_MIN || o->tz_offset_min > TZ_MAX) {
-        return fail(err, FB_E_RANGE, "tz_offset_min", "minutes east of UTC must be %d..%d: correct them",
-                    TZ_MIN, TZ_MAX);
+        return fail(err, FB_E_RANGE, "tz_offset_min",
+                    "minutes east of UTC must be %d..%d: correct them", TZ_MIN, TZ_MAX);
     }
     return FB_OK;
 }
 
 static fb_code handle_fill(fb_db *db, const char *path, const fb_db_options *o, fb_error *err)
 {
-    replica_options ro = {.path = path, .port = o->port, .vfs = o->vfs, .create = o->create,
-                          .read_only = o->read_only, .sync_normal = o->sync_normal, .cache_kib = o->cache_kib};
+    replica_options ro = {.path = path,
+                          .port = o->port,
+                          .vfs = o->vfs,
+                          .create = o->create,
+                          .read_only = o->read_only,
+                          .sync_normal = o->sync_normal,
+                          .cache_kib = o->cache_kib};
 
     db->port = o->port;
     db->read_only = o->read_only;
@@ -193,7 +200,8 @@ static bool is_kind(const char *kind)
 {
     size_t size = strlen(kind);
 
-    return size > 0 && size <= KIND_BYTES_MAX && strspn(kind, "abcdefghijklmnopqrstuvwxyz._") == size;
+    return size > 0 && size <= KIND_BYTES_MAX &&
+           strspn(kind, "abcdefghijklmnopqrstuvwxyz._") == size;
 }
 
 fb_code fb_group_begin(fb_db *db, const char *kind, int64_t at_ms, fb_error *err)
@@ -204,7 +212,8 @@ fb_code fb_group_begin(fb_db *db, const char *kind, int64_t at_ms, fb_error *err
         return fail(err, FB_E_STATE, "group", "a group is open already: commit or abort it first");
     }
     if (kind != NULL && !is_kind(kind)) {
-        return fail(err, FB_E_FORMAT, "kind", "a kind is 1..%d of a-z . _ : correct it", KIND_BYTES_MAX);
+        return fail(err, FB_E_FORMAT, "kind", "a kind is 1..%d of a-z . _ : correct it",
+                    KIND_BYTES_MAX);
     }
     fb_code rc = capture_begin(db->r, kind == NULL ? "group" : kind, at_ms, 0, err);
     if (rc != FB_OK) {
@@ -213,7 +222,8 @@ fb_code fb_group_begin(fb_db *db, const char *kind, int64_t at_ms, fb_error *err
     db->group_open = true;
     db->group_failed = false;
     db->group_at_ms = at_ms;
-    db->group_visit = db->group_visit_customer = db->group_order = db->group_customer = (fb_id){{0}};
+    db->group_visit = db->group_visit_customer = db->group_order = db->group_customer =
+        (fb_id){{0}};
     return FB_OK;
 }
 
@@ -228,7 +238,8 @@ fb_code fb_group_commit(fb_db *db, int64_t *gseq_out, fb_error *err)
     }
     db->group_open = false;
     if (db->group_failed) {
-        return fail(err, FB_E_STATE, "group", "a call inside the group failed and aborted it: begin it again");
+        return fail(err, FB_E_STATE, "group",
+                    "a call inside the group failed and aborted it: begin it again");
     }
     fb_code rc = capture_commit(db->r, &gseq, err);
     if (rc != FB_OK) {
@@ -254,10 +265,12 @@ fb_code write_begin(fb_db *db, const char *kind, int64_t at_ms, api_write *w, fb
 {
     *w = (api_write){.db = db, .own = !db->group_open, .at_ms = at_ms};
     if (db->group_open && db->group_failed) {
-        return fail(err, FB_E_STATE, "group", "an earlier call of the group failed and aborted it: begin it again");
+        return fail(err, FB_E_STATE, "group",
+                    "an earlier call of the group failed and aborted it: begin it again");
     }
     if (w->at_ms == 0) {
-        w->at_ms = db->group_open && db->group_at_ms != 0 ? db->group_at_ms : fb_db_now_ms(db, NULL);
+        w->at_ms =
+            db->group_open && db->group_at_ms != 0 ? db->group_at_ms : fb_db_now_ms(db, NULL);
     }
     return w->own ? capture_begin(db->r, kind, at_ms, 0, err) : FB_OK;
 }
@@ -285,8 +298,9 @@ fb_code write_end(api_write *w, fb_code rc, int64_t *gseq_out, fb_error *err)
 static fb_code first_territory(fb_db *db, const fb_id *user, fb_id *out)
 {
     bool row = false;
-    sql_stmt *s = sql_prepare(replica_sql(db->r), "SELECT territory_id FROM user_territory WHERE user_id = ?1 "
-                                                  "ORDER BY is_primary DESC, id LIMIT 1");
+    sql_stmt *s = sql_prepare(replica_sql(db->r),
+                              "SELECT territory_id FROM user_territory WHERE user_id = ?1 "
+                              "ORDER BY is_primary DESC, id LIMIT 1");
     if (s == NULL) {
         return sql_code(replica_sql(db->r));
     }
@@ -307,9 +321,15 @@ fb_code api_person_get(fb_db *db, api_person *out, fb_error *err)
     copy_into(out->device_code, sizeof out->device_code, who.device_code);
     bytes_wipe(&who, sizeof who);
     if (!enrolled) {
-        return fail(err, FB_E_AUTH, "device", "this device is not enrolled: enrol it with a code first");
+        return fail(err, FB_E_AUTH, "device",
+                    "this device is not enrolled: enrol it with a code first");
     }
     return first_territory(db, &out->user, &out->territory);
+}
+
+fb_id api_id(fb_db *db)
+{
+    return id_make(replica_ids(db->r), fb_db_now_ms(db, NULL));
 }
 
 fb_code api_text_out(buf *b, char **out)
@@ -381,11 +401,12 @@ fb_code api_setting(fb_db *db, const char *key, buf *out)
     bool row = false;
     api_person me;
     char user[FB_ID_TEXT_BYTES];
-    sql_stmt *s = sql_prepare(replica_sql(db->r),
-                              "SELECT value FROM setting WHERE key = ?1 AND (level = 'global' OR (level = 'user' AND "
-                              "target_id = ?2) OR (level = 'role' AND target_id IN (SELECT r.code FROM user_role u JOIN "
-                              "role r ON r.id = u.role_id WHERE u.user_id = ?3))) "
-                              "ORDER BY CASE level WHEN 'user' THEN 0 WHEN 'role' THEN 1 ELSE 2 END, id LIMIT 1");
+    sql_stmt *s = sql_prepare(
+        replica_sql(db->r),
+        "SELECT value FROM setting WHERE key = ?1 AND (level = 'global' OR (level = 'user' AND "
+        "target_id = ?2) OR (level = 'role' AND target_id IN (SELECT r.code FROM user_role u JOIN "
+        "role r ON r.id = u.role_id WHERE u.user_id = ?3))) "
+        "ORDER BY CASE level WHEN 'user' THEN 0 WHEN 'role' THEN 1 ELSE 2 END, id LIMIT 1");
     if (s == NULL) {
         return sql_code(replica_sql(db->r));
     }

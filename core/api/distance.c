@@ -1,8 +1,8 @@
 /* distance.c - metres between two points, whole numbers only. See fieldbook/customer.h.
  *
  * Equirectangular on a sphere of 6371008.8 m: dy = dlat, dx = dlon * cos(middle latitude), both in
- * centimetres; the square root is exact to 1 cm. Error against the great circle: below 0.2 % to 200 km
- * and 70 degrees of latitude (tests/unit/test_api_find.c holds the vectors). */
+ * centimetres; the square root is exact to 1 cm. Error against the great circle: below 0.2 % to 200
+ * km and 70 degrees of latitude (tests/unit/test_api_find.c holds the vectors). */
 #include "fieldbook/customer.h"
 
 enum { DEGREE_E7 = 10000000, HALF_TURN_E7 = 1800000000, COS_BITS = 20 };

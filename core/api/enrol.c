@@ -1,6 +1,7 @@
 /* enrol.c - a one-time code becomes a device. See fieldbook/sync.h and protocol.md section 2.
  *
- *   draw token -> store it (synced) -> send -> store the identity (synced) -> forget the stored token
+ *   draw token -> store it (synced) -> send -> store the identity (synced) -> forget the stored
+ * token
  *
  * A lost reply leaves the token stored; the same code then gives the same device again. */
 #include <stdio.h>
@@ -28,7 +29,8 @@ static fb_code token_keep(fb_db *db, digest *out)
         buf_reset(&stored);
         hex_put(&stored, out->b, DIGEST_BYTES);
         if (rc == FB_OK) {
-            rc = stored.code == FB_OK ? replica_meta_set(db->r, TOKEN_KEY, buf_text(&stored)) : stored.code;
+            rc = stored.code == FB_OK ? replica_meta_set(db->r, TOKEN_KEY, buf_text(&stored))
+                                      : stored.code;
         }
     }
     if (stored.data != NULL) {
@@ -43,31 +45,39 @@ static fb_code check_input(fb_db *db, const fb_enrol_options *o, fb_error *err)
     replica_identity who;
 
     if (o->code == NULL || o->code[0] == '\0') {
-        return fail(err, FB_E_REQUIRED, "code", "the enrolment code is missing: ask your administrator for one");
+        return fail(err, FB_E_REQUIRED, "code",
+                    "the enrolment code is missing: ask your administrator for one");
     }
     if (o->server_url == NULL || strlen(o->server_url) >= sizeof who.server_url) {
-        return fail(err, FB_E_REQUIRED, "server_url", "the server's address is missing or too long: give https://host:port");
+        return fail(err, FB_E_REQUIRED, "server_url",
+                    "the server's address is missing or too long: give https://host:port");
     }
     if (o->device_name != NULL && strlen(o->device_name) > NAME_BYTES_LIMIT) {
-        return fail(err, FB_E_LENGTH, "device_name", "at most %d bytes: shorten the name", NAME_BYTES_LIMIT);
+        return fail(err, FB_E_LENGTH, "device_name", "at most %d bytes: shorten the name",
+                    NAME_BYTES_LIMIT);
     }
     FB_TRY(replica_identity_get(db->r, &who));
     bytes_wipe(&who.token, sizeof who.token);
     if (who.enrolled) {
-        return fail(err, FB_E_EXISTS, "device", "this replica is enrolled already: use another file for another person");
+        return fail(err, FB_E_EXISTS, "device",
+                    "this replica is enrolled already: use another file for another person");
     }
     return FB_OK;
 }
 
 static void copy_text(char *out, size_t size, fb_text t)
 {
-    (void)snprintf(out, size, "%.*s", (int)(t.size < size ? t.size : size - 1), t.data == NULL ? "" : t.data);
+    (void)snprintf(out, size, "%.*s", (int)(t.size < size ? t.size : size - 1),
+                   t.data == NULL ? "" : t.data);
 }
 
-static fb_code keep_identity(fb_db *db, const enrol_reply *reply, const digest *token, const char *server_url,
-                             int64_t sent_wall_ms)
+static fb_code keep_identity(fb_db *db, const enrol_reply *reply, const digest *token,
+                             const char *server_url, int64_t sent_wall_ms)
 {
-    replica_identity me = {.device = reply->device, .user = reply->user, .epoch = reply->epoch, .token = *token,
+    replica_identity me = {.device = reply->device,
+                           .user = reply->user,
+                           .epoch = reply->epoch,
+                           .token = *token,
                            .enrolled = true};
 
     copy_text(me.device_code, sizeof me.device_code, reply->device_code);
@@ -88,8 +98,9 @@ static fb_code refuse(const fb_link_response *response, fb_text body, arena *scr
     if (error_msg_get(body, scratch, &m) != FB_OK || m.code == FB_OK) {
         m.code = FB_E_OFFLINE;
     }
-    return fail(err, m.code, m.code == FB_E_CODE ? "code" : "server", "the server refused the enrolment (HTTP %d): %s",
-                response->status, fb_code_text(m.code, "en"));
+    return fail(err, m.code, m.code == FB_E_CODE ? "code" : "server",
+                "the server refused the enrolment (HTTP %d): %s", response->status,
+                fb_code_text(m.code, "en"));
 }
 
 static fb_code take_answer(fb_db *db, const fb_link_response *response, const digest *token,
@@ -102,7 +113,8 @@ static fb_code take_answer(fb_db *db, const fb_link_response *response, const di
 
     buf_init(&memory, SCRATCH_BYTES_MAX);
     fb_code rc = scratch == NULL ? FB_E_NO_MEMORY : FB_OK;
-    if (rc == FB_OK && response->zstd && (rc = pack_get(&memory, body, SCRATCH_BYTES_MAX)) == FB_OK) {
+    if (rc == FB_OK && response->zstd &&
+        (rc = pack_get(&memory, body, SCRATCH_BYTES_MAX)) == FB_OK) {
         body = buf_text(&memory);
     }
     if (rc == FB_OK && response->status != 200) {
@@ -115,10 +127,12 @@ static fb_code take_answer(fb_db *db, const fb_link_response *response, const di
     return rc;
 }
 
-static fb_code exchange(fb_db *db, const fb_link *link, const fb_enrol_options *o, const digest *token, buf *body,
-                        fb_error *err)
+static fb_code exchange(fb_db *db, const fb_link *link, const fb_enrol_options *o,
+                        const digest *token, buf *body, fb_error *err)
 {
-    enrol_request m = {.protocol = PROTOCOL_VERSION, .code = text_of(o->code), .token = *token,
+    enrol_request m = {.protocol = PROTOCOL_VERSION,
+                       .code = text_of(o->code),
+                       .token = *token,
                        .platform = text_of(o->platform == NULL ? "linux" : o->platform),
                        .app_version = text_of(FB_VERSION_TEXT),
                        .name = text_of(o->device_name == NULL ? "device" : o->device_name)};
@@ -128,12 +142,17 @@ static fb_code exchange(fb_db *db, const fb_link *link, const fb_enrol_options *
     enrol_request_put(body, &m);
     bytes_wipe(&m.token, sizeof m.token);
     FB_TRY(body->code);
-    fb_link_request request = {.method = "POST", .path = "/v1/enrol", .content_type = "application/x-fieldbook",
-                               .body = buf_text(body), .timeout_ms = ENROL_TIMEOUT_MS,
+    fb_link_request request = {.method = "POST",
+                               .path = "/v1/enrol",
+                               .content_type = "application/x-fieldbook",
+                               .body = buf_text(body),
+                               .timeout_ms = ENROL_TIMEOUT_MS,
                                .response_bytes_max = SCRATCH_BYTES_MAX};
     fb_code rc = link->exchange(link->ctx, &request, &response);
     if (rc != FB_OK) {
-        return fail(err, rc, "server", "the server was not reached: check address, network and certificate, then try again");
+        return fail(
+            err, rc, "server",
+            "the server was not reached: check address, network and certificate, then try again");
     }
     return take_answer(db, &response, token, o, sent_wall_ms, err);
 }

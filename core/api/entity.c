@@ -2,9 +2,9 @@
 #include "api/handle.h"
 
 static const char *const TYPES[] = {
-    [CAT_ID] = "id",       [CAT_REF] = "ref",     [CAT_TEXT] = "text",   [CAT_ENUM] = "enum",
-    [CAT_DATE] = "date",   [CAT_JSON] = "json",   [CAT_BOOL] = "bool",   [CAT_INT32] = "int32",
-    [CAT_BP] = "bp",       [CAT_E7] = "e7",       [CAT_INT64] = "int64", [CAT_MINOR] = "minor",
+    [CAT_ID] = "id",       [CAT_REF] = "ref",     [CAT_TEXT] = "text",       [CAT_ENUM] = "enum",
+    [CAT_DATE] = "date",   [CAT_JSON] = "json",   [CAT_BOOL] = "bool",       [CAT_INT32] = "int32",
+    [CAT_BP] = "bp",       [CAT_E7] = "e7",       [CAT_INT64] = "int64",     [CAT_MINOR] = "minor",
     [CAT_PRICE] = "price", [CAT_MILLI] = "milli", [CAT_INSTANT] = "instant",
 };
 

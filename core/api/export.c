@@ -23,8 +23,8 @@ static fb_code make_table(sql_db *to, const cat_entity *e)
     buf_init(&sql, 64 << 10);
     buf_printf(&sql, "CREATE TABLE \"%s\"(", e->name.data);
     for (uint32_t i = 0; i < e->columns_count; i++) {
-        buf_printf(&sql, "%s\"%s\" %s%s", i == 0 ? "" : ", ", e->columns[i].name.data, stored_type(e->columns[i].type),
-                   i == 0 ? " PRIMARY KEY" : "");
+        buf_printf(&sql, "%s\"%s\" %s%s", i == 0 ? "" : ", ", e->columns[i].name.data,
+                   stored_type(e->columns[i].type), i == 0 ? " PRIMARY KEY" : "");
     }
     buf_put_char(&sql, ')');
     fb_code rc = sql.code == FB_OK ? sql_exec(to, buf_cstr(&sql)) : sql.code;
@@ -42,7 +42,8 @@ static fb_code prepare_insert(exporter *x, fb_error *err)
         buf_printf(&sql, "%s?%u", i == 0 ? "" : ",", i + 1);
     }
     buf_put_char(&sql, ')');
-    fb_code rc = sql.code == FB_OK ? sql_prepare_once(x->to, buf_text(&sql), &x->insert, err) : sql.code;
+    fb_code rc =
+        sql.code == FB_OK ? sql_prepare_once(x->to, buf_text(&sql), &x->insert, err) : sql.code;
     buf_clear(&sql);
     return rc;
 }
@@ -102,7 +103,9 @@ static fb_code refuse_used(sql_db *to, fb_error *err)
     FB_TRY(sql_step(s, &row));
     int64_t tables = row ? sql_int(s, 0) : 0;
     sql_reset(s);
-    return tables == 0 ? FB_OK : fail(err, FB_E_EXISTS, "path", "the file exists already: choose another name");
+    return tables == 0
+               ? FB_OK
+               : fail(err, FB_E_EXISTS, "path", "the file exists already: choose another name");
 }
 
 fb_code fb_export_sqlite(fb_db *db, const char *path, fb_export_report *report_out, fb_error *err)

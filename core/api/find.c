@@ -1,7 +1,7 @@
 /* find.c - customers by code, name, pinyin initials, phone, or nearby. See fieldbook/customer.h.
  *
- * The text is folded once (text_key) and matched in one statement; with a position only the addresses
- * inside a box are read, and the distance decides the order. */
+ * The text is folded once (text_key) and matched in one statement; with a position only the
+ * addresses inside a box are read, and the distance decides the order. */
 #include "fieldbook/customer.h"
 
 #include <stdlib.h>
@@ -20,20 +20,23 @@ enum {
 };
 
 /* By rank of the statement below: the smaller the better. */
-static const char *const MATCH_NAMES[] = {"code", "code", "name", "pinyin", "name", "pinyin", "phone", "near"};
+static const char *const MATCH_NAMES[] = {"code", "code",   "name",  "pinyin",
+                                          "name", "pinyin", "phone", "near"};
 
 #define DIGITS(column) "replace(replace(replace(" column ", ' ', ''), '-', ''), '.', '')"
 
 /* ?1 key, ?2 digits of a phone or NULL, ?3 the code as typed. */
-#define RANK                                                                                       \
-    "CASE WHEN ?1 = '' THEN 7 WHEN lower(c.code) = lower(?3) THEN 0 "                              \
-    "WHEN substr(lower(c.code), 1, length(?3)) = lower(?3) THEN 1 "                                \
-    "WHEN substr(c.name_key, 1, length(?1)) = ?1 THEN 2 "                                          \
-    "WHEN substr(c.name_py, 1, length(?1)) = ?1 THEN 3 "                                           \
-    "WHEN instr(c.name_key, ?1) > 0 THEN 4 WHEN instr(c.name_py, ?1) > 0 THEN 5 "                  \
-    "WHEN ?2 IS NOT NULL AND (instr(" DIGITS("c.phone") ", ?2) > 0 OR c.id IN "                     \
-    "(SELECT k.customer_id FROM contact k WHERE instr(" DIGITS("k.phone") ", ?2) > 0 OR instr("     \
-    DIGITS("k.mobile") ", ?2) > 0)) THEN 6 END"
+#define RANK                                                                                     \
+    "CASE WHEN ?1 = '' THEN 7 WHEN lower(c.code) = lower(?3) THEN 0 "                            \
+    "WHEN substr(lower(c.code), 1, length(?3)) = lower(?3) THEN 1 "                              \
+    "WHEN substr(c.name_key, 1, length(?1)) = ?1 THEN 2 "                                        \
+    "WHEN substr(c.name_py, 1, length(?1)) = ?1 THEN 3 "                                         \
+    "WHEN instr(c.name_key, ?1) > 0 THEN 4 WHEN instr(c.name_py, ?1) > 0 THEN 5 "                \
+    "WHEN ?2 IS NOT NULL AND (instr(" DIGITS(                                                    \
+        "c.phone") ", ?2) > 0 OR c.id IN "                                                       \
+                   "(SELECT k.customer_id FROM contact k WHERE instr(" DIGITS(                   \
+                       "k.phone") ", ?2) > 0 OR instr(" DIGITS("k.mobile") ", ?2) > 0)) THEN 6 " \
+                                                                           "END"
 
 static const char BY_TEXT[] =
     "SELECT c.id, c.code, c.name, c.grade, c.status, c.phone, " RANK " AS rank FROM customer c "
@@ -66,10 +69,12 @@ static fb_code options_bound(const fb_find_options *o, fb_error *err)
                  o->lon_e7 <= 1800000000;
 
     if (o->near && !place) {
-        return fail(err, FB_E_RANGE, "lat_e7", "latitude within 90 and longitude within 180 degrees: correct them");
+        return fail(err, FB_E_RANGE, "lat_e7",
+                    "latitude within 90 and longitude within 180 degrees: correct them");
     }
     if (o->radius_m < 0 || o->radius_m > RADIUS_MAX_M) {
-        return fail(err, FB_E_RANGE, "radius_m", "a radius of 0..%d metres: correct it", RADIUS_MAX_M);
+        return fail(err, FB_E_RANGE, "radius_m", "a radius of 0..%d metres: correct it",
+                    RADIUS_MAX_M);
     }
     if (o->limit > LIMIT_MAX) {
         return fail(err, FB_E_RANGE, "limit", "at most %d rows: correct it", LIMIT_MAX);
@@ -137,13 +142,15 @@ static void bind_text_params(finder *f, sql_stmt *s)
     sql_bind_int(s, 4, f->capacity);
 }
 
-/* The box around the circle; cos is taken at the circle's end nearer the pole, so the box holds it. */
+/* The box around the circle; cos is taken at the circle's end nearer the pole, so the box holds it.
+ */
 static void bind_box(const finder *f, sql_stmt *s)
 {
     int64_t reach_e7 = (int64_t)f->o.radius_m * 10000000 / 111195 + 1;
     int64_t pole_e7 = (f->o.lat_e7 < 0 ? -(int64_t)f->o.lat_e7 : f->o.lat_e7) + reach_e7;
     int64_t wide_e7 = 1800000000;
-    int64_t metres = pole_e7 < 890000000 ? fb_distance_m((int32_t)pole_e7, 0, (int32_t)pole_e7, 10000000) : 0;
+    int64_t metres =
+        pole_e7 < 890000000 ? fb_distance_m((int32_t)pole_e7, 0, (int32_t)pole_e7, 10000000) : 0;
 
     if (metres > 0) {
         wide_e7 = (int64_t)f->o.radius_m * 10000000 / metres + 1;
@@ -160,7 +167,8 @@ static fb_code keep_hit(finder *f, sql_stmt *s)
     int64_t rank = sql_int(s, 6);
 
     if (f->o.near) {
-        h->distance_m = fb_distance_m(f->o.lat_e7, f->o.lon_e7, (int32_t)sql_int(s, 7), (int32_t)sql_int(s, 8));
+        h->distance_m =
+            fb_distance_m(f->o.lat_e7, f->o.lon_e7, (int32_t)sql_int(s, 7), (int32_t)sql_int(s, 8));
         if (h->distance_m > f->o.radius_m) {
             return FB_OK;
         }
@@ -226,8 +234,8 @@ static fb_code lend_hits(finder *f, fb_row_fn fn, void *ctx)
     return FB_OK;
 }
 
-fb_code fb_customer_find(fb_db *db, const char *text, const fb_find_options *options, fb_row_fn fn, void *ctx,
-                         fb_error *err)
+fb_code fb_customer_find(fb_db *db, const char *text, const fb_find_options *options, fb_row_fn fn,
+                         void *ctx, fb_error *err)
 {
     finder f = {.db = db, .o = FB_FIND_OPTIONS_INIT};
 

@@ -43,12 +43,13 @@ void form_put_row(json_writer *w, const cat_entity *e, const fb_value *values, b
 
 static void column_field(const cat_entity *e, int column, char out[96])
 {
-    (void)snprintf(out, 96, "%.*s.%.*s", (int)e->name.size, e->name.data, (int)e->columns[column].name.size,
-                   e->columns[column].name.data);
+    (void)snprintf(out, 96, "%.*s.%.*s", (int)e->name.size, e->name.data,
+                   (int)e->columns[column].name.size, e->columns[column].name.data);
 }
 
 /* A ref may be written as the business key of the row it names. */
-static fb_code parse_ref(fb_db *db, fb_text text, const cat_entity *e, int column, fb_value *out, fb_error *err)
+static fb_code parse_ref(fb_db *db, fb_text text, const cat_entity *e, int column, fb_value *out,
+                         fb_error *err)
 {
     const cat_entity *to = &replica_catalog(db->r)->entities[e->columns[column].to_entity];
     fb_id id;
@@ -66,8 +67,8 @@ static fb_code parse_ref(fb_db *db, fb_text text, const cat_entity *e, int colum
     return FB_OK;
 }
 
-fb_code form_parse(fb_db *db, fb_text text, const cat_entity *e, int column, arena *memory, fb_value *out,
-                   fb_error *err)
+fb_code form_parse(fb_db *db, fb_text text, const cat_entity *e, int column, arena *memory,
+                   fb_value *out, fb_error *err)
 {
     cat_type type = e->columns[column].type;
     int64_t ms = 0;
@@ -86,8 +87,8 @@ fb_code form_parse(fb_db *db, fb_text text, const cat_entity *e, int column, are
     return cat_value_parse(e, column, text, true, out, err);
 }
 
-fb_code form_get(fb_db *db, json_reader *r, const cat_entity *e, int column, arena *memory, fb_value *out,
-                 fb_error *err)
+fb_code form_get(fb_db *db, json_reader *r, const cat_entity *e, int column, arena *memory,
+                 fb_value *out, fb_error *err)
 {
     fb_text text = {NULL, 0};
     json_type type = json_peek(r);
@@ -119,12 +120,12 @@ static fb_code unknown_column(const cat_entity *e, fb_text key, fb_error *err)
 
 static fb_code not_json(json_reader *r, fb_error *err)
 {
-    return fail(err, r->code == FB_OK ? FB_E_JSON : r->code, "json", "the text is not one strict JSON object (%s): correct it",
-                r->why);
+    return fail(err, r->code == FB_OK ? FB_E_JSON : r->code, "json",
+                "the text is not one strict JSON object (%s): correct it", r->why);
 }
 
-fb_code form_get_row(fb_db *db, fb_text json, const cat_entity *e, arena *memory, fb_value *values, bool *given,
-                     fb_error *err)
+fb_code form_get_row(fb_db *db, fb_text json, const cat_entity *e, arena *memory, fb_value *values,
+                     bool *given, fb_error *err)
 {
     json_reader r;
     fb_text key;

@@ -43,7 +43,8 @@ struct fb_db {
     int32_t tz_offset_min;
     bool group_open, group_failed;
     int64_t group_at_ms;
-    fb_id group_visit, group_visit_customer, group_order, group_customer; /* last ones made in the group */
+    fb_id group_visit, group_visit_customer, group_order,
+        group_customer; /* last ones made in the group */
     observer observers[OBSERVERS_MAX];
     uint32_t observer_last_id;
     int64_t observed_stamp;
@@ -65,7 +66,8 @@ typedef struct api_write {
     bool own;
     int64_t at_ms; /* when it happened: the call's time, else the group's, else now */
 } api_write;
-FB_MUST_USE fb_code write_begin(fb_db *db, const char *kind, int64_t at_ms, api_write *w, fb_error *err);
+FB_MUST_USE fb_code write_begin(fb_db *db, const char *kind, int64_t at_ms, api_write *w,
+                                fb_error *err);
 /* Commit or roll back what write_begin opened; rc: how the call went so far. Keeps API-1. */
 fb_code write_end(api_write *w, fb_code rc, int64_t *gseq_out, fb_error *err);
 
@@ -76,13 +78,18 @@ typedef struct api_person {
 } api_person;
 FB_MUST_USE fb_code api_person_get(fb_db *db, api_person *out, fb_error *err);
 
+/* A fresh identity; its time is that of the making, not of what it is about. */
+fb_id api_id(fb_db *db);
 /* The heap text of b, terminated, for a json_out; NULL when out of memory. */
 FB_MUST_USE fb_code api_text_out(buf *b, char **out);
 /* Entity by name: E_NOT_FOUND with the name as field. */
 FB_MUST_USE fb_code api_entity(fb_db *db, const char *name, const cat_entity **out, fb_error *err);
-/* Run `sql` on the replica's connection with one id and read an integer; `otherwise` when no row. */
-FB_MUST_USE fb_code api_read_int(fb_db *db, const char *sql, const fb_id *id, int64_t otherwise, int64_t *out);
-/* A setting as it binds the person: their own, their role's, the global one; else empty, or `otherwise`. */
+/* Run `sql` on the replica's connection with one id and read an integer; `otherwise` when no row.
+ */
+FB_MUST_USE fb_code api_read_int(fb_db *db, const char *sql, const fb_id *id, int64_t otherwise,
+                                 int64_t *out);
+/* A setting as it binds the person: their own, their role's, the global one; else empty, or
+ * `otherwise`. */
 FB_MUST_USE fb_code api_setting(fb_db *db, const char *key, buf *out);
 FB_MUST_USE fb_code api_setting_int(fb_db *db, const char *key, int64_t otherwise, int64_t *out);
 
@@ -99,7 +106,8 @@ FB_MUST_USE fb_code not_in_future(fb_db *db, int64_t at_ms, const char *field, f
 
 /* --- rec.c: one row, column by column --------------------------------------------------------- */
 
-/* Values stand in catalogue order. A wrong column name sticks as E_CATALOG and comes out at insert. */
+/* Values stand in catalogue order. A wrong column name sticks as E_CATALOG and comes out at insert.
+ */
 typedef struct rec {
     fb_db *db;
     const cat_entity *e;
@@ -108,16 +116,17 @@ typedef struct rec {
     char wrong[64];
 } rec;
 
-void rec_new(rec *r, fb_db *db, const char *entity, int64_t at_ms); /* fresh id */
-void rec_text(rec *r, const char *column, fb_text v);               /* empty: null; borrowed */
-void rec_str(rec *r, const char *column, const char *v);            /* NULL or "": null */
+void rec_new(rec *r, fb_db *db, const char *entity);     /* fresh id */
+void rec_text(rec *r, const char *column, fb_text v);    /* empty: null; borrowed */
+void rec_str(rec *r, const char *column, const char *v); /* NULL or "": null */
 void rec_int(rec *r, const char *column, int64_t v);
-void rec_id(rec *r, const char *column, const fb_id *v);            /* none: null */
+void rec_id(rec *r, const char *column, const fb_id *v); /* none: null */
 FB_MUST_USE fb_code rec_insert(rec *r, fb_error *err);
-FB_MUST_USE fb_code rec_read(rec *r, fb_db *db, const char *entity, const fb_id *id, arena *memory, fb_error *err);
+FB_MUST_USE fb_code rec_read(rec *r, fb_db *db, const char *entity, const fb_id *id, arena *memory,
+                             fb_error *err);
 fb_text rec_get_text(const rec *r, const char *column); /* empty when null */
 int64_t rec_get_int(const rec *r, const char *column, int64_t otherwise);
-fb_id rec_get_id(const rec *r, const char *column);     /* none when null */
+fb_id rec_get_id(const rec *r, const char *column); /* none when null */
 
 /* A change of some columns of one row. */
 typedef struct change {
@@ -141,34 +150,38 @@ void form_put(json_writer *w, const cat_entity *e, int column, const fb_value *v
 /* Whole row as an object; columns that are null are left out when `sparse`. */
 void form_put_row(json_writer *w, const cat_entity *e, const fb_value *values, bool sparse);
 /* Take one JSON value as a value of the column; text lives in the reader's text or `memory`. */
-FB_MUST_USE fb_code form_get(fb_db *db, json_reader *r, const cat_entity *e, int column, arena *memory,
-                             fb_value *out, fb_error *err);
+FB_MUST_USE fb_code form_get(fb_db *db, json_reader *r, const cat_entity *e, int column,
+                             arena *memory, fb_value *out, fb_error *err);
 /* Text a person wrote as a value of the column. */
-FB_MUST_USE fb_code form_parse(fb_db *db, fb_text text, const cat_entity *e, int column, arena *memory,
-                               fb_value *out, fb_error *err);
+FB_MUST_USE fb_code form_parse(fb_db *db, fb_text text, const cat_entity *e, int column,
+                               arena *memory, fb_value *out, fb_error *err);
 /* An object of columns into `values` (columns_count, null first) and `given` flags. */
-FB_MUST_USE fb_code form_get_row(fb_db *db, fb_text json, const cat_entity *e, arena *memory, fb_value *values,
-                                 bool *given, fb_error *err);
+FB_MUST_USE fb_code form_get_row(fb_db *db, fb_text json, const cat_entity *e, arena *memory,
+                                 fb_value *values, bool *given, fb_error *err);
 /* Rows of a statement as an array of objects: integers as numbers, ids and texts as strings. */
 FB_MUST_USE fb_code form_put_rows(json_writer *w, sql_stmt *s);
 
 /* --- query.c: the restricted read connection, opened at its first use --- */
 FB_MUST_USE fb_code api_reader(fb_db *db, sql_db **out, fb_error *err);
 
-/* --- problem.c ---------------------------------------------------------------------------------- */
+/* --- problem.c ----------------------------------------------------------------------------------
+ */
 const char *problem_state_name(verdict_code v);
 
-/* --- customer.c ---------------------------------------------------------------------------------- */
+/* --- customer.c ----------------------------------------------------------------------------------
+ */
 typedef struct api_customer {
     fb_id id, territory, price_list;
     char status[24], grade[8], channel[24], payment_term[64];
 } api_customer;
 FB_MUST_USE fb_code api_customer_get(fb_db *db, const fb_id *id, api_customer *out, fb_error *err);
-FB_MUST_USE fb_code lookup_by_key(fb_db *db, const char *entity, fb_text key_or_id, fb_id *out, fb_error *err);
+FB_MUST_USE fb_code lookup_by_key(fb_db *db, const char *entity, fb_text key_or_id, fb_id *out,
+                                  fb_error *err);
 
-/* --- visit.c ------------------------------------------------------------------------------------- */
-/* The visit that an order, a payment, a call belongs to: the one checked in within the open group, else
- * the person's open visit at this customer around that time, else none. */
+/* --- visit.c -------------------------------------------------------------------------------------
+ */
+/* The visit that an order, a payment, a call belongs to: the one checked in within the open group,
+ * else the person's open visit at this customer around that time, else none. */
 FB_MUST_USE fb_code visit_for(fb_db *db, const fb_id *customer, int64_t at_ms, fb_id *out);
 
 #endif

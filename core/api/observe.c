@@ -6,7 +6,8 @@
 #include "base/trace.h"
 #include "schema/limits.h"
 
-fb_code fb_observe_add(fb_db *db, const char *entity, fb_observe_fn fn, void *ctx, uint32_t *id_out, fb_error *err)
+fb_code fb_observe_add(fb_db *db, const char *entity, fb_observe_fn fn, void *ctx, uint32_t *id_out,
+                       fb_error *err)
 {
     const cat_entity *e = NULL;
 
@@ -18,12 +19,14 @@ fb_code fb_observe_add(fb_db *db, const char *entity, fb_observe_fn fn, void *ct
     for (int i = 0; i < OBSERVERS_MAX; i++) {
         if (db->observers[i].id == 0) {
             db->observer_last_id++;
-            db->observers[i] = (observer){db->observer_last_id, e == NULL ? -1 : e->number, fn, ctx};
+            db->observers[i] =
+                (observer){db->observer_last_id, e == NULL ? -1 : e->number, fn, ctx};
             *id_out = db->observer_last_id;
             return FB_OK;
         }
     }
-    return fail(err, FB_E_LIMIT, "observers", "at most %d observers: remove one first", OBSERVERS_MAX);
+    return fail(err, FB_E_LIMIT, "observers", "at most %d observers: remove one first",
+                OBSERVERS_MAX);
 }
 
 void fb_observe_remove(fb_db *db, uint32_t id)

@@ -71,13 +71,15 @@ fb_code order_line_room(fb_order *o)
 
 /* --- new -------------------------------------------------------------------------------------- */
 
-static fb_code take_date(const char *text, const char *field, char out[DAY_TEXT_BYTES], fb_error *err)
+static fb_code take_date(const char *text, const char *field, char out[DAY_TEXT_BYTES],
+                         fb_error *err)
 {
     if (text == NULL || text[0] == '\0') {
         return FB_OK;
     }
     if (!text_date_valid(text_of(text))) {
-        return fail(err, FB_E_FORMAT, field, "the date must exist and be written YYYY-MM-DD: correct it");
+        return fail(err, FB_E_FORMAT, field,
+                    "the date must exist and be written YYYY-MM-DD: correct it");
     }
     memcpy(out, text, DAY_TEXT_BYTES);
     return FB_OK;
@@ -89,7 +91,8 @@ static fb_code take_currency(fb_order *o, const char *given, fb_error *err)
     bool row = false;
 
     if (given != NULL && strlen(given) != 3) {
-        return fail(err, FB_E_FORMAT, "sales_order.currency", "a currency has three letters, such as CNY: correct it");
+        return fail(err, FB_E_FORMAT, "sales_order.currency",
+                    "a currency has three letters, such as CNY: correct it");
     }
     if (given != NULL) {
         memcpy(o->currency, given, sizeof o->currency);
@@ -98,14 +101,16 @@ static fb_code take_currency(fb_order *o, const char *given, fb_error *err)
     if (id_is_none(&o->price_list)) {
         return FB_OK;
     }
-    sql_stmt *s = sql_prepare(replica_sql(o->db->r), "SELECT currency FROM price_list WHERE id = ?1");
+    sql_stmt *s =
+        sql_prepare(replica_sql(o->db->r), "SELECT currency FROM price_list WHERE id = ?1");
     if (s == NULL) {
         return sql_code(replica_sql(o->db->r));
     }
     sql_bind_id(s, 1, &o->price_list);
     FB_TRY(sql_step(s, &row));
     if (!row) {
-        return fail(err, FB_E_REFERENCE, "sales_order.price_list_id", "the price list is not on this device: choose another");
+        return fail(err, FB_E_REFERENCE, "sales_order.price_list_id",
+                    "the price list is not on this device: choose another");
     }
     (void)snprintf(o->currency, sizeof o->currency, "%.*s", 3, sql_text(s, 0).data);
     sql_reset(s);
@@ -115,7 +120,9 @@ static fb_code take_currency(fb_order *o, const char *given, fb_error *err)
 static fb_code take_amounts(fb_order *o, const fb_order_options *in, fb_error *err)
 {
     if (in->header_discount_minor < 0 || in->freight_minor < 0) {
-        return fail(err, FB_E_RANGE, in->freight_minor < 0 ? "sales_order.freight_amount" : "sales_order.header_discount",
+        return fail(err, FB_E_RANGE,
+                    in->freight_minor < 0 ? "sales_order.freight_amount"
+                                          : "sales_order.header_discount",
                     "the amount is below zero: enter zero or more");
     }
     o->header_discount_minor = in->header_discount_minor;
@@ -125,7 +132,7 @@ static fb_code take_amounts(fb_order *o, const fb_order_options *in, fb_error *e
 
 static fb_code take_options(fb_order *o, const fb_order_options *in, fb_error *err)
 {
-    o->at_ms = in->at_ms != 0 ? in->at_ms
+    o->at_ms = in->at_ms != 0                                 ? in->at_ms
                : o->db->group_open && o->db->group_at_ms != 0 ? o->db->group_at_ms
                                                               : fb_db_now_ms(o->db, NULL);
     o->at_given = in->at_ms != 0;
@@ -145,7 +152,8 @@ static fb_code take_options(fb_order *o, const fb_order_options *in, fb_error *e
     return id_is_none(&o->visit) ? visit_for(o->db, &o->customer.id, o->at_ms, &o->visit) : FB_OK;
 }
 
-fb_code fb_order_new(fb_db *db, const fb_id *customer, const fb_order_options *options, fb_order **out, fb_error *err)
+fb_code fb_order_new(fb_db *db, const fb_id *customer, const fb_order_options *options,
+                     fb_order **out, fb_error *err)
 {
     fb_order_options in = FB_ORDER_OPTIONS_INIT;
     fb_order *o = NULL;
@@ -156,7 +164,7 @@ fb_code fb_order_new(fb_db *db, const fb_id *customer, const fb_order_options *o
     fb_code rc = order_alloc(db, &o);
     if (rc == FB_OK && (rc = api_customer_get(db, customer, &o->customer, err)) == FB_OK &&
         (rc = take_options(o, &in, err)) == FB_OK) {
-        o->id = id_make(replica_ids(db->r), o->at_ms);
+        o->id = api_id(db);
         rc = order_draft_store(o, err);
     }
     if (rc != FB_OK) {
@@ -172,12 +180,14 @@ fb_code fb_order_new(fb_db *db, const fb_id *customer, const fb_order_options *o
 static fb_code refuse_finished(const fb_order *o, fb_error *err)
 {
     if (o->finished) {
-        return fail(err, FB_E_STATE, "sales_order.status", "the order was submitted or discarded: begin a new one");
+        return fail(err, FB_E_STATE, "sales_order.status",
+                    "the order was submitted or discarded: begin a new one");
     }
     return FB_OK;
 }
 
-static fb_code line_field(const order_line *l, const char *column, fb_code code, const char *why, fb_error *err)
+static fb_code line_field(const order_line *l, const char *column, fb_code code, const char *why,
+                          fb_error *err)
 {
     char field[96];
 
@@ -185,7 +195,8 @@ static fb_code line_field(const order_line *l, const char *column, fb_code code,
     return fail(err, code, field, "%s", why);
 }
 
-static fb_code take_line_options(fb_order *o, order_line *l, const fb_order_line_options *in, fb_error *err)
+static fb_code take_line_options(fb_order *o, order_line *l, const fb_order_line_options *in,
+                                 fb_error *err)
 {
     l->has_price = in->has_price;
     l->price_given_4dp = in->unit_price_4dp;
@@ -197,7 +208,8 @@ static fb_code take_line_options(fb_order *o, order_line *l, const fb_order_line
         return FB_E_NO_MEMORY;
     }
     if (l->has_price && l->price_given_4dp < 0) {
-        return line_field(l, "unit_price_4dp", FB_E_RANGE, "the price is below zero: enter zero or more", err);
+        return line_field(l, "unit_price_4dp", FB_E_RANGE,
+                          "the price is below zero: enter zero or more", err);
     }
     if (l->is_free && l->reason[0] == '\0') {
         return line_field(l, "reason", FB_E_REQUIRED, "a free line needs a reason: give one", err);
@@ -208,7 +220,8 @@ static fb_code take_line_options(fb_order *o, order_line *l, const fb_order_line
 static fb_code check_qty(const order_line *l, fb_error *err)
 {
     if (l->qty_milli <= 0 || l->qty_milli > QTY_MILLI_MAX * INT64_C(1000)) {
-        return line_field(l, "qty_milli", FB_E_QUANTITY, "the quantity must be above zero and sensible: correct it", err);
+        return line_field(l, "qty_milli", FB_E_QUANTITY,
+                          "the quantity must be above zero and sensible: correct it", err);
     }
     return FB_OK;
 }
@@ -261,7 +274,8 @@ fb_code fb_order_line_add(fb_order *order, const fb_id *product, const char *uom
     FB_TRY(refuse_finished(order, err));
     FB_TRY(options_copy(&in, sizeof in, options));
     if (order->lines_count >= ORDER_LINES_MAX) {
-        return fail(err, FB_E_LIMIT, "sales_order_line", "at most %d lines: begin another order", ORDER_LINES_MAX);
+        return fail(err, FB_E_LIMIT, "sales_order_line", "at most %d lines: begin another order",
+                    ORDER_LINES_MAX);
     }
     order_line l = {.line_no = next_line_no(order), .product = *product, .qty_milli = qty_milli};
     l.uom = uom == NULL || uom[0] == '\0' ? NULL : order_text(order, text_of(uom));
@@ -290,8 +304,8 @@ static fb_code no_line(fb_error *err)
     return fail(err, FB_E_NOT_FOUND, "line_no", "the order has no such line: see its lines");
 }
 
-fb_code fb_order_line_set(fb_order *order, int32_t line_no, int64_t qty_milli, const fb_order_line_options *options,
-                          fb_error *err)
+fb_code fb_order_line_set(fb_order *order, int32_t line_no, int64_t qty_milli,
+                          const fb_order_line_options *options, fb_error *err)
 {
     fb_order_line_options in = FB_ORDER_LINE_OPTIONS_INIT;
 
@@ -355,7 +369,8 @@ fb_code order_totals(const fb_order *o, price_totals *out)
     for (uint32_t i = 0; i < o->lines_count; i++) {
         lines[i] = o->lines[i].amounts;
     }
-    fb_code rc = price_totals_compute(lines, o->lines_count, o->header_discount_minor, o->freight_minor, out);
+    fb_code rc = price_totals_compute(lines, o->lines_count, o->header_discount_minor,
+                                      o->freight_minor, out);
     free(lines);
     return rc;
 }
@@ -383,7 +398,8 @@ fb_code fb_order_totals(const fb_order *order, fb_order_totals_out *out, fb_erro
     api_clear(err);
     fb_code rc = order_totals(order, &t);
     if (rc != FB_OK) {
-        return fail(err, rc, "sales_order.total", "the total cannot be computed: %s", fb_code_text(rc, "en"));
+        return fail(err, rc, "sales_order.total", "the total cannot be computed: %s",
+                    fb_code_text(rc, "en"));
     }
     order_totals_copy(order, &t, out);
     return FB_OK;

@@ -1,8 +1,10 @@
 /* order_draft.c - the draft at rest: what the person entered, as one JSON object in fb_draft.
  *
- *   {"customer": id, "at": "ms", "order_date": d, ..., "lines": [{"n": 1, "product": id, "uom": u, "qty": "12000", ...}]}
+ *   {"customer": id, "at": "ms", "order_date": d, ..., "lines": [{"n": 1, "product": id, "uom": u,
+ * "qty": "12000", ...}]}
  *
- * Prices are not stored: they are found again when the draft is opened. Amounts in storage units. */
+ * Prices are not stored: they are found again when the draft is opened. Amounts in storage units.
+ */
 #include "api/order_inside.h"
 
 #include <string.h>
@@ -91,11 +93,16 @@ fb_code order_draft_store(fb_order *o, fb_error *err)
     buf_init(&body, 1 << 20);
     json_writer_init(&w, &body);
     put_draft(&w, o);
-    draft d = {.id = o->id, .kind = text_of(KIND), .updated_ms = fb_db_now_ms(o->db, NULL), .body = buf_text(&body)};
+    draft d = {.id = o->id,
+               .kind = text_of(KIND),
+               .updated_ms = fb_db_now_ms(o->db, NULL),
+               .body = buf_text(&body)};
     fb_code rc = body.code == FB_OK ? draft_put(o->db->r, &d) : body.code;
     buf_clear(&body);
     o->stored = o->stored || rc == FB_OK;
-    return rc == FB_OK ? FB_OK : fail(err, rc, "draft", "the draft could not be stored: %s", fb_code_text(rc, "en"));
+    return rc == FB_OK ? FB_OK
+                       : fail(err, rc, "draft", "the draft could not be stored: %s",
+                              fb_code_text(rc, "en"));
 }
 
 /* --- in --------------------------------------------------------------------------------------- */
@@ -226,7 +233,8 @@ fb_code order_draft_load(fb_order *o, fb_text json, fb_error *err)
         take_field(&r, o, key);
     }
     if (json_finish(&r) != FB_OK) {
-        return fail(err, FB_E_CORRUPT, "draft", "the stored draft cannot be read (%s): discard it", r.why);
+        return fail(err, FB_E_CORRUPT, "draft", "the stored draft cannot be read (%s): discard it",
+                    r.why);
     }
     FB_TRY(api_customer_get(o->db, &o->customer.id, &o->customer, err));
     for (uint32_t i = 0; i < o->lines_count; i++) {
@@ -271,7 +279,8 @@ fb_code fb_order_discard(fb_order *order, fb_error *err)
     return api_said(order->db, rc, err);
 }
 
-/* --- for people -------------------------------------------------------------------------------- */
+/* --- for people --------------------------------------------------------------------------------
+ */
 
 static const cat_column AMOUNTS[] = {
     {.name = {"minor", 5}, .type = CAT_MINOR, .to_entity = -1},
@@ -388,7 +397,8 @@ static fb_code note_draft(void *ctx, const draft *d)
     return FB_OK;
 }
 
-static fb_code put_draft_view(fb_db *db, json_writer *w, const fb_id *id, int64_t updated_ms, fb_error *err)
+static fb_code put_draft_view(fb_db *db, json_writer *w, const fb_id *id, int64_t updated_ms,
+                              fb_error *err)
 {
     fb_order *o = NULL;
     price_totals t = {0};
@@ -427,9 +437,11 @@ fb_code fb_order_drafts(fb_db *db, char **json_out, fb_error *err)
     buf_init(&out, JSON_OUT_BYTES_MAX);
     json_writer_init(&w, &out);
     all.ids = memory == NULL ? NULL : arena_take(memory, DRAFTS_SHOWN_MAX * sizeof *all.ids);
-    all.updated_ms = memory == NULL ? NULL : arena_take(memory, DRAFTS_SHOWN_MAX * sizeof *all.updated_ms);
-    fb_code rc = all.ids == NULL || all.updated_ms == NULL ? FB_E_NO_MEMORY
-                                                           : draft_each(db->r, text_of(KIND), note_draft, &all);
+    all.updated_ms =
+        memory == NULL ? NULL : arena_take(memory, DRAFTS_SHOWN_MAX * sizeof *all.updated_ms);
+    fb_code rc = all.ids == NULL || all.updated_ms == NULL
+                     ? FB_E_NO_MEMORY
+                     : draft_each(db->r, text_of(KIND), note_draft, &all);
     json_put_array(&w);
     for (uint32_t i = 0; rc == FB_OK && i < all.count; i++) {
         rc = put_draft_view(db, &w, &all.ids[i], all.updated_ms[i], err);

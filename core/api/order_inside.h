@@ -3,7 +3,8 @@
  *   order.c         handle, lines, totals            order_price.c   facts of a line, picked price
  *   order_draft.c   the draft as JSON and back       order_submit.c  check, capture, cancel
  *
- * A line keeps what the person entered; `facts` and `amounts` are found again whenever it changes. */
+ * A line keeps what the person entered; `facts` and `amounts` are found again whenever it changes.
+ */
 #ifndef FB_API_ORDER_INSIDE_H
 #define FB_API_ORDER_INSIDE_H
 
@@ -53,8 +54,8 @@ FB_MUST_USE fb_code order_totals(const fb_order *o, price_totals *out);
 void order_totals_copy(const fb_order *o, const price_totals *t, fb_order_totals_out *out);
 
 /* --- order_price.c --- */
-/* Find product, unit, tax and price of the line again and compute its amounts. A missing product or price
- * is no failure here: the facts say so and order_check judges. */
+/* Find product, unit, tax and price of the line again and compute its amounts. A missing product or
+ * price is no failure here: the facts say so and order_check judges. */
 FB_MUST_USE fb_code order_line_resolve(fb_order *o, order_line *line, fb_error *err);
 /* Amounts from the facts alone. */
 FB_MUST_USE fb_code order_line_compute(const fb_order *o, order_line *line);
@@ -65,7 +66,7 @@ FB_MUST_USE fb_code order_draft_load(fb_order *o, fb_text json, fb_error *err);
 
 /* --- order_submit.c --- */
 /* order_check over these lines; *over_credit instead of E_CREDIT. */
-FB_MUST_USE fb_code order_judge(const fb_order *o, const order_line *lines, uint32_t count, bool whole,
-                                bool *over_credit, fb_error *err);
+FB_MUST_USE fb_code order_judge(const fb_order *o, const order_line *lines, uint32_t count,
+                                bool whole, bool *over_credit, fb_error *err);
 
 #endif

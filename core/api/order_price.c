@@ -1,5 +1,6 @@
-/* order_price.c - what a line costs: product, unit, tax and price list rows of this device, picked by
- * rules/price.c exactly as the server does (sync-server/decide/order.c gathers the same facts). */
+/* order_price.c - what a line costs: product, unit, tax and price list rows of this device, picked
+ * by rules/price.c exactly as the server does (sync-server/decide/order.c gathers the same facts).
+ */
 #include <stdio.h>
 
 #include "api/order_inside.h"
@@ -19,8 +20,9 @@ static fb_code prepare_failed(const fb_order *o)
 static fb_code read_product(fb_order *o, order_line *l, fb_text *base_uom)
 {
     bool row = false;
-    sql_stmt *s = prepare(o, "SELECT code, name, base_uom, status, min_order_qty, order_multiple, tax_code_id "
-                             "FROM product WHERE id = ?1");
+    sql_stmt *s = prepare(
+        o, "SELECT code, name, base_uom, status, min_order_qty, order_multiple, tax_code_id "
+           "FROM product WHERE id = ?1");
     if (s == NULL) {
         return prepare_failed(o);
     }
@@ -52,7 +54,9 @@ static fb_code read_uom(fb_order *o, order_line *l, fb_text base_uom)
     if (l->facts.uom_found) {
         return FB_OK;
     }
-    sql_stmt *s = prepare(o, "SELECT num, den FROM product_uom WHERE product_id = ?1 AND uom = ?2 ORDER BY id LIMIT 1");
+    sql_stmt *s = prepare(
+        o,
+        "SELECT num, den FROM product_uom WHERE product_id = ?1 AND uom = ?2 ORDER BY id LIMIT 1");
     if (s == NULL) {
         return prepare_failed(o);
     }
@@ -90,9 +94,11 @@ static fb_code read_tax(fb_order *o, order_line *l)
     return FB_OK;
 }
 
-/* --- candidates ---------------------------------------------------------------------------------- */
+/* --- candidates ----------------------------------------------------------------------------------
+ */
 
-/* The best candidate so far: price_pick is a total order (PRC-2), so it may be asked pair by pair. */
+/* The best candidate so far: price_pick is a total order (PRC-2), so it may be asked pair by pair.
+ */
 typedef struct best_price {
     bool found;
     price_candidate candidate;
@@ -108,14 +114,16 @@ static fb_code read_assignment(fb_order *o, const fb_id *list, price_candidate *
     if (!id_is_none(&k->price_list) && id_equal(&k->price_list, list)) {
         c->assignment_rank = RANK_CUSTOMER;
     }
-    sql_stmt *s = prepare(o, "SELECT CASE target_kind WHEN 'customer' THEN 50 WHEN 'grade' THEN 40 WHEN 'channel' THEN 30 "
-                             "WHEN 'territory' THEN 20 ELSE 10 END AS rank, priority FROM price_assignment "
-                             "WHERE price_list_id = ?1 AND (target_kind = 'global' "
-                             "OR (target_kind = 'customer' AND customer_id = ?2) "
-                             "OR (target_kind = 'territory' AND territory_id = ?3) "
-                             "OR (target_kind = 'grade' AND target_code = ?4 AND ?4 <> '') "
-                             "OR (target_kind = 'channel' AND target_code = ?5 AND ?5 <> '')) "
-                             "ORDER BY rank DESC, priority DESC LIMIT 1");
+    sql_stmt *s =
+        prepare(o, "SELECT CASE target_kind WHEN 'customer' THEN 50 WHEN 'grade' THEN 40 WHEN "
+                   "'channel' THEN 30 "
+                   "WHEN 'territory' THEN 20 ELSE 10 END AS rank, priority FROM price_assignment "
+                   "WHERE price_list_id = ?1 AND (target_kind = 'global' "
+                   "OR (target_kind = 'customer' AND customer_id = ?2) "
+                   "OR (target_kind = 'territory' AND territory_id = ?3) "
+                   "OR (target_kind = 'grade' AND target_code = ?4 AND ?4 <> '') "
+                   "OR (target_kind = 'channel' AND target_code = ?5 AND ?5 <> '')) "
+                   "ORDER BY rank DESC, priority DESC LIMIT 1");
     if (s == NULL) {
         return prepare_failed(o);
     }
@@ -128,7 +136,8 @@ static fb_code read_assignment(fb_order *o, const fb_id *list, price_candidate *
     int32_t rank = row ? (int32_t)sql_int(s, 0) : 0;
     int32_t priority = row ? (int32_t)sql_int(s, 1) : 0;
     sql_reset(s);
-    if (rank > c->assignment_rank || (rank > 0 && rank == c->assignment_rank && priority > c->assignment_priority)) {
+    if (rank > c->assignment_rank ||
+        (rank > 0 && rank == c->assignment_rank && priority > c->assignment_priority)) {
         c->assignment_rank = rank;
         c->assignment_priority = priority;
     }
@@ -152,7 +161,8 @@ static void read_candidate(sql_stmt *s, const order_line *l, arena *memory, pric
     };
 }
 
-static fb_code weigh_candidate(fb_order *o, const order_line *l, sql_stmt *s, arena *memory, best_price *best)
+static fb_code weigh_candidate(fb_order *o, const order_line *l, sql_stmt *s, arena *memory,
+                               best_price *best)
 {
     price_candidate pair[2];
     char currency[4];
@@ -161,7 +171,8 @@ static fb_code weigh_candidate(fb_order *o, const order_line *l, sql_stmt *s, ar
     if (o->currency[0] != '\0' && !text_is(code, o->currency)) {
         return FB_OK;
     }
-    (void)snprintf(currency, sizeof currency, "%.*s", (int)(code.size < 4 ? code.size : 3), code.data);
+    (void)snprintf(currency, sizeof currency, "%.*s", (int)(code.size < 4 ? code.size : 3),
+                   code.data);
     read_candidate(s, l, memory, &pair[0]);
     pair[0].list_on_order = !id_is_none(&o->price_list) && id_equal(&o->price_list, &pair[0].list);
     FB_TRY(read_assignment(o, &pair[0].list, &pair[0]));
@@ -169,8 +180,8 @@ static fb_code weigh_candidate(fb_order *o, const order_line *l, sql_stmt *s, ar
         return FB_OK;
     }
     pair[1] = best->candidate;
-    const price_candidate *won =
-        price_pick(pair, best->found ? 2 : 1, text_of(l->uom), l->qty_milli, text_of(o->order_date));
+    const price_candidate *won = price_pick(pair, best->found ? 2 : 1, text_of(l->uom),
+                                            l->qty_milli, text_of(o->order_date));
     if (won == &pair[0]) {
         best->found = true;
         best->candidate = pair[0];
@@ -183,10 +194,12 @@ static fb_code find_best(fb_order *o, const order_line *l, arena *memory, best_p
 {
     bool row = false;
     fb_code rc = FB_OK;
-    sql_stmt *s = prepare(o, "SELECT i.id, l.id, i.min_qty_milli, i.price_4dp, i.valid_from, i.valid_to, l.valid_from, "
-                             "l.valid_to, l.priority, l.tax_included, l.currency FROM price_list_item i "
-                             "JOIN price_list l ON l.id = i.price_list_id "
-                             "WHERE i.product_id = ?1 AND i.uom = ?2 AND l.active = 1");
+    sql_stmt *s = prepare(
+        o,
+        "SELECT i.id, l.id, i.min_qty_milli, i.price_4dp, i.valid_from, i.valid_to, l.valid_from, "
+        "l.valid_to, l.priority, l.tax_included, l.currency FROM price_list_item i "
+        "JOIN price_list l ON l.id = i.price_list_id "
+        "WHERE i.product_id = ?1 AND i.uom = ?2 AND l.active = 1");
     if (s == NULL) {
         return prepare_failed(o);
     }
@@ -224,7 +237,8 @@ static fb_code read_named_list(fb_order *o, order_line *l)
     int64_t included = 0;
 
     if (!id_is_none(&o->price_list)) {
-        FB_TRY(api_read_int(o->db, "SELECT tax_included FROM price_list WHERE id = ?1", &o->price_list, 0, &included));
+        FB_TRY(api_read_int(o->db, "SELECT tax_included FROM price_list WHERE id = ?1",
+                            &o->price_list, 0, &included));
     }
     l->facts.tax_included = included != 0;
     return FB_OK;
@@ -245,7 +259,8 @@ static fb_code pick_price(fb_order *o, order_line *l, arena *memory)
     return settle_currency(o, best.currency);
 }
 
-/* --- the line ------------------------------------------------------------------------------------ */
+/* --- the line ------------------------------------------------------------------------------------
+ */
 
 static void settle_price(order_line *l)
 {
@@ -290,8 +305,9 @@ static fb_code refuse_range(const order_line *l, fb_code rc, fb_error *err)
 
     (void)snprintf(field, sizeof field, "sales_order_line[%d].%s", (int)l->line_no,
                    rc == FB_E_DISCOUNT ? "discount_bp" : "qty_milli");
-    return fail(err, rc, field, "%s", rc == FB_E_DISCOUNT ? "a discount is 0..100 %: correct it"
-                                                          : "quantity or price is too large: split the line");
+    return fail(err, rc, field, "%s",
+                rc == FB_E_DISCOUNT ? "a discount is 0..100 %: correct it"
+                                    : "quantity or price is too large: split the line");
 }
 
 fb_code order_line_resolve(fb_order *o, order_line *l, fb_error *err)
@@ -299,7 +315,9 @@ fb_code order_line_resolve(fb_order *o, order_line *l, fb_error *err)
     fb_text base_uom = {NULL, 0};
     arena *memory = arena_new(CALL_BYTES_MAX);
 
-    l->facts = (order_line_facts){.line_no = l->line_no, .qty_milli = l->qty_milli, .discount_bp = l->discount_bp,
+    l->facts = (order_line_facts){.line_no = l->line_no,
+                                  .qty_milli = l->qty_milli,
+                                  .discount_bp = l->discount_bp,
                                   .reason = text_of(l->reason)};
     fb_code rc = memory == NULL ? FB_E_NO_MEMORY : read_product(o, l, &base_uom);
     if (rc == FB_OK && (rc = read_uom(o, l, base_uom)) == FB_OK && (rc = read_tax(o, l)) == FB_OK) {
@@ -309,7 +327,8 @@ fb_code order_line_resolve(fb_order *o, order_line *l, fb_error *err)
     FB_TRY(rc);
     settle_price(l);
     bool measured = l->facts.uom_num > 0 && l->facts.uom_den > 0 && l->qty_milli > 0;
-    if (measured && price_base_qty(l->qty_milli, l->facts.uom_num, l->facts.uom_den, &l->facts.base_qty_milli) != FB_OK) {
+    if (measured && price_base_qty(l->qty_milli, l->facts.uom_num, l->facts.uom_den,
+                                   &l->facts.base_qty_milli) != FB_OK) {
         return refuse_range(l, FB_E_RANGE, err);
     }
     rc = l->qty_milli > 0 ? order_line_compute(o, l) : FB_OK;

@@ -18,7 +18,9 @@ static fb_code settings_facts(const fb_order *o, order_facts *f)
 
     FB_TRY(api_setting_int(o->db, "order.discount_max_bp", DISCOUNT_ALL_BP, &discount_max));
     FB_TRY(api_setting_int(o->db, "order.price_override", 1, &override));
-    discount_max = discount_max < 0 ? 0 : discount_max > DISCOUNT_ALL_BP ? DISCOUNT_ALL_BP : discount_max;
+    discount_max = discount_max < 0                 ? 0
+                   : discount_max > DISCOUNT_ALL_BP ? DISCOUNT_ALL_BP
+                                                    : discount_max;
     f->discount_max_bp = (int32_t)discount_max;
     f->may_override_price = override != 0;
     return FB_OK;
@@ -40,9 +42,11 @@ static fb_code credit_facts(const fb_order *o, order_facts *f)
         return FB_OK;
     }
     f->credit_known = true;
-    return api_read_int(o->db, "SELECT sum(total) FROM sales_order WHERE customer_id = ?1 AND status NOT IN "
-                               "('draft', 'closed', 'cancelled', 'rejected')",
-                        &o->customer.id, 0, &f->credit_used_minor);
+    return api_read_int(
+        o->db,
+        "SELECT sum(total) FROM sales_order WHERE customer_id = ?1 AND status NOT IN "
+        "('draft', 'closed', 'cancelled', 'rejected')",
+        &o->customer.id, 0, &f->credit_used_minor);
 }
 
 static void head_facts(const fb_order *o, const price_totals *t, order_facts *f)
@@ -72,8 +76,8 @@ static fb_code judge_facts(const order_facts *f, bool *over_credit, fb_error *er
 }
 
 /* `whole`: all lines with header amounts and credit; else these lines alone. */
-fb_code order_judge(const fb_order *o, const order_line *lines, uint32_t count, bool whole, bool *over_credit,
-                    fb_error *err)
+fb_code order_judge(const fb_order *o, const order_line *lines, uint32_t count, bool whole,
+                    bool *over_credit, fb_error *err)
 {
     order_facts f = {.lines_count = count};
     price_totals t = {0};
@@ -87,7 +91,8 @@ fb_code order_judge(const fb_order *o, const order_line *lines, uint32_t count, 
         amounts[i] = lines[i].amounts;
     }
     if (rc == FB_OK) {
-        rc = price_totals_compute(amounts, count, whole ? o->header_discount_minor : 0, whole ? o->freight_minor : 0, &t);
+        rc = price_totals_compute(amounts, count, whole ? o->header_discount_minor : 0,
+                                  whole ? o->freight_minor : 0, &t);
     }
     f.lines = facts;
     if (rc == FB_OK && (rc = settings_facts(o, &f)) == FB_OK && whole) {
@@ -133,7 +138,8 @@ static void fill_head(rec *r, const submission *s)
     rec_text(r, "order_no", buf_text(&s->number));
     rec_id(r, "customer_id", &o->customer.id);
     rec_id(r, "user_id", &s->me.user);
-    rec_id(r, "territory_id", id_is_none(&s->me.territory) ? &o->customer.territory : &s->me.territory);
+    rec_id(r, "territory_id",
+           id_is_none(&s->me.territory) ? &o->customer.territory : &s->me.territory);
     rec_id(r, "visit_id", &o->visit);
     rec_str(r, "order_date", o->order_date);
     rec_int(r, "tz_offset_min", o->db->tz_offset_min);
@@ -154,7 +160,7 @@ static fb_code insert_line(const submission *s, const order_line *l, fb_error *e
 {
     rec r;
 
-    rec_new(&r, s->o->db, "sales_order_line", s->at_ms);
+    rec_new(&r, s->o->db, "sales_order_line");
     rec_id(&r, "order_id", &s->o->id);
     rec_int(&r, "line_no", l->line_no);
     rec_id(&r, "product_id", &l->product);
@@ -182,7 +188,7 @@ static fb_code capture_order(submission *s, fb_error *err)
     fb_order *o = s->o;
 
     FB_TRY(capture_number(o->db->r, "SO", &s->number, err));
-    rec_new(&head, o->db, "sales_order", s->at_ms);
+    rec_new(&head, o->db, "sales_order");
     fill_head(&head, s);
     FB_TRY(rec_insert(&head, err));
     for (uint32_t i = 0; i < o->lines_count; i++) {
@@ -207,7 +213,8 @@ static fb_code prepare(submission *s, fb_error *err)
     fb_order *o = s->o;
 
     if (o->lines_count == 0) {
-        return fail(err, FB_E_REQUIRED, "sales_order_line", "the order has no lines: add at least one product");
+        return fail(err, FB_E_REQUIRED, "sales_order_line",
+                    "the order has no lines: add at least one product");
     }
     FB_TRY(api_person_get(o->db, &s->me, err));
     FB_TRY(refresh_lines(o, err));
@@ -243,7 +250,8 @@ fb_code fb_order_submit(fb_order *order, fb_order_receipt *receipt_out, fb_error
     FB_REQUIRE(order != NULL);
     api_clear(err);
     if (order->finished) {
-        return fail(err, FB_E_STATE, "sales_order.status", "the order was submitted or discarded: begin a new one");
+        return fail(err, FB_E_STATE, "sales_order.status",
+                    "the order was submitted or discarded: begin a new one");
     }
     buf_init(&s.number, 64);
     fb_code rc = submit(&s, &gseq, err);
@@ -268,7 +276,8 @@ fb_code fb_order_cancel(fb_db *db, const fb_id *id, const char *reason, fb_error
     FB_REQUIRE(db != NULL && id != NULL);
     api_clear(err);
     if (reason == NULL || reason[0] == '\0') {
-        return fail(err, FB_E_REQUIRED, "sales_order.cancel_reason", "a reason is needed: give one");
+        return fail(err, FB_E_REQUIRED, "sales_order.cancel_reason",
+                    "a reason is needed: give one");
     }
     FB_TRY(write_begin(db, "order.cancel", 0, &w, err));
     change_new(&c, db, "sales_order");

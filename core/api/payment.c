@@ -8,7 +8,8 @@
 
 enum { ALLOCATIONS_MAX = 100 };
 
-static fb_code wrong_allocation(uint32_t i, const char *column, fb_code code, const char *why, fb_error *err)
+static fb_code wrong_allocation(uint32_t i, const char *column, fb_code code, const char *why,
+                                fb_error *err)
 {
     char field[96];
 
@@ -16,7 +17,8 @@ static fb_code wrong_allocation(uint32_t i, const char *column, fb_code code, co
     return fail(err, code, field, "%s", why);
 }
 
-static fb_code check_order(fb_db *db, const fb_id *customer, const fb_allocation *a, uint32_t i, fb_error *err)
+static fb_code check_order(fb_db *db, const fb_id *customer, const fb_allocation *a, uint32_t i,
+                           fb_error *err)
 {
     arena *memory = arena_new(CALL_BYTES_MAX);
     rec order;
@@ -31,21 +33,25 @@ static fb_code check_order(fb_db *db, const fb_id *customer, const fb_allocation
     }
     arena_free(memory);
     if (rc == FB_E_NOT_FOUND) {
-        return wrong_allocation(i, "order_id", FB_E_REFERENCE, "it is no order of this customer: choose another", err);
+        return wrong_allocation(i, "order_id", FB_E_REFERENCE,
+                                "it is no order of this customer: choose another", err);
     }
     return rc;
 }
 
-static fb_code check_allocation(fb_db *db, const fb_id *customer, const fb_allocation *a, uint32_t i, fb_error *err)
+static fb_code check_allocation(fb_db *db, const fb_id *customer, const fb_allocation *a,
+                                uint32_t i, fb_error *err)
 {
     bool has_invoice = a->invoice_no != NULL && a->invoice_no[0] != '\0';
     bool has_order = !id_is_none(&a->order);
 
     if (a->amount_minor <= 0) {
-        return wrong_allocation(i, "amount", FB_E_RANGE, "the amount must be above zero: correct it", err);
+        return wrong_allocation(i, "amount", FB_E_RANGE,
+                                "the amount must be above zero: correct it", err);
     }
     if (has_invoice == has_order) {
-        return wrong_allocation(i, "order_id", FB_E_REQUIRED, "name one order or one invoice: correct it", err);
+        return wrong_allocation(i, "order_id", FB_E_REQUIRED,
+                                "name one order or one invoice: correct it", err);
     }
     return has_order ? check_order(db, customer, a, i, err) : FB_OK;
 }
@@ -58,7 +64,8 @@ static fb_code check_allocations(fb_db *db, const fb_id *customer, int64_t amoun
     for (uint32_t i = 0; i < o->allocations_count; i++) {
         FB_TRY(check_allocation(db, customer, &o->allocations[i], i, err));
         if (!i64_add(sum, o->allocations[i].amount_minor, &sum) || sum > amount_minor) {
-            return wrong_allocation(i, "amount", FB_E_OVERPAID, "the allocations exceed the payment: lower them", err);
+            return wrong_allocation(i, "amount", FB_E_OVERPAID,
+                                    "the allocations exceed the payment: lower them", err);
         }
     }
     return FB_OK;
@@ -76,8 +83,8 @@ static fb_code fill_currency(rec *r, const char *currency, buf *memory)
     return memory->code;
 }
 
-static void fill_payment(rec *r, const fb_id *customer, int64_t amount_minor, const fb_payment_options *o,
-                         const api_person *me, int64_t at_ms)
+static void fill_payment(rec *r, const fb_id *customer, int64_t amount_minor,
+                         const fb_payment_options *o, const api_person *me, int64_t at_ms)
 {
     rec_id(r, "customer_id", customer);
     rec_id(r, "territory_id", &me->territory);
@@ -90,12 +97,12 @@ static void fill_payment(rec *r, const fb_id *customer, int64_t amount_minor, co
     rec_str(r, "status", "recorded");
 }
 
-static fb_code insert_allocations(fb_db *db, const fb_id *payment, const fb_payment_options *o, int64_t at_ms,
-                                  fb_error *err)
+static fb_code insert_allocations(fb_db *db, const fb_id *payment, const fb_payment_options *o,
+                                  int64_t at_ms, fb_error *err)
 {
     for (uint32_t i = 0; i < o->allocations_count; i++) {
         rec r;
-        rec_new(&r, db, "payment_allocation", at_ms);
+        rec_new(&r, db, "payment_allocation");
         rec_id(&r, "payment_id", payment);
         rec_id(&r, "order_id", &o->allocations[i].order);
         rec_str(&r, "invoice_no", o->allocations[i].invoice_no);
@@ -106,8 +113,8 @@ static fb_code insert_allocations(fb_db *db, const fb_id *payment, const fb_paym
     return FB_OK;
 }
 
-static fb_code insert_payment(rec *r, const fb_payment_options *o, const fb_id *visit, int64_t at_ms,
-                              fb_payment_receipt *out, fb_error *err)
+static fb_code insert_payment(rec *r, const fb_payment_options *o, const fb_id *visit,
+                              int64_t at_ms, fb_payment_receipt *out, fb_error *err)
 {
     char day[DAY_TEXT_BYTES];
     buf number;
@@ -130,8 +137,9 @@ static fb_code insert_payment(rec *r, const fb_payment_options *o, const fb_id *
     return rc;
 }
 
-static fb_code add_payment(fb_db *db, const fb_id *customer, int64_t amount_minor, const fb_payment_options *o,
-                           int64_t at_ms, fb_payment_receipt *out, fb_error *err)
+static fb_code add_payment(fb_db *db, const fb_id *customer, int64_t amount_minor,
+                           const fb_payment_options *o, int64_t at_ms, fb_payment_receipt *out,
+                           fb_error *err)
 {
     api_person me;
     rec r;
@@ -148,14 +156,14 @@ static fb_code add_payment(fb_db *db, const fb_id *customer, int64_t amount_mino
     if (id_is_none(&me.territory)) {
         me.territory = known.territory;
     }
-    rec_new(&r, db, "payment", at_ms);
+    rec_new(&r, db, "payment");
     fill_payment(&r, customer, amount_minor, o, &me, at_ms);
     FB_TRY(insert_payment(&r, o, &visit, at_ms, out, err));
     return insert_allocations(db, &out->id, o, at_ms, err);
 }
 
-fb_code fb_payment_add(fb_db *db, const fb_id *customer, int64_t amount_minor, const fb_payment_options *options,
-                       fb_payment_receipt *out, fb_error *err)
+fb_code fb_payment_add(fb_db *db, const fb_id *customer, int64_t amount_minor,
+                       const fb_payment_options *options, fb_payment_receipt *out, fb_error *err)
 {
     fb_payment_options o = FB_PAYMENT_OPTIONS_INIT;
     fb_payment_receipt made = {{{0}}, ""};
@@ -169,10 +177,12 @@ fb_code fb_payment_add(fb_db *db, const fb_id *customer, int64_t amount_minor, c
         return fail(err, FB_E_RANGE, "payment.amount", "the amount must be above zero: correct it");
     }
     if (o.allocations_count > ALLOCATIONS_MAX) {
-        return fail(err, FB_E_LIMIT, "payment_allocation", "at most %d allocations: split the payment", ALLOCATIONS_MAX);
+        return fail(err, FB_E_LIMIT, "payment_allocation",
+                    "at most %d allocations: split the payment", ALLOCATIONS_MAX);
     }
     FB_TRY(write_begin(db, "payment.add", o.at_ms, &w, err));
-    fb_code rc = write_end(&w, add_payment(db, customer, amount_minor, &o, w.at_ms, &made, err), NULL, err);
+    fb_code rc =
+        write_end(&w, add_payment(db, customer, amount_minor, &o, w.at_ms, &made, err), NULL, err);
     if (rc == FB_OK && out != NULL) {
         *out = made;
     }

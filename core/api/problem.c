@@ -66,7 +66,8 @@ fb_code fb_problem_each(fb_db *db, fb_problem_fn fn, void *ctx, fb_error *err)
 
 static fb_code no_problem(fb_error *err)
 {
-    return fail(err, FB_E_NOT_FOUND, "gseq", "no open problem has this number: see the list of problems");
+    return fail(err, FB_E_NOT_FOUND, "gseq",
+                "no open problem has this number: see the list of problems");
 }
 
 fb_code fb_problem_get(fb_db *db, int64_t gseq, fb_problem_fn fn, void *ctx, fb_error *err)
@@ -92,7 +93,8 @@ fb_code fb_problem_discard(fb_db *db, int64_t gseq, fb_error *err)
     return api_said(db, problem_discard(db->r, gseq, err), err);
 }
 
-/* --- send again --------------------------------------------------------------------------------- */
+/* --- send again ---------------------------------------------------------------------------------
+ */
 
 static fb_code keep_body(void *ctx, const fb_problem *p)
 {
@@ -130,7 +132,8 @@ fb_code resubmission_patch(resubmission *s, const problem_patch *patch)
     return FB_OK;
 }
 
-fb_code resubmission_target(fb_db *db, const char *entity, const char *column, problem_patch *out, fb_error *err)
+fb_code resubmission_target(fb_db *db, const char *entity, const char *column, problem_patch *out,
+                            fb_error *err)
 {
     FB_TRY(api_entity(db, entity, &out->entity, err));
     out->column = column == NULL ? -1 : cat_column_str(out->entity, column);
@@ -160,7 +163,8 @@ static fb_code take_array(resubmission *s, const patch_source *from, fb_error *e
     return FB_OK;
 }
 
-static fb_code send_again(resubmission *s, const patch_source *from, int64_t *gseq_out, fb_error *err)
+static fb_code send_again(resubmission *s, const patch_source *from, int64_t *gseq_out,
+                          fb_error *err)
 {
     int64_t made = 0;
 
@@ -180,8 +184,8 @@ static fb_code send_again(resubmission *s, const patch_source *from, int64_t *gs
     return FB_OK;
 }
 
-fb_code fb_problem_resubmit(fb_db *db, int64_t gseq, const fb_problem_patch *patches, uint32_t count,
-                            int64_t *gseq_out, fb_error *err)
+fb_code fb_problem_resubmit(fb_db *db, int64_t gseq, const fb_problem_patch *patches,
+                            uint32_t count, int64_t *gseq_out, fb_error *err)
 {
     resubmission s = {.db = db, .gseq = gseq};
     patch_source from = {.array = patches, .count = count};
@@ -193,7 +197,8 @@ fb_code fb_problem_resubmit(fb_db *db, int64_t gseq, const fb_problem_patch *pat
     return api_said(db, rc, err);
 }
 
-fb_code fb_problem_resubmit_json(fb_db *db, int64_t gseq, const char *patches_json, int64_t *gseq_out, fb_error *err)
+fb_code fb_problem_resubmit_json(fb_db *db, int64_t gseq, const char *patches_json,
+                                 int64_t *gseq_out, fb_error *err)
 {
     resubmission s = {.db = db, .gseq = gseq};
     patch_source from = {.json = patches_json};

@@ -19,11 +19,11 @@ typedef struct resubmission {
 
 FB_MUST_USE fb_code resubmission_patch(resubmission *s, const problem_patch *patch);
 /* Entity and column by name. */
-FB_MUST_USE fb_code resubmission_target(fb_db *db, const char *entity, const char *column, problem_patch *out,
-                                        fb_error *err);
+FB_MUST_USE fb_code resubmission_target(fb_db *db, const char *entity, const char *column,
+                                        problem_patch *out, fb_error *err);
 FB_MUST_USE fb_code resubmission_json(resubmission *s, const char *json, fb_error *err);
-/* Find prices and sums of the group's orders again, with the patches applied, and patch them too; the
- * order rules are asked as for a new order. */
+/* Find prices and sums of the group's orders again, with the patches applied, and patch them too;
+ * the order rules are asked as for a new order. */
 FB_MUST_USE fb_code resubmission_orders(resubmission *s, fb_error *err);
 
 #endif

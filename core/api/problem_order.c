@@ -1,5 +1,5 @@
-/* problem_order.c - an order that is sent again is priced again: who corrects a discount or a quantity must
- * not compute taxes and sums. See problem_inside.h. */
+/* problem_order.c - an order that is sent again is priced again: who corrects a discount or a
+ * quantity must not compute taxes and sums. See problem_inside.h. */
 #include "api/order_inside.h"
 #include "api/problem_inside.h"
 
@@ -91,7 +91,8 @@ static fb_code take_line(fb_order *o, const patched_row *row, fb_error *err)
     return FB_OK;
 }
 
-/* A customer made in the same refused group is not here: its order is judged as one of a pending customer. */
+/* A customer made in the same refused group is not here: its order is judged as one of a pending
+ * customer. */
 static fb_code take_customer(fb_order *o, const fb_id *id, fb_error *err)
 {
     fb_code rc = api_customer_get(o->db, id, &o->customer, NULL);
@@ -136,7 +137,10 @@ static bool is_line_of(const group_op *op, const fb_id *order)
 
 static fb_code put(resubmission *s, const group_op *op, const char *column, fb_value v)
 {
-    problem_patch p = {.entity = op->entity, .id = op->id, .column = cat_column_str(op->entity, column), .value = v};
+    problem_patch p = {.entity = op->entity,
+                       .id = op->id,
+                       .column = cat_column_str(op->entity, column),
+                       .value = v};
 
     return p.column < 0 ? FB_OK : resubmission_patch(s, &p);
 }
@@ -155,7 +159,8 @@ static fb_code put_id(resubmission *s, const group_op *op, const char *column, c
 
 static fb_code put_line(resubmission *s, const group_op *op, const order_line *l)
 {
-    FB_TRY(put(s, op, "price_source", (fb_value){.kind = FB_KIND_TEXT, .u.text = l->facts.price_source}));
+    FB_TRY(put(s, op, "price_source",
+               (fb_value){.kind = FB_KIND_TEXT, .u.text = l->facts.price_source}));
     FB_TRY(put_id(s, op, "tax_code_id", &l->tax_code));
     FB_TRY(put_int(s, op, "base_qty_milli", l->facts.base_qty_milli));
     FB_TRY(put_int(s, op, "unit_price_4dp", l->facts.unit_price_4dp));

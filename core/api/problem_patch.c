@@ -1,4 +1,5 @@
-/* problem_patch.c - patches as JSON: [{"entity", "id" or "line", "column", "value"}]. See fieldbook/problem.h. */
+/* problem_patch.c - patches as JSON: [{"entity", "id" or "line", "column", "value"}]. See
+ * fieldbook/problem.h. */
 #include "api/problem_inside.h"
 
 typedef struct patch_text {
@@ -86,7 +87,8 @@ static fb_code take_patch(resubmission *s, const patch_text *t, fb_error *err)
     if (t->id.size == 0) {
         FB_TRY(find_row(s, &p, t->line, err));
     } else if (!id_get(t->id, &p.id)) {
-        return fail(err, FB_E_FORMAT, "id", "an identity of 36 lower-case characters is expected: correct it");
+        return fail(err, FB_E_FORMAT, "id",
+                    "an identity of 36 lower-case characters is expected: correct it");
     }
     json_reader_init(&value, t->value, s->memory);
     FB_TRY(form_get(s->db, &value, p.entity, p.column, s->memory, &p.value, err));
@@ -111,7 +113,8 @@ fb_code resubmission_json(resubmission *s, const char *json, fb_error *err)
         FB_TRY(take_patch(s, &t, err));
     }
     if (json_finish(&r) != FB_OK) {
-        return fail(err, r.code, "patches", "patches are a JSON array of objects (%s): correct it", r.why);
+        return fail(err, r.code, "patches", "patches are a JSON array of objects (%s): correct it",
+                    r.why);
     }
     return FB_OK;
 }

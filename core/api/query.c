@@ -1,4 +1,5 @@
-/* query.c - read-only SQL on a connection of its own that can do nothing else. See fieldbook/query.h. */
+/* query.c - read-only SQL on a connection of its own that can do nothing else. See
+ * fieldbook/query.h. */
 #include "fieldbook/query.h"
 
 #include "api/handle.h"
@@ -19,7 +20,8 @@ fb_code api_reader(fb_db *db, sql_db **out, fb_error *err)
 
 static fb_code wrong_params(json_reader *r, fb_error *err)
 {
-    return fail(err, r->code == FB_OK ? FB_E_JSON : r->code, "params", "parameters are a JSON array of null, integers, texts (%s): correct them", r->why);
+    return fail(err, r->code == FB_OK ? FB_E_JSON : r->code, "params",
+                "parameters are a JSON array of null, integers, texts (%s): correct them", r->why);
 }
 
 /* Ids must outlive the binding, so they are kept in the arena. */
@@ -140,7 +142,8 @@ static void result_read(result_row *r, sql_stmt *s)
         r->values[i] = sql_value(s, i);
         if (r->values[i].kind == FB_KIND_ID) {
             id_put(&r->values[i].u.id, r->ids[i]);
-            r->values[i] = (fb_value){.kind = FB_KIND_TEXT, .u.text = {r->ids[i], FB_ID_TEXT_BYTES - 1}};
+            r->values[i] =
+                (fb_value){.kind = FB_KIND_TEXT, .u.text = {r->ids[i], FB_ID_TEXT_BYTES - 1}};
         }
     }
 }
@@ -154,7 +157,8 @@ static fb_code lend_rows(sql_stmt *s, arena *memory, fb_row_fn fn, void *ctx)
     FB_TRY(result_init(&r, s, memory));
     while ((rc = sql_step(s, &row)) == FB_OK && row) {
         result_read(&r, s);
-        fb_row lent = {.columns_count = (uint32_t)r.columns_count, .names = r.names, .values = r.values};
+        fb_row lent = {
+            .columns_count = (uint32_t)r.columns_count, .names = r.names, .values = r.values};
         if ((rc = fn(ctx, &lent)) != FB_OK) {
             break;
         }
@@ -166,12 +170,14 @@ static fb_code lend_rows(sql_stmt *s, arena *memory, fb_row_fn fn, void *ctx)
 static fb_code query_refused(sql_db *reader, fb_code rc, fb_error *err)
 {
     if (rc == FB_E_FORBIDDEN || rc == FB_E_INVALID || rc == FB_E_BUG) {
-        return fail(err, FB_E_INVALID, "sql", "%s; only one SELECT over the entities is allowed", sql_message(reader));
+        return fail(err, FB_E_INVALID, "sql", "%s; only one SELECT over the entities is allowed",
+                    sql_message(reader));
     }
     return rc;
 }
 
-fb_code fb_query(fb_db *db, const char *sql, const char *params_json, fb_row_fn fn, void *ctx, fb_error *err)
+fb_code fb_query(fb_db *db, const char *sql, const char *params_json, fb_row_fn fn, void *ctx,
+                 fb_error *err)
 {
     sql_db *reader = NULL;
     sql_stmt *s = NULL;
@@ -211,7 +217,8 @@ static fb_code put_row(void *ctx, const fb_row *row)
     return w->out->code;
 }
 
-fb_code fb_query_json(fb_db *db, const char *sql, const char *params_json, char **json_out, fb_error *err)
+fb_code fb_query_json(fb_db *db, const char *sql, const char *params_json, char **json_out,
+                      fb_error *err)
 {
     buf out;
     json_writer w;

@@ -3,7 +3,8 @@
 
 #include "api/handle.h"
 
-static int column_of(const cat_entity *e, const char *column, fb_code *code, char *wrong, size_t size)
+static int column_of(const cat_entity *e, const char *column, fb_code *code, char *wrong,
+                     size_t size)
 {
     int i = e == NULL ? -1 : cat_column_str(e, column);
 
@@ -20,7 +21,8 @@ static fb_code wrong_column(fb_error *err, const cat_entity *e, const char *wron
 
     (void)snprintf(field, sizeof field, "%.*s.%s", e == NULL ? 0 : (int)e->name.size,
                    e == NULL ? "" : e->name.data, wrong);
-    return fail(err, FB_E_CATALOG, field, "the catalogue lacks this column: load a complete catalogue");
+    return fail(err, FB_E_CATALOG, field,
+                "the catalogue lacks this column: load a complete catalogue");
 }
 
 static fb_value text_value(fb_text v)
@@ -31,7 +33,7 @@ static fb_value text_value(fb_text v)
     return (fb_value){.kind = FB_KIND_TEXT, .u.text = v};
 }
 
-void rec_new(rec *r, fb_db *db, const char *entity, int64_t at_ms)
+void rec_new(rec *r, fb_db *db, const char *entity)
 {
     r->db = db;
     r->e = catalog_entity_str(replica_catalog(db->r), entity);
@@ -45,7 +47,7 @@ void rec_new(rec *r, fb_db *db, const char *entity, int64_t at_ms)
         (void)snprintf(r->wrong, sizeof r->wrong, "%s", entity);
         return;
     }
-    r->values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = id_make(replica_ids(db->r), at_ms)};
+    r->values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = api_id(db)};
 }
 
 static void rec_set(rec *r, const char *column, fb_value v)
@@ -89,14 +91,16 @@ fb_code rec_insert(rec *r, fb_error *err)
     return capture_insert(r->db->r, r->e, r->values, err);
 }
 
-fb_code rec_read(rec *r, fb_db *db, const char *entity, const fb_id *id, arena *memory, fb_error *err)
+fb_code rec_read(rec *r, fb_db *db, const char *entity, const fb_id *id, arena *memory,
+                 fb_error *err)
 {
     r->db = db;
     r->code = FB_OK;
     FB_TRY(api_entity(db, entity, &r->e, err));
     fb_code rc = row_read(db->r, r->e, id, memory, r->values);
     if (rc == FB_E_NOT_FOUND) {
-        return fail(err, rc, entity, "the record is not on this device: synchronise, or check the id");
+        return fail(err, rc, entity,
+                    "the record is not on this device: synchronise, or check the id");
     }
     return rc;
 }

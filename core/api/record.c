@@ -52,18 +52,20 @@ static fb_code lend(lender *l)
     return l->fn(l->ctx, &row);
 }
 
-fb_code fb_record_get(fb_db *db, const char *entity, const fb_id *id, fb_form form, fb_row_fn fn, void *ctx,
-                      fb_error *err)
+fb_code fb_record_get(fb_db *db, const char *entity, const fb_id *id, fb_form form, fb_row_fn fn,
+                      void *ctx, fb_error *err)
 {
     const cat_entity *e = NULL;
     lender l = {.fn = fn, .ctx = ctx};
 
-    FB_REQUIRE(db != NULL && id != NULL && fn != NULL && (form == FB_FORM_RAW || form == FB_FORM_TEXT));
+    FB_REQUIRE(db != NULL && id != NULL && fn != NULL &&
+               (form == FB_FORM_RAW || form == FB_FORM_TEXT));
     api_clear(err);
     FB_TRY(api_entity(db, entity, &e, err));
     fb_code rc = lender_init(&l, e, form);
     if (rc == FB_OK && (rc = row_read(db->r, e, id, l.memory, l.values)) == FB_E_NOT_FOUND) {
-        (void)fail(err, rc, entity, "the record is not on this device: synchronise, or check the id");
+        (void)fail(err, rc, entity,
+                   "the record is not on this device: synchronise, or check the id");
     }
     if (rc == FB_OK) {
         rc = lend(&l);
@@ -99,7 +101,8 @@ static void select_all(const cat_entity *e, buf *out)
     buf_printf(out, " FROM \"%s\" ORDER BY id", e->name.data);
 }
 
-fb_code fb_record_each(fb_db *db, const char *entity, fb_form form, fb_row_fn fn, void *ctx, fb_error *err)
+fb_code fb_record_each(fb_db *db, const char *entity, fb_form form, fb_row_fn fn, void *ctx,
+                       fb_error *err)
 {
     const cat_entity *e = NULL;
     lender l = {.fn = fn, .ctx = ctx};
@@ -123,7 +126,8 @@ fb_code fb_record_each(fb_db *db, const char *entity, fb_form form, fb_row_fn fn
     return api_said(db, rc, err);
 }
 
-/* --- writing in storage units ------------------------------------------------------------------ */
+/* --- writing in storage units ------------------------------------------------------------------
+ */
 
 static fb_code column_by_name(const cat_entity *e, const char *name, int *out, fb_error *err)
 {
@@ -135,7 +139,7 @@ static fb_code column_by_name(const cat_entity *e, const char *name, int *out, f
     return FB_OK;
 }
 
-static fb_code fill_values(fb_db *db, const cat_entity *e, const fb_record_change *c, int64_t at_ms,
+static fb_code fill_values(fb_db *db, const cat_entity *e, const fb_record_change *c,
                            fb_value *values, fb_error *err)
 {
     for (uint32_t i = 0; i < e->columns_count; i++) {
@@ -147,22 +151,26 @@ static fb_code fill_values(fb_db *db, const cat_entity *e, const fb_record_chang
         values[column] = c->values[i];
     }
     if (values[0].kind == FB_KIND_NULL) {
-        values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = id_make(replica_ids(db->r), at_ms)};
+        values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = api_id(db)};
     }
-    return values[0].kind == FB_KIND_ID ? FB_OK : fail(err, FB_E_INVALID, "id", "an id is expected: correct it");
+    return values[0].kind == FB_KIND_ID
+               ? FB_OK
+               : fail(err, FB_E_INVALID, "id", "an id is expected: correct it");
 }
 
-fb_code fb_record_insert(fb_db *db, const char *entity, const fb_record_change *c, fb_id *id_out, fb_error *err)
+fb_code fb_record_insert(fb_db *db, const char *entity, const fb_record_change *c, fb_id *id_out,
+                         fb_error *err)
 {
     const cat_entity *e = NULL;
     fb_value values[CATALOG_COLUMNS_LIMIT];
     api_write w;
 
-    FB_REQUIRE(db != NULL && c != NULL && (c->count == 0 || (c->columns != NULL && c->values != NULL)));
+    FB_REQUIRE(db != NULL && c != NULL &&
+               (c->count == 0 || (c->columns != NULL && c->values != NULL)));
     api_clear(err);
     FB_TRY(api_entity(db, entity, &e, err));
     FB_TRY(write_begin(db, "record.insert", 0, &w, err));
-    fb_code rc = fill_values(db, e, c, w.at_ms, values, err);
+    fb_code rc = fill_values(db, e, c, values, err);
     if (rc == FB_OK) {
         rc = capture_insert(db->r, e, values, err);
     }
@@ -173,13 +181,15 @@ fb_code fb_record_insert(fb_db *db, const char *entity, const fb_record_change *
     return rc;
 }
 
-fb_code fb_record_update(fb_db *db, const char *entity, const fb_id *id, const fb_record_change *c, fb_error *err)
+fb_code fb_record_update(fb_db *db, const char *entity, const fb_id *id, const fb_record_change *c,
+                         fb_error *err)
 {
     const cat_entity *e = NULL;
     int columns[CATALOG_COLUMNS_LIMIT];
     api_write w;
 
-    FB_REQUIRE(db != NULL && id != NULL && c != NULL && (c->count == 0 || (c->columns != NULL && c->values != NULL)));
+    FB_REQUIRE(db != NULL && id != NULL && c != NULL &&
+               (c->count == 0 || (c->columns != NULL && c->values != NULL)));
     FB_REQUIRE(c->count <= CATALOG_COLUMNS_LIMIT);
     api_clear(err);
     FB_TRY(api_entity(db, entity, &e, err));
@@ -187,7 +197,8 @@ fb_code fb_record_update(fb_db *db, const char *entity, const fb_id *id, const f
         FB_TRY(column_by_name(e, c->columns[i], &columns[i], err));
     }
     FB_TRY(write_begin(db, "record.update", 0, &w, err));
-    return write_end(&w, capture_update(db->r, e, id, columns, c->values, c->count, err), NULL, err);
+    return write_end(&w, capture_update(db->r, e, id, columns, c->values, c->count, err), NULL,
+                     err);
 }
 
 fb_code fb_record_delete(fb_db *db, const char *entity, const fb_id *id, fb_error *err)
@@ -202,8 +213,8 @@ fb_code fb_record_delete(fb_db *db, const char *entity, const fb_id *id, fb_erro
     return write_end(&w, capture_delete(db->r, e, id, err), NULL, err);
 }
 
-fb_code fb_record_add(fb_db *db, const char *entity, const fb_id *id, const char *column, int64_t difference,
-                      fb_error *err)
+fb_code fb_record_add(fb_db *db, const char *entity, const fb_id *id, const char *column,
+                      int64_t difference, fb_error *err)
 {
     const cat_entity *e = NULL;
     int index = -1;
@@ -214,13 +225,15 @@ fb_code fb_record_add(fb_db *db, const char *entity, const fb_id *id, const char
     FB_TRY(api_entity(db, entity, &e, err));
     FB_TRY(column_by_name(e, column, &index, err));
     if (e->columns[index].policy != CAT_DELTA) {
-        return fail(err, FB_E_INVALID, column, "the column is no counter: change it with fb_record_update");
+        return fail(err, FB_E_INVALID, column,
+                    "the column is no counter: change it with fb_record_update");
     }
     FB_TRY(write_begin(db, "record.add", 0, &w, err));
     return write_end(&w, capture_delta(db->r, e, id, index, difference, err), NULL, err);
 }
 
-/* --- JSON ---------------------------------------------------------------------------------------- */
+/* --- JSON ----------------------------------------------------------------------------------------
+ */
 
 static fb_code row_json(fb_db *db, const cat_entity *e, const fb_id *id, buf *out, fb_error *err)
 {
@@ -230,7 +243,8 @@ static fb_code row_json(fb_db *db, const cat_entity *e, const fb_id *id, buf *ou
 
     fb_code rc = memory == NULL ? FB_E_NO_MEMORY : row_read(db->r, e, id, memory, values);
     if (rc == FB_E_NOT_FOUND) {
-        (void)fail(err, rc, e->name.data, "the record is not on this device: synchronise, or check the id");
+        (void)fail(err, rc, e->name.data,
+                   "the record is not on this device: synchronise, or check the id");
     }
     if (rc == FB_OK) {
         json_writer_init(&w, out);
@@ -241,7 +255,8 @@ static fb_code row_json(fb_db *db, const cat_entity *e, const fb_id *id, buf *ou
     return rc;
 }
 
-fb_code fb_record_get_json(fb_db *db, const char *entity, const fb_id *id, char **json_out, fb_error *err)
+fb_code fb_record_get_json(fb_db *db, const char *entity, const fb_id *id, char **json_out,
+                           fb_error *err)
 {
     const cat_entity *e = NULL;
     buf out;
@@ -259,7 +274,8 @@ fb_code fb_record_get_json(fb_db *db, const char *entity, const fb_id *id, char 
 }
 
 /* Whether the object names a record that is here already. */
-static fb_code is_known(fb_db *db, const cat_entity *e, const fb_value *id, arena *memory, bool *out)
+static fb_code is_known(fb_db *db, const cat_entity *e, const fb_value *id, arena *memory,
+                        bool *out)
 {
     fb_value values[CATALOG_COLUMNS_LIMIT];
 
@@ -272,7 +288,8 @@ static fb_code is_known(fb_db *db, const cat_entity *e, const fb_value *id, aren
     return rc == FB_E_NOT_FOUND ? FB_OK : rc;
 }
 
-static fb_code update_given(fb_db *db, const cat_entity *e, const fb_value *values, const bool *given, fb_error *err)
+static fb_code update_given(fb_db *db, const cat_entity *e, const fb_value *values,
+                            const bool *given, fb_error *err)
 {
     int columns[CATALOG_COLUMNS_LIMIT];
     fb_value mine[CATALOG_COLUMNS_LIMIT];
@@ -288,8 +305,8 @@ static fb_code update_given(fb_db *db, const cat_entity *e, const fb_value *valu
     return capture_update(db->r, e, &values[0].u.id, columns, mine, count, err);
 }
 
-static fb_code put_values(fb_db *db, const cat_entity *e, fb_value *values, const bool *given, arena *memory,
-                          fb_error *err)
+static fb_code put_values(fb_db *db, const cat_entity *e, fb_value *values, const bool *given,
+                          arena *memory, fb_error *err)
 {
     bool known = false;
     api_write w;
@@ -300,14 +317,15 @@ static fb_code put_values(fb_db *db, const cat_entity *e, fb_value *values, cons
         rc = update_given(db, e, values, given, err);
     } else if (rc == FB_OK) {
         if (values[0].kind == FB_KIND_NULL) {
-            values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = id_make(replica_ids(db->r), w.at_ms)};
+            values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = api_id(db)};
         }
         rc = capture_insert(db->r, e, values, err);
     }
     return write_end(&w, rc, NULL, err);
 }
 
-fb_code fb_record_put_json(fb_db *db, const char *entity, const char *json, fb_id *id_out, fb_error *err)
+fb_code fb_record_put_json(fb_db *db, const char *entity, const char *json, fb_id *id_out,
+                           fb_error *err)
 {
     const cat_entity *e = NULL;
     fb_value values[CATALOG_COLUMNS_LIMIT];

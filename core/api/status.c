@@ -24,7 +24,9 @@ static fb_code status_read(fb_db *db, fb_status *out)
         .conflicts_count = s.conflicts_open,
         .oldest_pending_ms = s.oldest_pending_ms,
         .last_sync_ms = s.last_sync_ms,
-        .lag_ms = s.last_sync_ms == 0 ? -1 : now_ms > s.last_sync_ms ? now_ms - s.last_sync_ms : 0,
+        .lag_ms = s.last_sync_ms == 0       ? -1
+                  : now_ms > s.last_sync_ms ? now_ms - s.last_sync_ms
+                                            : 0,
         .head_cid = s.head_cid,
         .clock_offset_ms = s.clock_offset_ms,
         .clock_suspect = suspect,

@@ -19,9 +19,9 @@ struct fb_sync {
     fb_db *db;
     fb_sync_options o;
     session session;
-    bool finished;     /* a round ended: the next call of fb_sync_next says DONE */
-    bool fresh;        /* the next round begins with an empty report */
-    bool out;          /* a request is built and not answered: SES-3 */
+    bool finished; /* a round ended: the next call of fb_sync_next says DONE */
+    bool fresh;    /* the next round begins with an empty report */
+    bool out;      /* a request is built and not answered: SES-3 */
     push_request sent;
     int64_t sent_wall_ms;
     buf body, authorization;
@@ -53,7 +53,8 @@ static fb_code step(fb_sync *s, session_event event, uint32_t server_ms, session
     }
     FB_TRY(session_step(&s->session, event, now_ms(s), wait_ms, action_out));
     s->report.waiting = *action_out == ACT_SET_TIMER;
-    s->report.retry_ms = *action_out == ACT_SET_TIMER ? (uint32_t)(s->session.wait_until_ms - now_ms(s)) : 0;
+    s->report.retry_ms =
+        *action_out == ACT_SET_TIMER ? (uint32_t)(s->session.wait_until_ms - now_ms(s)) : 0;
     return FB_OK;
 }
 
@@ -163,8 +164,8 @@ static fb_code enter_exchange(fb_sync *s, fb_sync_action *action_out, uint32_t *
     return FB_OK;
 }
 
-fb_code fb_sync_next(fb_sync *sync, fb_sync_action *action_out, fb_link_request *request_out, uint32_t *wait_ms_out,
-                     fb_error *err)
+fb_code fb_sync_next(fb_sync *sync, fb_sync_action *action_out, fb_link_request *request_out,
+                     uint32_t *wait_ms_out, fb_error *err)
 {
     fb_sync_action action = FB_SYNC_SEND;
     uint32_t wait_ms = 0;
@@ -212,7 +213,9 @@ static fb_code forked_again(fb_sync *s, pull_result *result, fb_error *err)
         return FB_OK;
     }
     result->event = EV_LATER;
-    return fail(err, FB_E_FORK, "device", "the server refuses every new incarnation: another copy of this file is in use, remove it");
+    return fail(
+        err, FB_E_FORK, "device",
+        "the server refuses every new incarnation: another copy of this file is in use, remove it");
 }
 
 fb_code fb_sync_reply(fb_sync *sync, const fb_link_response *response, fb_error *err)
@@ -277,7 +280,8 @@ static fb_code carry(fb_sync *s, const fb_link *link, const fb_link_request *req
     }
     fb_code stepped = fb_sync_failed(s, rc, err);
     FB_ASSERT(stepped == FB_OK);
-    return fail(err, rc, "server", "the server was not reached: what is saved stays saved, try again later");
+    return fail(err, rc, "server",
+                "the server was not reached: what is saved stays saved, try again later");
 }
 
 /* A person who asks does not wait for the timer. */
@@ -308,7 +312,8 @@ static fb_code run(fb_sync *s, const fb_link *link, uint32_t budget_ms, fb_error
         }
     } while (action == FB_SYNC_SEND && !s->finished && !is_used_up(s, begin_ms, budget_ms));
     if (action == FB_SYNC_WAIT) {
-        return fail(err, FB_E_BUSY, "server", "the server asks to come back later: try again in %u ms", wait_ms);
+        return fail(err, FB_E_BUSY, "server",
+                    "the server asks to come back later: try again in %u ms", wait_ms);
     }
     if (s->finished) { /* fb_sync_next is asked once more, so that the next round is a new one */
         return fb_sync_next(s, &action, &request, &wait_ms, err);
@@ -316,7 +321,8 @@ static fb_code run(fb_sync *s, const fb_link *link, uint32_t budget_ms, fb_error
     return FB_OK;
 }
 
-fb_code fb_sync_step(fb_sync *sync, const fb_link *link, uint32_t budget_ms, fb_sync_report *report_out, fb_error *err)
+fb_code fb_sync_step(fb_sync *sync, const fb_link *link, uint32_t budget_ms,
+                     fb_sync_report *report_out, fb_error *err)
 {
     FB_REQUIRE(sync != NULL && link != NULL && link->exchange != NULL);
     api_clear(err);

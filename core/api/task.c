@@ -3,14 +3,14 @@
 
 #include "api/handle.h"
 
-static fb_code add_task(fb_db *db, const char *title, const fb_task_options *o, int64_t at_ms, fb_id *id_out,
+static fb_code add_task(fb_db *db, const char *title, const fb_task_options *o, fb_id *id_out,
                         fb_error *err)
 {
     api_person me;
     rec r;
 
     FB_TRY(api_person_get(db, &me, err));
-    rec_new(&r, db, "task", at_ms);
+    rec_new(&r, db, "task");
     rec_str(&r, "title", title);
     rec_str(&r, "kind", o->kind == NULL ? "todo" : o->kind);
     rec_str(&r, "priority", o->priority == NULL ? "normal" : o->priority);
@@ -25,7 +25,8 @@ static fb_code add_task(fb_db *db, const char *title, const fb_task_options *o, 
     return rec_insert(&r, err);
 }
 
-fb_code fb_task_add(fb_db *db, const char *title, const fb_task_options *options, fb_id *id_out, fb_error *err)
+fb_code fb_task_add(fb_db *db, const char *title, const fb_task_options *options, fb_id *id_out,
+                    fb_error *err)
 {
     fb_task_options o = FB_TASK_OPTIONS_INIT;
     api_write w;
@@ -38,15 +39,15 @@ fb_code fb_task_add(fb_db *db, const char *title, const fb_task_options *options
     }
     FB_TRY(options_copy(&o, sizeof o, options));
     FB_TRY(write_begin(db, "task.add", o.at_ms, &w, err));
-    fb_code rc = write_end(&w, add_task(db, title, &o, w.at_ms, &made, err), NULL, err);
+    fb_code rc = write_end(&w, add_task(db, title, &o, &made, err), NULL, err);
     if (rc == FB_OK && id_out != NULL) {
         *id_out = made;
     }
     return rc;
 }
 
-static fb_code finish_task(fb_db *db, const fb_id *task, const char *result, int64_t at_ms, arena *memory,
-                           fb_error *err)
+static fb_code finish_task(fb_db *db, const fb_id *task, const char *result, int64_t at_ms,
+                           arena *memory, fb_error *err)
 {
     rec current;
     change c;
@@ -71,7 +72,8 @@ fb_code fb_task_done(fb_db *db, const fb_id *task, const char *result, int64_t a
     api_clear(err);
     FB_TRY(write_begin(db, "task.done", at_ms, &w, err));
     arena *memory = arena_new(CALL_BYTES_MAX);
-    fb_code rc = memory == NULL ? FB_E_NO_MEMORY : finish_task(db, task, result, w.at_ms, memory, err);
+    fb_code rc =
+        memory == NULL ? FB_E_NO_MEMORY : finish_task(db, task, result, w.at_ms, memory, err);
     arena_free(memory);
     return write_end(&w, rc, NULL, err);
 }

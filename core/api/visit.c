@@ -8,15 +8,18 @@
 
 enum { GEOFENCE_DEFAULT_M = 300, OPEN_DAYS = 7, DAY_MS = 86400000 };
 
-/* An open visit is looked for among those of a week around: older ones the server closes at day end. */
-static fb_code read_open(fb_db *db, const fb_id *user, const fb_id *customer, int64_t at_ms, fb_id *out)
+/* An open visit is looked for among those of a week around: older ones the server closes at day
+ * end. */
+static fb_code read_open(fb_db *db, const fb_id *user, const fb_id *customer, int64_t at_ms,
+                         fb_id *out)
 {
     char from[DAY_TEXT_BYTES];
     char to[DAY_TEXT_BYTES];
     bool row = false;
-    sql_stmt *s = sql_prepare(replica_sql(db->r),
-                              "SELECT id FROM visit WHERE user_id = ?1 AND visit_date BETWEEN ?2 AND ?3 AND status IN "
-                              "('open', 'paused') AND (?4 IS NULL OR customer_id = ?4) ORDER BY id DESC LIMIT 1");
+    sql_stmt *s = sql_prepare(
+        replica_sql(db->r),
+        "SELECT id FROM visit WHERE user_id = ?1 AND visit_date BETWEEN ?2 AND ?3 AND status IN "
+        "('open', 'paused') AND (?4 IS NULL OR customer_id = ?4) ORDER BY id DESC LIMIT 1");
     if (s == NULL) {
         return sql_code(replica_sql(db->r));
     }
@@ -43,7 +46,8 @@ static fb_code read_own_open(fb_db *db, const fb_id *customer, int64_t at_ms, fb
 
 fb_code visit_for(fb_db *db, const fb_id *customer, int64_t at_ms, fb_id *out)
 {
-    if (db->group_open && !id_is_none(&db->group_visit) && id_equal(&db->group_visit_customer, customer)) {
+    if (db->group_open && !id_is_none(&db->group_visit) &&
+        id_equal(&db->group_visit_customer, customer)) {
         *out = db->group_visit;
         return FB_OK;
     }
@@ -79,10 +83,11 @@ typedef struct place {
 static fb_code read_place(fb_db *db, const fb_id *customer, place *out)
 {
     bool row = false;
-    sql_stmt *s = sql_prepare(replica_sql(db->r),
-                              "SELECT lat_e7, lon_e7, geofence_m FROM customer_address WHERE customer_id = ?1 AND "
-                              "kind = 'visit' AND lat_e7 IS NOT NULL AND lon_e7 IS NOT NULL "
-                              "ORDER BY verified DESC, id DESC LIMIT 1");
+    sql_stmt *s = sql_prepare(
+        replica_sql(db->r),
+        "SELECT lat_e7, lon_e7, geofence_m FROM customer_address WHERE customer_id = ?1 AND "
+        "kind = 'visit' AND lat_e7 IS NOT NULL AND lon_e7 IS NOT NULL "
+        "ORDER BY verified DESC, id DESC LIMIT 1");
     if (s == NULL) {
         return sql_code(replica_sql(db->r));
     }
@@ -92,7 +97,8 @@ static fb_code read_place(fb_db *db, const fb_id *customer, place *out)
     if (row) {
         out->lat_e7 = (int32_t)sql_int(s, 0);
         out->lon_e7 = (int32_t)sql_int(s, 1);
-        out->geofence_m = sql_is_null(s, 2) || sql_int(s, 2) <= 0 ? GEOFENCE_DEFAULT_M : sql_int(s, 2);
+        out->geofence_m =
+            sql_is_null(s, 2) || sql_int(s, 2) <= 0 ? GEOFENCE_DEFAULT_M : sql_int(s, 2);
     }
     sql_reset(s);
     return FB_OK;
@@ -135,8 +141,8 @@ static void fill_position(rec *r, const fb_visit_in_options *o, const fb_visit_i
     rec_str(r, "out_of_range_reason", o->reason);
 }
 
-static fb_code fill_visit(rec *r, const fb_id *customer, const fb_visit_in_options *o, const api_person *me,
-                          int64_t at_ms, fb_error *err)
+static fb_code fill_visit(rec *r, const fb_id *customer, const fb_visit_in_options *o,
+                          const api_person *me, int64_t at_ms, fb_error *err)
 {
     buf number;
     fb_db *db = r->db;
@@ -151,7 +157,10 @@ static fb_code fill_visit(rec *r, const fb_id *customer, const fb_visit_in_optio
         rec_id(r, "user_id", &me->user);
         rec_id(r, "territory_id", &me->territory);
         rec_id(r, "plan_id", &o->plan);
-        rec_str(r, "kind", o->kind != NULL ? o->kind : id_is_none(&o->plan) ? "unplanned" : "planned");
+        rec_str(r, "kind",
+                o->kind != NULL        ? o->kind
+                : id_is_none(&o->plan) ? "unplanned"
+                                       : "planned");
         rec_str(r, "visit_date", day);
         rec_int(r, "tz_offset_min", db->tz_offset_min);
         rec_int(r, "check_in_at", at_ms);
@@ -181,13 +190,14 @@ static fb_code refuse_second(fb_db *db, const api_person *me, int64_t at_ms, fb_
 
     FB_TRY(read_open(db, &me->user, NULL, at_ms, &open));
     if (!id_is_none(&open)) {
-        return fail(err, FB_E_VISIT_OPEN, "visit", "another visit is still open: check out of it first");
+        return fail(err, FB_E_VISIT_OPEN, "visit",
+                    "another visit is still open: check out of it first");
     }
     return FB_OK;
 }
 
-static fb_code check_in(fb_db *db, const fb_id *customer, const fb_visit_in_options *o, int64_t at_ms,
-                        fb_visit_in *out, fb_error *err)
+static fb_code check_in(fb_db *db, const fb_id *customer, const fb_visit_in_options *o,
+                        int64_t at_ms, fb_visit_in *out, fb_error *err)
 {
     api_person me;
     place where = {0};
@@ -204,15 +214,15 @@ static fb_code check_in(fb_db *db, const fb_id *customer, const fb_visit_in_opti
     if (id_is_none(&me.territory)) {
         me.territory = known.territory;
     }
-    rec_new(&r, db, "visit", at_ms);
+    rec_new(&r, db, "visit");
     fill_position(&r, o, out);
     out->visit = r.values[0].u.id;
     FB_TRY(fill_visit(&r, customer, o, &me, at_ms, err));
     return start_plan(db, &o->plan, err);
 }
 
-fb_code fb_visit_check_in(fb_db *db, const fb_id *customer, const fb_visit_in_options *options, fb_visit_in *out,
-                          fb_error *err)
+fb_code fb_visit_check_in(fb_db *db, const fb_id *customer, const fb_visit_in_options *options,
+                          fb_visit_in *out, fb_error *err)
 {
     fb_visit_in_options o = FB_VISIT_IN_OPTIONS_INIT;
     fb_visit_in done;
@@ -247,11 +257,13 @@ static fb_code require_open(fb_db *db, const fb_id *visit, arena *memory, rec *r
 
 static fb_code next_seq(fb_db *db, const fb_id *visit, int64_t *out)
 {
-    return api_read_int(db, "SELECT count(*) + 1 FROM visit_action WHERE visit_id = ?1", visit, 1, out);
+    return api_read_int(db, "SELECT count(*) + 1 FROM visit_action WHERE visit_id = ?1", visit, 1,
+                        out);
 }
 
-static fb_code add_action(fb_db *db, const fb_id *visit, const char *action, const fb_visit_action_options *o,
-                          const api_write *w, fb_id *id_out, fb_error *err)
+static fb_code add_action(fb_db *db, const fb_id *visit, const char *action,
+                          const fb_visit_action_options *o, const api_write *w, fb_id *id_out,
+                          fb_error *err)
 {
     rec r;
     int64_t seq = 0;
@@ -259,7 +271,7 @@ static fb_code add_action(fb_db *db, const fb_id *visit, const char *action, con
     bool skipped = o->status != NULL && text_is(text_of(o->status), "skipped");
 
     FB_TRY(next_seq(db, visit, &seq));
-    rec_new(&r, db, "visit_action", w->at_ms);
+    rec_new(&r, db, "visit_action");
     rec_id(&r, "visit_id", visit);
     rec_str(&r, "type", action);
     rec_int(&r, "seq", seq);
@@ -277,8 +289,8 @@ static fb_code add_action(fb_db *db, const fb_id *visit, const char *action, con
     return rec_insert(&r, err);
 }
 
-fb_code fb_visit_action(fb_db *db, const fb_id *visit, const char *action, const fb_visit_action_options *options,
-                        fb_id *id_out, fb_error *err)
+fb_code fb_visit_action(fb_db *db, const fb_id *visit, const char *action,
+                        const fb_visit_action_options *options, fb_id *id_out, fb_error *err)
 {
     fb_visit_action_options o = FB_VISIT_ACTION_OPTIONS_INIT;
     api_write w;
@@ -302,15 +314,17 @@ fb_code fb_visit_action(fb_db *db, const fb_id *visit, const char *action, const
     return rc;
 }
 
-/* --- check out, cancel ------------------------------------------------------------------------- */
+/* --- check out, cancel -------------------------------------------------------------------------
+ */
 
 static fb_code is_productive(fb_db *db, const fb_id *visit, const fb_id *customer, bool *out)
 {
     int64_t orders = 0;
     bool row = false;
-    sql_stmt *s = sql_prepare(replica_sql(db->r),
-                              "SELECT EXISTS(SELECT 1 FROM sales_order WHERE customer_id = ?2 AND visit_id = ?1) OR "
-                              "EXISTS(SELECT 1 FROM payment WHERE customer_id = ?2 AND visit_id = ?1)");
+    sql_stmt *s = sql_prepare(
+        replica_sql(db->r),
+        "SELECT EXISTS(SELECT 1 FROM sales_order WHERE customer_id = ?2 AND visit_id = ?1) OR "
+        "EXISTS(SELECT 1 FROM payment WHERE customer_id = ?2 AND visit_id = ?1)");
     if (s == NULL) {
         return sql_code(replica_sql(db->r));
     }
@@ -336,7 +350,8 @@ static fb_code finish_plan(fb_db *db, const rec *visit, fb_error *err)
     return change_apply(&c, &plan, err);
 }
 
-static fb_code check_out(fb_db *db, const rec *visit, const fb_visit_out_options *o, int64_t at_ms, fb_error *err)
+static fb_code check_out(fb_db *db, const rec *visit, const fb_visit_out_options *o, int64_t at_ms,
+                         fb_error *err)
 {
     change c;
     bool productive = false;
@@ -346,7 +361,8 @@ static fb_code check_out(fb_db *db, const rec *visit, const fb_visit_out_options
 
     FB_TRY(not_in_future(db, at_ms, "visit.check_out_at", err));
     if (at_ms < in_at_ms) {
-        return fail(err, FB_E_RANGE, "visit.check_out_at", "the check-out lies before the check-in: correct the time");
+        return fail(err, FB_E_RANGE, "visit.check_out_at",
+                    "the check-out lies before the check-in: correct the time");
     }
     FB_TRY(is_productive(db, &id, &customer, &productive));
     change_new(&c, db, "visit");
@@ -365,7 +381,8 @@ static fb_code check_out(fb_db *db, const rec *visit, const fb_visit_out_options
     return finish_plan(db, visit, err);
 }
 
-fb_code fb_visit_check_out(fb_db *db, const fb_id *visit, const fb_visit_out_options *options, fb_error *err)
+fb_code fb_visit_check_out(fb_db *db, const fb_id *visit, const fb_visit_out_options *options,
+                           fb_error *err)
 {
     fb_visit_out_options o = FB_VISIT_OUT_OPTIONS_INIT;
     api_write w;

@@ -291,7 +291,8 @@ static bool memory_start(replica *r)
     r->capture.memory = arena_new(ARENA_BYTES_LIMIT);
     r->scratch = arena_new(ARENA_BYTES_LIMIT);
     r->rights_memory = arena_new(ARENA_BYTES_LIMIT);
-    return r->packer != NULL && r->capture.memory != NULL && r->scratch != NULL && r->rights_memory != NULL;
+    return r->packer != NULL && r->capture.memory != NULL && r->scratch != NULL &&
+           r->rights_memory != NULL;
 }
 
 static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)

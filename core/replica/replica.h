@@ -177,8 +177,6 @@ FB_MUST_USE fb_code problem_resubmit(replica *r, int64_t gseq, const problem_pat
                                      uint32_t count, int64_t *gseq_out, fb_error *err);
 
 /* --- drafts: work that is no group yet, seen by this device only (draft.c) ------------------- */
-/* NOTE to the replica room: draft.c exists already, written with core/api/order.c; it needs only
- * the table fb_draft(id BLOB PRIMARY KEY, kind TEXT, updated_ms INTEGER, body TEXT) from above. */
 typedef struct draft {
     fb_id id;
     fb_text kind; /* "order" */

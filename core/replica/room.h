@@ -102,11 +102,11 @@ struct replica {
     replica_identity me;
     replica_state state;
     capture capture;
-    buf packed;           /* scratch: a stored body */
+    buf packed;            /* scratch: a stored body */
     struct packer *packer; /* for bodies */
-    buf text;             /* scratch: SQL text */
-    arena *scratch;       /* reset by whoever starts a piece of work */
-    int64_t data_version; /* PRAGMA data_version when the memory was last true */
+    buf text;              /* scratch: SQL text */
+    arena *scratch;        /* reset by whoever starts a piece of work */
+    int64_t data_version;  /* PRAGMA data_version when the memory was last true */
     int64_t rights_serial;
     arena *rights_memory;
     fb_text *roles;

@@ -47,13 +47,15 @@ static fb_code take_reply(replica *r, const pull_answer *a, pull_result *out, fb
     buf_init(&memory, PAGE_BYTES_MAX);
     fb_code rc = unpack(a, PAGE_BYTES_MAX, &memory, &body);
     if (rc != FB_OK) {
-        rc = fail(err, rc, "reply", "the server's answer is damaged or too large: it was left alone, try again");
+        rc = fail(err, rc, "reply",
+                  "the server's answer is damaged or too large: it was left alone, try again");
     } else if ((rc = stage_reply(r, body, a->request_wall_ms, &out->stage, err)) == FB_OK) {
         out->staged = true;
         out->event = next_event(r, a, &out->stage);
         out->retry_ms = out->stage.retry_ms;
-        trace(replica_port(r), TRACE_PULL, "applied=%lld rows=%u verdicts=%u complete=%d", (long long)out->stage.applied,
-              (unsigned)out->stage.rows, (unsigned)out->stage.verdicts, out->stage.complete);
+        trace(replica_port(r), TRACE_PULL, "applied=%lld rows=%u verdicts=%u complete=%d",
+              (long long)out->stage.applied, (unsigned)out->stage.rows,
+              (unsigned)out->stage.verdicts, out->stage.complete);
     }
     buf_clear(&memory);
     return rc;
@@ -109,5 +111,6 @@ fb_code pull_take(replica *r, const pull_answer *answer, pull_result *out, fb_er
     FB_REQUIRE(r != NULL && answer != NULL && out != NULL);
 
     *out = (pull_result){.event = EV_LATER};
-    return answer->status == 200 ? take_reply(r, answer, out, err) : take_refusal(r, answer, out, err);
+    return answer->status == 200 ? take_reply(r, answer, out, err)
+                                 : take_refusal(r, answer, out, err);
 }

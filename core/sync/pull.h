@@ -1,7 +1,7 @@
 /* pull.h - what comes down: judges one answer of the server and gives it to the replica.
  *
- * Unpacks, tells replies from refusals, stages (and by that promotes) in one transaction. Says what it
- * means for the session; changes nothing when the answer is damaged. */
+ * Unpacks, tells replies from refusals, stages (and by that promotes) in one transaction. Says what
+ * it means for the session; changes nothing when the answer is damaged. */
 #ifndef FB_SYNC_PULL_H
 #define FB_SYNC_PULL_H
 
@@ -18,15 +18,17 @@ typedef struct pull_answer {
 } pull_answer;
 
 typedef struct pull_result {
-    session_event event;  /* EV_MORE, EV_DONE, EV_LATER or EV_REFUSED */
-    uint32_t retry_ms;    /* with EV_LATER: what the server asked for */
-    bool reborn;          /* a new incarnation was taken */
-    bool staged;          /* `stage` is filled */
+    session_event event; /* EV_MORE, EV_DONE, EV_LATER or EV_REFUSED */
+    uint32_t retry_ms;   /* with EV_LATER: what the server asked for */
+    bool reborn;         /* a new incarnation was taken */
+    bool staged;         /* `stage` is filled */
     stage_result stage;
 } pull_result;
 
-/* Take one answer; *out is filled in every case. FB_OK with EV_LATER: temporary trouble of the server.
- * FB_E_AUTH, FB_E_DEVICE, FB_E_VERSION with EV_REFUSED. Other failures with EV_LATER: nothing changed. */
-FB_MUST_USE fb_code pull_take(replica *r, const pull_answer *answer, pull_result *out, fb_error *err);
+/* Take one answer; *out is filled in every case. FB_OK with EV_LATER: temporary trouble of the
+ * server. FB_E_AUTH, FB_E_DEVICE, FB_E_VERSION with EV_REFUSED. Other failures with EV_LATER:
+ * nothing changed. */
+FB_MUST_USE fb_code pull_take(replica *r, const pull_answer *answer, pull_result *out,
+                              fb_error *err);
 
 #endif

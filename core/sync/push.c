@@ -35,7 +35,8 @@ static fb_code read_source(replica *r, push_source *s, fb_error *err)
 {
     FB_TRY(replica_identity_get(r, &s->who));
     if (!s->who.enrolled) {
-        return fail(err, FB_E_AUTH, "device", "this device is not enrolled: enrol it with a code first");
+        return fail(err, FB_E_AUTH, "device",
+                    "this device is not enrolled: enrol it with a code first");
     }
     FB_TRY(outbox_state_get(r, &s->outbox));
     buf_reset(&s->token);
@@ -114,10 +115,13 @@ fb_code push_build(replica *r, const push_plan *plan, buf *body, push_request *o
     }
     source_clear(&s);
     if (rc != FB_OK) {
-        return rc == FB_E_AUTH ? rc : fail(err, rc, "outbox", "the outbox could not be read: try again");
+        return rc == FB_E_AUTH ? rc
+                               : fail(err, rc, "outbox", "the outbox could not be read: try again");
     }
-    trace(replica_port(r), TRACE_PUSH, "first=%lld groups=%u bytes=%zu", (long long)m.first, (unsigned)m.groups_count, body->size);
-    *out = (push_request){.first = m.first, .groups_count = m.groups_count, .wait_ms = m.wait_ms, .zstd = zstd};
+    trace(replica_port(r), TRACE_PUSH, "first=%lld groups=%u bytes=%zu", (long long)m.first,
+          (unsigned)m.groups_count, body->size);
+    *out = (push_request){
+        .first = m.first, .groups_count = m.groups_count, .wait_ms = m.wait_ms, .zstd = zstd};
     return FB_OK;
 }
 

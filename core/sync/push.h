@@ -17,14 +17,15 @@ typedef struct push_plan {
 } push_plan;
 
 typedef struct push_request {
-    int64_t first;         /* gseq of the first group carried, 0 none */
+    int64_t first; /* gseq of the first group carried, 0 none */
     uint32_t groups_count;
-    uint32_t wait_ms;      /* asked of the server in this request */
+    uint32_t wait_ms; /* asked of the server in this request */
     bool zstd;
 } push_request;
 
-/* Write the next request into `body` (emptied before). The body as carried keeps SYNC_BODY_BYTES_MAX:
- * fewer groups go when it would be larger; one group always goes. FB_E_AUTH: not enrolled. */
+/* Write the next request into `body` (emptied before). The body as carried keeps
+ * SYNC_BODY_BYTES_MAX: fewer groups go when it would be larger; one group always goes. FB_E_AUTH:
+ * not enrolled. */
 FB_MUST_USE fb_code push_build(replica *r, const push_plan *plan, buf *body, push_request *out,
                                fb_error *err);
 

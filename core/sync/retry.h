@@ -9,9 +9,9 @@
 
 enum { RETRY_WAIT_MS_MIN = 1000, RETRY_WAIT_MS_MAX = 15 * 60 * 1000 };
 
-/* Milliseconds before attempt number `attempts` + 1 (0: the first repetition), RETRY_WAIT_MS_MIN / 2 ..
- * RETRY_WAIT_MS_MAX. server_ms: what the server asked for, 0 nothing; the wait is never shorter than that,
- * except where it is beyond the maximum. `random`: 32 random bits. */
+/* Milliseconds before attempt number `attempts` + 1 (0: the first repetition), RETRY_WAIT_MS_MIN /
+ * 2 .. RETRY_WAIT_MS_MAX. server_ms: what the server asked for, 0 nothing; the wait is never
+ * shorter than that, except where it is beyond the maximum. `random`: 32 random bits. */
 uint32_t retry_wait_ms(uint32_t attempts, uint32_t server_ms, uint32_t random);
 
 #endif

@@ -7,8 +7,8 @@
  *                    v
  *                   WAIT --timer--> EXCHANGE        WAIT --start--> EXCHANGE (a person insists)
  *
- * The session performs no I/O, reads no clock and allocates nothing: it is given one event and answers
- * with one action. core/api/sync.c does the action.
+ * The session performs no I/O, reads no clock and allocates nothing: it is given one event and
+ * answers with one action. core/api/sync.c does the action.
  *
  * Invariants
  *   SES-1  a group leaves the outbox only through a reply, never through a send
@@ -43,9 +43,9 @@ typedef struct session {
 
 void session_init(session *s);
 
-/* Feed one event. now_ms: monotonic milliseconds. wait_ms: for EV_LATER, what retry_wait_ms said; it is
- * kept between 1 and RETRY_WAIT_MS_MAX. FB_E_MISUSE when the event has no meaning in the present state;
- * the session is then unchanged. */
+/* Feed one event. now_ms: monotonic milliseconds. wait_ms: for EV_LATER, what retry_wait_ms said;
+ * it is kept between 1 and RETRY_WAIT_MS_MAX. FB_E_MISUSE when the event has no meaning in the
+ * present state; the session is then unchanged. */
 FB_MUST_USE fb_code session_step(session *s, session_event event, uint64_t now_ms, uint32_t wait_ms,
                                  session_action *action_out);
 

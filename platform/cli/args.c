@@ -1,6 +1,7 @@
 /* args.c - argv becomes the JSON arguments of a command. See cli.h.
  *
- * Everything travels as a text: the library knows the columns and reads decimals, dates and codes itself. */
+ * Everything travels as a text: the library knows the columns and reads decimals, dates and codes
+ * itself. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ const char *option(const cli *c, const char *name)
 
 bool is_flag(const char *name)
 {
-    static const char *const FLAGS[] = {"mock", "free", "all", "continue", "wait", "json", "quiet", "help"};
+    static const char *const FLAGS[] = {"mock", "free", "all",   "continue",
+                                        "wait", "json", "quiet", "help"};
 
     for (size_t i = 0; i < sizeof FLAGS / sizeof FLAGS[0]; i++) {
         if (strcmp(FLAGS[i], name) == 0) {
@@ -107,7 +109,8 @@ static bool put_patch(FILE *out, const cli *c, const char *word)
         at = line + line_size + (line[line_size] == ']');
     }
     const char *equals = strchr(at, '=');
-    if (entity == 0 || *at != '.' || equals == NULL || equals == at + 1 || (line != NULL && line_size == 0)) {
+    if (entity == 0 || *at != '.' || equals == NULL || equals == at + 1 ||
+        (line != NULL && line_size == 0)) {
         (void)usage_error(c, TEXT_NOT_PAIR, word);
         return false;
     }
@@ -247,7 +250,8 @@ char *args_json(const cli *c, const cli_command *cmd, int first_word)
         return NULL;
     }
     fputc('{', out);
-    bool good = put_words(out, c, cmd->positional, first_word, &first) && put_options(out, c, &first);
+    bool good =
+        put_words(out, c, cmd->positional, first_word, &first) && put_options(out, c, &first);
     fputc('}', out);
     if (fclose(out) != 0 || !good) {
         free(json);

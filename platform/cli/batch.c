@@ -1,4 +1,5 @@
-/* batch.c - many groups from a file of JSON lines: each line is one atomic group (fb_command_group). */
+/* batch.c - many groups from a file of JSON lines: each line is one atomic group
+ * (fb_command_group). */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -69,11 +70,11 @@ static uint64_t mono_ms(const cli *c)
 static void show_summary(const batch *b, uint64_t ms)
 {
     if (b->c->json) {
-        printf("{\"lines\":%ld,\"saved\":%ld,\"failed\":%ld,\"ms\":%llu}\n", b->line, b->saved, b->failed,
-               (unsigned long long)ms);
+        printf("{\"lines\":%ld,\"saved\":%ld,\"failed\":%ld,\"ms\":%llu}\n", b->line, b->saved,
+               b->failed, (unsigned long long)ms);
     } else {
-        printf("%ld %s, %ld %s, %llu %s\n", b->saved, say(b->c, TEXT_SAVED), b->failed, say(b->c, TEXT_FAILED),
-               (unsigned long long)ms, say(b->c, TEXT_MS));
+        printf("%ld %s, %ld %s, %llu %s\n", b->saved, say(b->c, TEXT_SAVED), b->failed,
+               say(b->c, TEXT_FAILED), (unsigned long long)ms, say(b->c, TEXT_MS));
     }
 }
 

@@ -5,8 +5,9 @@
  *   sync_run.c enrolment, synchronisation                pull.c   everything in scope into files
  *   batch.c    many groups from a file                   say.c    texts in two languages, errors
  *
- * It calls only fieldbook/ and the public functions of platform/posix: what it can do, an app can do.
- * Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server was not reached, 4 refused: correct the input. */
+ * It calls only fieldbook/ and the public functions of platform/posix: what it can do, an app can
+ * do. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the server was not reached, 4 refused: correct
+ * the input. */
 #ifndef FB_CLI_CLI_H
 #define FB_CLI_CLI_H
 
@@ -25,7 +26,7 @@ typedef enum cli_text {
 } cli_text;
 
 typedef struct cli_option {
-    const char *name; /* as in "--name" */
+    const char *name;  /* as in "--name" */
     const char *value; /* "true" for flags */
 } cli_option;
 
@@ -45,8 +46,9 @@ typedef struct cli {
 typedef struct cli_command {
     const char *noun, *verb; /* verb NULL: one word */
     int (*run)(cli *c, const struct cli_command *cmd);
-    const char *op;          /* command of fieldbook/command.h, or SQL for lists */
-    const char *positional;  /* names of its positional arguments; "data" and "patches" take the rest */
+    const char *op; /* command of fieldbook/command.h, or SQL for lists */
+    const char
+        *positional; /* names of its positional arguments; "data" and "patches" take the rest */
     cli_text help;
 } cli_command;
 
@@ -65,7 +67,8 @@ int usage_error(const cli *c, cli_text t, const char *what);
 /* --- args.c --- */
 const char *option(const cli *c, const char *name); /* NULL: not given */
 bool is_flag(const char *name);
-/* JSON arguments of the command: positional words by name, options by name. The caller frees. NULL: said why. */
+/* JSON arguments of the command: positional words by name, options by name. The caller frees. NULL:
+ * said why. */
 char *args_json(const cli *c, const cli_command *cmd, int first_word);
 void put_json_string(FILE *out, const char *text);
 

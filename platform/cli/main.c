@@ -1,7 +1,10 @@
-/* main.c - `fieldbook`: global options, dispatch, and the commands that need nothing else. See cli.h. */
+/* main.c - `fieldbook`: global options, dispatch, and the commands that need nothing else. See
+ * cli.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "platform/posix/port.h"
@@ -35,7 +38,8 @@ static void use_fixed_clock(cli *c, fixed_clock *f, const char *now)
 {
     f->wall_ms = strtoll(now, NULL, 10);
     f->real = c->port;
-    c->port = (fb_port){.ctx = f, .mono_ms = real_mono_ms, .wall_ms = fixed_wall_ms, .random = real_random};
+    c->port = (fb_port){
+        .ctx = f, .mono_ms = real_mono_ms, .wall_ms = fixed_wall_ms, .random = real_random};
 }
 
 /* Minutes east of UTC of this machine, or as --tz says. */
@@ -60,7 +64,8 @@ static const char *default_lang(void)
     return "en";
 }
 
-/* --- reading argv --------------------------------------------------------------------------------- */
+/* --- reading argv
+ * --------------------------------------------------------------------------------- */
 
 static int take_option(cli *c, int argc, char **argv, int *i)
 {
@@ -137,7 +142,8 @@ static void take_globals(cli *c, fixed_clock *clock)
     }
 }
 
-/* --- simple commands ------------------------------------------------------------------------------ */
+/* --- simple commands
+ * ------------------------------------------------------------------------------ */
 
 int open_db(cli *c, bool create)
 {
@@ -146,6 +152,10 @@ int open_db(cli *c, bool create)
 
     if (c->db_path == NULL) {
         return usage_error(c, TEXT_NO_DB, NULL);
+    }
+    if (!create && access(c->db_path, F_OK) != 0) {
+        fprintf(stderr, "fieldbook: %s: %s\n", c->db_path, say(c, TEXT_NO_REPLICA));
+        return EXIT_FAILED;
     }
     o.port = &c->port;
     o.create = create;
@@ -232,16 +242,48 @@ int run_version(cli *c, const cli_command *cmd)
     return EXIT_DONE;
 }
 
+/* The options of one command of the library, for `help WORD`. */
+typedef struct option_search {
+    const char *op;
+} option_search;
+
+static fb_code put_options(void *ctx, const fb_command_info *info)
+{
+    const option_search *s = ctx;
+
+    if (strcmp(info->name, s->op) == 0) {
+        for (const char *p = info->optional; *p != '\0';) {
+            size_t size = strcspn(p, " ");
+            printf("%s--%.*s VALUE", p == info->optional ? "      " : " ", (int)size, p);
+            p += size + strspn(p + size, " ");
+        }
+        printf("%s", info->optional[0] == '\0' ? "" : "\n");
+    }
+    return FB_OK;
+}
+
+static void help_line(const cli *c, const cli_command *k, bool options)
+{
+    char words[200];
+    option_search s = {k->op};
+
+    (void)snprintf(words, sizeof words, "%s %s%s%s", k->noun, k->verb == NULL ? "" : k->verb,
+                   k->verb == NULL ? "" : " ", k->positional);
+    printf("  %-58s %s\n", words, say(c, k->help));
+    if (options && k->run == run_command) {
+        (void)!fb_command_each(put_options, &s);
+    }
+}
+
 int run_help(cli *c, const cli_command *cmd)
 {
-    (void)cmd;
+    const char *only = cmd != NULL && c->words_count > 1 ? c->words[1] : NULL;
+
     printf("%s\n%s\n\n%s\n", say(c, TEXT_USAGE), say(c, TEXT_OPTIONS), say(c, TEXT_COMMANDS));
     for (size_t i = 0; i < CLI_COMMANDS_COUNT; i++) {
-        const cli_command *k = &CLI_COMMANDS[i];
-        char words[200];
-        (void)snprintf(words, sizeof words, "%s %s%s%s", k->noun, k->verb == NULL ? "" : k->verb,
-                       k->verb == NULL ? "" : " ", k->positional);
-        printf("  %-58s %s\n", words, say(c, k->help));
+        if (only == NULL || strcmp(only, CLI_COMMANDS[i].noun) == 0) {
+            help_line(c, &CLI_COMMANDS[i], only != NULL);
+        }
     }
     return EXIT_DONE;
 }
@@ -252,6 +294,7 @@ int main(int argc, char **argv)
     fixed_clock clock;
     int taken = 0;
 
+    (void)umask(077); /* replicas and exports hold personal data */
     int rc = read_argv(&c, argc, argv);
     if (rc != EXIT_DONE) {
         return rc;

@@ -1,7 +1,8 @@
-/* pull.c - everything in this device's scope, merged, into files: one per entity, or one SQLite file.
+/* pull.c - everything in this device's scope, merged, into files: one per entity, or one SQLite
+ * file.
  *
- * CSV keeps RFC 4180; a text that a spreadsheet would run as a formula (= + - @ TAB CR first) gets an
- * apostrophe before it. Files are written beside their name and renamed when complete. */
+ * CSV keeps RFC 4180; a text that a spreadsheet would run as a formula (= + - @ TAB CR first) gets
+ * an apostrophe before it. Files are written beside their name and renamed when complete. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -108,7 +109,8 @@ static fb_code put_row(void *ctx, const fb_row *row)
 
 static bool is_written_by_people(fb_text type)
 {
-    return (type.size == 4 && (memcmp(type.data, "text", 4) == 0 || memcmp(type.data, "json", 4) == 0)) ||
+    return (type.size == 4 &&
+            (memcmp(type.data, "text", 4) == 0 || memcmp(type.data, "json", 4) == 0)) ||
            (type.size == 4 && memcmp(type.data, "enum", 4) == 0);
 }
 
@@ -117,7 +119,8 @@ static void put_header(puller *p, const fb_entity *e)
     for (uint32_t i = 0; i < e->columns_count && i < COLUMNS_MAX; i++) {
         p->textual[i] = is_written_by_people(e->columns[i].type);
         if (p->csv) {
-            fprintf(p->out, "%s%.*s", i == 0 ? "" : ",", (int)e->columns[i].name.size, e->columns[i].name.data);
+            fprintf(p->out, "%s%.*s", i == 0 ? "" : ",", (int)e->columns[i].name.size,
+                    e->columns[i].name.data);
         }
     }
     fputs(p->csv ? "\r\n" : "", p->out);
@@ -129,9 +132,11 @@ static fb_code pull_rows(puller *p, const fb_entity *e, const char *name, fb_err
     return fb_record_each(p->c->db, name, FB_FORM_TEXT, put_row, p, err);
 }
 
-static bool paths(const puller *p, const char *name, char path[PATH_BYTES_MAX], char part[PATH_BYTES_MAX])
+static bool paths(const puller *p, const char *name, char path[PATH_BYTES_MAX],
+                  char part[PATH_BYTES_MAX])
 {
-    int size = snprintf(path, PATH_BYTES_MAX, "%s/%s.%s", p->folder, name, p->csv ? "csv" : "ndjson");
+    int size =
+        snprintf(path, PATH_BYTES_MAX, "%s/%s.%s", p->folder, name, p->csv ? "csv" : "ndjson");
     int part_size = snprintf(part, PATH_BYTES_MAX, "%s/%s.part", p->folder, name);
 
     return size > 0 && size < PATH_BYTES_MAX && part_size > 0 && part_size < PATH_BYTES_MAX;

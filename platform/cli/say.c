@@ -21,8 +21,8 @@ static int exit_code_of(fb_code code)
     if (code == FB_E_OFFLINE || code == FB_E_TIMEOUT || code == FB_E_TLS) {
         return EXIT_OFFLINE;
     }
-    if (code == FB_E_NOT_FOUND || code == FB_E_FORBIDDEN || code == FB_E_SCOPE || code == FB_E_CODE ||
-        fb_code_class(code) == FB_CLASS_USER) {
+    if (code == FB_E_NOT_FOUND || code == FB_E_FORBIDDEN || code == FB_E_SCOPE ||
+        code == FB_E_CODE || fb_code_class(code) == FB_CLASS_USER) {
         return EXIT_REFUSED;
     }
     return EXIT_FAILED;
@@ -39,8 +39,8 @@ int report(const cli *c, const fb_error *err)
         put_json_string(stderr, fb_code_text(err->code, c->lang));
         fputs("}\n", stderr);
     } else {
-        fprintf(stderr, "fieldbook: %s: %s%s%s\n", fb_code_name(err->code), fb_code_text(err->code, c->lang),
-                err->field[0] == '\0' ? "" : ": ", err->field);
+        fprintf(stderr, "fieldbook: %s: %s%s%s\n", fb_code_name(err->code),
+                fb_code_text(err->code, c->lang), err->field[0] == '\0' ? "" : ": ", err->field);
         if (strcmp(err->message, fb_code_text(err->code, "en")) != 0) {
             fprintf(stderr, "           %s\n", err->message);
         }
@@ -50,6 +50,7 @@ int report(const cli *c, const fb_error *err)
 
 int usage_error(const cli *c, cli_text t, const char *what)
 {
-    fprintf(stderr, "fieldbook: %s%s%s\n", what == NULL ? "" : what, what == NULL ? "" : ": ", say(c, t));
+    fprintf(stderr, "fieldbook: %s%s%s\n", what == NULL ? "" : what, what == NULL ? "" : ": ",
+            say(c, t));
     return EXIT_USAGE;
 }

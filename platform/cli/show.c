@@ -1,6 +1,8 @@
-/* show.c - JSON results as text for people: lists of flat objects as a table, everything else indented.
+/* show.c - JSON results as text for people: lists of flat objects as a table, everything else
+ * indented.
  *
- * The JSON comes from our own library and is well formed. Control characters never reach the terminal. */
+ * The JSON comes from our own library and is well formed. Control characters never reach the
+ * terminal. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,8 +70,9 @@ static unsigned long code_point(const char **at)
 
 static int width_of(unsigned long c)
 {
-    bool wide = (c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) || (c >= 0xAC00 && c <= 0xD7A3) ||
-                (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF00 && c <= 0xFF60) ||
+    bool wide = (c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) ||
+                (c >= 0xAC00 && c <= 0xD7A3) || (c >= 0xF900 && c <= 0xFAFF) ||
+                (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF00 && c <= 0xFF60) ||
                 (c >= 0x20000 && c <= 0x3FFFD);
     return wide ? 2 : 1;
 }
@@ -141,9 +144,42 @@ static bool is_tree(const char *p)
     return *p == '{' || *p == '[';
 }
 
+/* --- what is shown ---------------------------------------------------------------------------- */
+
+static bool is_named(const char *key, size_t size, const char *name)
+{
+    return strlen(name) == size && memcmp(key, name, size) == 0;
+}
+
+/* Texts in two languages ("text", "text_zh"): only the person's is shown. `key` is a JSON string.
+ */
+static bool is_hidden(const cli *c, const char *key)
+{
+    static const char *const TWICE[] = {"text", "cure", "label"};
+    const char *end = skip_string(key);
+    size_t size = end > key + 2 ? (size_t)(end - key - 2) : 0;
+    bool zh = strcmp(c->lang, "zh") == 0;
+
+    key++;
+    if (size > 3 && memcmp(key + size - 3, "_zh", 3) == 0) {
+        return !zh;
+    }
+    for (size_t i = 0; zh && i < sizeof TWICE / sizeof TWICE[0]; i++) {
+        if (is_named(key, size, TWICE[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_null(const char *value)
+{
+    return strncmp(skip_blanks(value), "null", 4) == 0;
+}
+
 /* --- indented --------------------------------------------------------------------------------- */
 
-static void show_value(const char *p, int depth);
+static void show_value(const cli *c, const char *p, int depth);
 
 static void show_scalar(const char *p)
 {
@@ -159,40 +195,49 @@ static bool is_empty_tree(const char *p)
     return *p == '}' || *p == ']';
 }
 
-static void show_members(const char *p, int depth)
+/* A value behind its key or dash, on the same line or below. */
+static void show_item(const cli *c, const char *value, int depth)
 {
-    bool object = *p == '{';
+    if (!is_tree(value)) {
+        printf(" ");
+        show_scalar(value);
+    } else if (is_empty_tree(value)) {
+        printf(" -\n");
+    } else {
+        printf("\n");
+        show_value(c, value, depth + 1);
+    }
+}
 
-    p++;
-    while (next_item(&p)) {
-        const char *value = p;
-        printf("%*s", depth * INDENT, "");
-        if (object) {
+static void show_object(const cli *c, const char *p, int depth)
+{
+    for (p++; next_item(&p);) {
+        const char *value = skip_blanks(skip_string(p)) + 1;
+        if (!is_hidden(c, p) && !is_null(value)) {
             char *key = scalar_text(p);
-            printf("%s:", key == NULL ? "" : key);
+            printf("%*s%s:", depth * INDENT, "", key == NULL ? "" : key);
             free(key);
-            value = skip_blanks(skip_string(p)) + 1;
-        } else {
-            printf("-");
-        }
-        if (is_tree(value) && !is_empty_tree(value)) {
-            printf("\n");
-            show_value(value, depth + 1);
-        } else if (is_tree(value)) {
-            printf(" -\n");
-        } else {
-            printf(" ");
-            show_scalar(value);
+            show_item(c, value, depth);
         }
         p = skip_value(value);
     }
 }
 
-static void show_value(const char *p, int depth)
+static void show_array(const cli *c, const char *p, int depth)
+{
+    for (p++; next_item(&p); p = skip_value(p)) {
+        printf("%*s-", depth * INDENT, "");
+        show_item(c, p, depth);
+    }
+}
+
+static void show_value(const cli *c, const char *p, int depth)
 {
     p = skip_blanks(p);
-    if (is_tree(p)) {
-        show_members(p, depth);
+    if (*p == '{') {
+        show_object(c, p, depth);
+    } else if (*p == '[') {
+        show_array(c, p, depth);
     } else {
         show_scalar(p);
     }
@@ -267,13 +312,15 @@ static void widen(table *t, const char *name_json, const char *value)
     free(text);
 }
 
-static void measure(table *t, const char *json)
+static void measure(const cli *c, table *t, const char *json)
 {
     for (json = skip_blanks(json) + 1; next_item(&json); json = skip_value(json)) {
         const char *p = skip_blanks(json) + 1;
         while (next_item(&p)) {
             const char *value = skip_blanks(skip_string(p)) + 1;
-            widen(t, p, value);
+            if (!is_hidden(c, p)) {
+                widen(t, p, value);
+            }
             p = skip_value(value);
         }
     }
@@ -307,11 +354,11 @@ static char *cell_of(const char *row, const char *name)
     return NULL;
 }
 
-static void show_table(const char *json)
+static void show_table(const cli *c, const char *json)
 {
     table t = {.columns = 0};
 
-    measure(&t, json);
+    measure(c, &t, json);
     for (int i = 0; i < t.columns; i++) {
         put_cell(t.names[i], t.widths[i], i + 1 == t.columns);
     }
@@ -332,10 +379,10 @@ void show_json(const cli *c, const char *json)
     if (c->json) {
         printf("%s\n", json);
     } else if (is_table(json)) {
-        show_table(json);
+        show_table(c, json);
     } else if (is_tree(json) && is_empty_tree(json)) {
         printf("%s\n", say(c, TEXT_NOTHING));
     } else {
-        show_value(json, 0);
+        show_value(c, json, 0);
     }
 }

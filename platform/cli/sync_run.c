@@ -61,7 +61,8 @@ static int report_link(const cli *c, const fb_link *link, fb_error *err)
 {
     const char *why = fb_link_curl_get_message(link);
 
-    if (why[0] != '\0' && (err->code == FB_E_OFFLINE || err->code == FB_E_TLS || err->code == FB_E_TIMEOUT)) {
+    if (why[0] != '\0' &&
+        (err->code == FB_E_OFFLINE || err->code == FB_E_TLS || err->code == FB_E_TIMEOUT)) {
         (void)snprintf(err->message, sizeof err->message, "%s", why);
     }
     return report(c, err);
@@ -87,8 +88,8 @@ static void show_enrolled(const cli *c)
         put_json_string(stdout, who.user_name);
         fputs("}\n", stdout);
     } else {
-        printf("%s %s (%s), %s %s\n", say(c, TEXT_ENROLLED), who.user_name, who.user_code, say(c, TEXT_DEVICE),
-               who.device_code);
+        printf("%s %s (%s), %s %s\n", say(c, TEXT_ENROLLED), who.user_name, who.user_code,
+               say(c, TEXT_DEVICE), who.device_code);
     }
 }
 
@@ -138,13 +139,16 @@ int run_enrol(cli *c, const cli_command *cmd)
 
 static void show_json_report(const fb_sync_report *r)
 {
-    printf("{\"complete\":%s,\"requests\":%u,\"groups_sent\":%u,\"verdicts\":%u,\"applied\":%u,\"merged\":%u,"
-           "\"rejected\":%u,\"held\":%u,\"rows\":%u,\"bytes_up\":%llu,\"bytes_down\":%llu,\"ms\":%llu,"
-           "\"rebirths\":%u,\"epoch_changed\":%s,\"catalog_changed\":%s}\n",
-           r->complete ? "true" : "false", r->requests_count, r->groups_sent, r->verdicts_count, r->applied_count,
-           r->merged_count, r->rejected_count, r->held_count, r->rows_count, (unsigned long long)r->bytes_up,
-           (unsigned long long)r->bytes_down, (unsigned long long)r->elapsed_ms, r->rebirths_count,
-           r->epoch_changed ? "true" : "false", r->catalog_changed ? "true" : "false");
+    printf(
+        "{\"complete\":%s,\"requests\":%u,\"groups_sent\":%u,\"verdicts\":%u,\"applied\":%u,"
+        "\"merged\":%u,"
+        "\"rejected\":%u,\"held\":%u,\"rows\":%u,\"bytes_up\":%llu,\"bytes_down\":%llu,\"ms\":%llu,"
+        "\"rebirths\":%u,\"epoch_changed\":%s,\"catalog_changed\":%s}\n",
+        r->complete ? "true" : "false", r->requests_count, r->groups_sent, r->verdicts_count,
+        r->applied_count, r->merged_count, r->rejected_count, r->held_count, r->rows_count,
+        (unsigned long long)r->bytes_up, (unsigned long long)r->bytes_down,
+        (unsigned long long)r->elapsed_ms, r->rebirths_count, r->epoch_changed ? "true" : "false",
+        r->catalog_changed ? "true" : "false");
 }
 
 static void show_report(const cli *c, const fb_sync_report *r)
@@ -154,10 +158,11 @@ static void show_report(const cli *c, const fb_sync_report *r)
         return;
     }
     printf("%s: %u %s, %u %s, %u %s, %u %s, %u %s, %u %s, %llu %s, %llu %s, %llu %s\n",
-           say(c, r->complete ? TEXT_SYNCED : TEXT_NOT_COMPLETE), r->groups_sent, say(c, TEXT_SENT), r->applied_count,
-           say(c, TEXT_APPLIED), r->merged_count, say(c, TEXT_MERGED), r->rejected_count, say(c, TEXT_REJECTED),
-           r->held_count, say(c, TEXT_HELD), r->rows_count, say(c, TEXT_ROWS), (unsigned long long)r->bytes_up,
-           say(c, TEXT_UP), (unsigned long long)r->bytes_down, say(c, TEXT_DOWN), (unsigned long long)r->elapsed_ms,
+           say(c, r->complete ? TEXT_SYNCED : TEXT_NOT_COMPLETE), r->groups_sent, say(c, TEXT_SENT),
+           r->applied_count, say(c, TEXT_APPLIED), r->merged_count, say(c, TEXT_MERGED),
+           r->rejected_count, say(c, TEXT_REJECTED), r->held_count, say(c, TEXT_HELD),
+           r->rows_count, say(c, TEXT_ROWS), (unsigned long long)r->bytes_up, say(c, TEXT_UP),
+           (unsigned long long)r->bytes_down, say(c, TEXT_DOWN), (unsigned long long)r->elapsed_ms,
            say(c, TEXT_MS));
     if (r->epoch_changed) {
         printf("%s\n", say(c, TEXT_RESTORED));
@@ -173,14 +178,15 @@ static void show_report(const cli *c, const fb_sync_report *r)
 static void show_progress(const cli *c, const fb_sync_report *r)
 {
     if (!c->quiet && !r->complete) {
-        fprintf(stderr, "  %u %s, %u %s, %llu %s, %llu %s\n", r->groups_sent, say(c, TEXT_SENT), r->rows_count,
-                say(c, TEXT_ROWS), (unsigned long long)r->bytes_up, say(c, TEXT_UP),
+        fprintf(stderr, "  %u %s, %u %s, %llu %s, %llu %s\n", r->groups_sent, say(c, TEXT_SENT),
+                r->rows_count, say(c, TEXT_ROWS), (unsigned long long)r->bytes_up, say(c, TEXT_UP),
                 (unsigned long long)r->bytes_down, say(c, TEXT_DOWN));
     }
 }
 
 /* One round: exchange by exchange, so that progress can be shown. */
-static fb_code sync_round(const cli *c, fb_sync *sync, const fb_link *link, fb_sync_report *r, fb_error *err)
+static fb_code sync_round(const cli *c, fb_sync *sync, const fb_link *link, fb_sync_report *r,
+                          fb_error *err)
 {
     fb_code rc = FB_OK;
 
@@ -244,14 +250,16 @@ int run_sync(cli *c, const cli_command *cmd)
         return rc;
     }
     o.wait_ms = option(c, "wait") != NULL ? WAIT_MS : 0;
-    if (fb_db_identity(c->db, &who, &err) != FB_OK || fb_sync_open(c->db, &o, &sync, &err) != FB_OK) {
+    if (fb_db_identity(c->db, &who, &err) != FB_OK ||
+        fb_sync_open(c->db, &o, &sync, &err) != FB_OK) {
         return report(c, &err);
     }
     if (!ca_path(c, ca)) {
         fb_sync_close(sync);
         return usage_error(c, TEXT_NO_FILE, c->db_path);
     }
-    rc = open_link(c, given_url != NULL ? given_url : who.server_url, given_ca != NULL ? given_ca : ca, &link);
+    rc = open_link(c, given_url != NULL ? given_url : who.server_url,
+                   given_ca != NULL ? given_ca : ca, &link);
     if (rc == EXIT_DONE) {
         rc = sync_loop(c, sync, link);
     }

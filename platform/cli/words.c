@@ -4,30 +4,40 @@
 #include "cli.h"
 
 #define ISO(column) "strftime('%Y-%m-%dT%H:%M:%SZ', " column " / 1000, 'unixepoch')"
-#define MONEY(column) "printf('%s%d.%02d', CASE WHEN " column " < 0 THEN '-' ELSE '' END, abs(" column ") / 100, abs(" column ") % 100)"
+#define MONEY(column)                                                                \
+    "printf('%s%d.%02d', CASE WHEN " column " < 0 THEN '-' ELSE '' END, abs(" column \
+    ") / 100, abs(" column ") % 100)"
 
 /* Lists: ?1 is the customer's code or id, or ''. Newest first. */
 #define OF_CUSTOMER "(?1 IS NULL OR k.code = ?1 OR k.id = ?1)"
 
-static const char VISITS[] =
-    "SELECT v.id, v.visit_no, k.code AS customer, k.name, v.visit_date, " ISO("v.check_in_at") " AS check_in_at, "
-    ISO("v.check_out_at") " AS check_out_at, v.geo_result, v.distance_m, v.status FROM visit v "
-    "JOIN customer k ON k.id = v.customer_id WHERE " OF_CUSTOMER " ORDER BY v.check_in_at DESC LIMIT 50";
+static const char VISITS[] = "SELECT v.id, v.visit_no, k.code AS customer, k.name, "
+                             "v.visit_date, " ISO("v.check_in_at") " AS check_in_at, " ISO(
+                                 "v.check_out_at") " AS check_out_at, v.geo_result, v.distance_m, "
+                                                   "v.status FROM visit v "
+                                                   "JOIN customer k ON k.id = v.customer_id "
+                                                   "WHERE " OF_CUSTOMER
+                                                   " ORDER BY v.check_in_at DESC LIMIT 50";
 static const char ORDERS[] =
-    "SELECT o.id, o.order_no, k.code AS customer, k.name, o.order_date, o.currency, " MONEY("o.total") " AS total, "
-    "o.status FROM sales_order o JOIN customer k ON k.id = o.customer_id WHERE " OF_CUSTOMER
-    " ORDER BY o.order_date DESC, o.id DESC LIMIT 50";
+    "SELECT o.id, o.order_no, k.code AS customer, k.name, o.order_date, o.currency, " MONEY(
+        "o.total") " AS total, "
+                   "o.status FROM sales_order o JOIN customer k ON k.id = o.customer_id "
+                   "WHERE " OF_CUSTOMER " ORDER BY o.order_date DESC, o.id DESC LIMIT 50";
 static const char PAYMENTS[] =
-    "SELECT p.id, p.payment_no, k.code AS customer, k.name, p.payment_date, p.method, p.currency, "
-    MONEY("p.amount") " AS amount, p.status FROM payment p JOIN customer k ON k.id = p.customer_id WHERE " OF_CUSTOMER
-    " ORDER BY p.payment_date DESC, p.id DESC LIMIT 50";
-static const char ACTIVITIES[] =
-    "SELECT a.id, " ISO("a.at") " AS at, k.code AS customer, k.name, a.type, a.subject, a.result_code, a.void_reason "
-    "FROM activity a JOIN customer k ON k.id = a.customer_id WHERE " OF_CUSTOMER " ORDER BY a.at DESC, a.id DESC LIMIT 50";
-static const char TASKS[] =
-    "SELECT t.id, t.title, t.kind, t.priority, " ISO("t.due_at") " AS due_at, k.code AS customer, u.name AS assignee, "
-    "t.status FROM task t LEFT JOIN customer k ON k.id = t.customer_id LEFT JOIN app_user u ON u.id = t.assignee_id "
-    "WHERE t.status IN ('todo', 'doing') AND " OF_CUSTOMER " ORDER BY t.due_at IS NULL, t.due_at, t.id LIMIT 50";
+    "SELECT p.id, p.payment_no, k.code AS customer, k.name, p.payment_date, p.method, "
+    "p.currency, " MONEY("p.amount") " AS amount, p.status FROM payment p JOIN customer k ON k.id "
+                                     "= p.customer_id WHERE " OF_CUSTOMER
+                                     " ORDER BY p.payment_date DESC, p.id DESC LIMIT 50";
+static const char ACTIVITIES[] = "SELECT a.id, " ISO(
+    "a.at") " AS at, k.code AS customer, k.name, a.type, a.subject, a.result_code, a.void_reason "
+            "FROM activity a JOIN customer k ON k.id = a.customer_id WHERE " OF_CUSTOMER
+            " ORDER BY a.at DESC, a.id DESC LIMIT 50";
+static const char TASKS[] = "SELECT t.id, t.title, t.kind, t.priority, " ISO(
+    "t.due_at") " AS due_at, k.code AS customer, u.name AS assignee, "
+                "t.status FROM task t LEFT JOIN customer k ON k.id = t.customer_id LEFT JOIN "
+                "app_user u ON u.id = t.assignee_id "
+                "WHERE t.status IN ('todo', 'doing') AND " OF_CUSTOMER
+                " ORDER BY t.due_at IS NULL, t.due_at, t.id LIMIT 50";
 
 /* clang-format off */
 const cli_command CLI_COMMANDS[] = {

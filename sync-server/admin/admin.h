@@ -6,6 +6,8 @@
  *   import.c    CSV -> rows, with a dry run and an error for each bad row
  *   export.c    rows -> CSV or NDJSON
  *   people.c    enrolment codes, devices
+ *   held.c      groups that wait for a person
+ *   show.c      entities, list, query, audit
  *   upkeep.c    check, backup, catalogue additions, audit, read-only queries
  *
  * Every change goes through ledger_commit: devices see it like any other commit, and the audit
@@ -71,6 +73,8 @@ FB_MUST_USE fb_code row_store(admin *a, const cat_entity *e, const fb_value *cur
                             const fb_value *given, uint32_t count, arena *memory, change *out, row_result *result,
                             fb_error *err);
 row_rights admin_rights(void);
+/* Run one read-only statement and print its rows. */
+int rows_show(admin *a, fb_text sql);
 
 int command_init(admin *a);
 int command_entities(admin *a);
@@ -82,6 +86,7 @@ int command_import(admin *a);
 int command_export(admin *a);
 int command_code(admin *a);
 int command_device(admin *a);
+int command_held(admin *a);
 int command_check(admin *a);
 int command_backup(admin *a);
 int command_catalog(admin *a);

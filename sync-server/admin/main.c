@@ -29,6 +29,8 @@ static const command COMMANDS[] = {
     {"setting", command_setting, true, "list | set KEY VALUE", "show or change company settings", "查看或修改公司参数"},
     {"code", command_code, true, "make USER [--minutes N]", "make a one-time enrolment code for a user's device", "为用户设备生成一次性注册码"},
     {"device", command_device, true, "list | block CODE | activate CODE | wipe CODE", "show and control devices", "查看和控制设备"},
+    {"held", command_held, true, "list | accept DEVICE NUMBER | refuse DEVICE NUMBER --reason TEXT",
+     "groups that wait for a decision: show and decide them", "查看并决定待审批的数据组"},
     {"catalog", command_catalog, true, "show | add FILE.json", "show the catalogue, or add entities and columns", "查看目录, 或新增实体与字段"},
     {"check", command_check, true, "", "check database, audit chain and feed", "检查数据库、审计链与变更流"},
     {"backup", command_backup, true, "FILE", "write a consistent copy while the server runs", "在运行中备份到文件"},

@@ -117,7 +117,7 @@ static void header_put(const admin *a, sql_stmt *s, buf *out)
     }
 }
 
-static int rows_show(admin *a, fb_text sql)
+int rows_show(admin *a, fb_text sql)
 {
     fb_error err = {0};
     sql_stmt *s = NULL;

@@ -187,6 +187,8 @@ FB_MUST_USE fb_code refs_check(decide *d, const cat_entity *e, fb_value *values,
 /* The id to use for a row this op names: itself, or what it was merged into. */
 FB_MUST_USE fb_code alias_follow(decide *d, const cat_entity *e, fb_id *id, bool *followed);
 FB_MUST_USE fb_code blocked_by(decide *d, const fb_id *id, int64_t *gseq_out); /* 0: by none */
+FB_MUST_USE fb_code unique_lists_check(decide *d, const cat_entity *e, const fb_id *id,
+                                       const fb_value *values);
 FB_MUST_USE fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id,
                                   const fb_value *values, const int *columns, uint32_t count);
 

@@ -344,6 +344,7 @@ fb_code op_update(decide *d, const group_op *op)
     }
     FB_TRY(refs_check(d, m.row->e, after, m.columns, m.count));
     FB_TRY(uniques_check(d, m.row->e, &m.row->id, after, m.columns, m.count));
+    FB_TRY(unique_lists_check(d, m.row->e, &m.row->id, after));
     for (uint32_t i = 0; i < m.count; i++) {
         m.values[i] = after[m.columns[i]];
     }

@@ -170,3 +170,67 @@ fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id, const fb_
     }
     return FB_OK;
 }
+
+/* A list of columns that is unique together; NULLs in it are equal. */
+typedef struct list_search {
+    decide *d;
+    const cat_entity *e;
+    const struct cat_index *list;
+    const fb_id *id;
+    const fb_value *values;
+    bool taken;
+} list_search;
+
+static bool same_list(const list_search *s, const fb_value *other)
+{
+    for (uint32_t i = 0; i < s->list->columns_count; i++) {
+        int column = s->list->columns[i];
+        if (!fb_value_equal(&other[column], &s->values[column])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Rows of this group are judged as the group leaves them. */
+static fb_code list_stored(void *ctx, const fb_value *values)
+{
+    list_search *s = ctx;
+    bool other =
+        view_find(s->d, s->e, &values[0].u.id) == NULL && !id_equal(&values[0].u.id, s->id);
+    s->taken = s->taken || (other && same_list(s, values));
+    return FB_OK;
+}
+
+static fb_code list_search_run(list_search *s)
+{
+    int by = -1;
+    for (uint32_t i = 0; i < s->d->rows_count; i++) {
+        const view_row *row = s->d->rows[i];
+        bool other = row->e == s->e && !row->deleted && !id_equal(&row->id, s->id);
+        s->taken = s->taken || (other && same_list(s, row->values));
+    }
+    for (uint32_t i = 0; i < s->list->columns_count && by < 0; i++) {
+        by = s->values[s->list->columns[i]].kind != FB_KIND_NULL ? s->list->columns[i] : -1;
+    }
+    return by < 0 || s->taken
+               ? FB_OK
+               : store_rows_by(s->d->view, s->e, by, &s->values[by], s->d->memory, list_stored, s);
+}
+
+fb_code unique_lists_check(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values)
+{
+    for (uint32_t i = 0; i < e->indexes_count; i++) {
+        list_search s = {d, e, &e->indexes[i], id, values, false};
+        if (!s.list->unique || s.list->columns_count < 2) {
+            continue;
+        }
+        FB_TRY(list_search_run(&s));
+        if (s.taken) {
+            issue why;
+            say(&why, &TAKEN, e, s.list->columns[0]);
+            return verdict_refuse(d, VERDICT_REJECTED, &why, "");
+        }
+    }
+    return FB_OK;
+}

@@ -143,6 +143,7 @@ fb_code op_insert(decide *d, const group_op *op)
         return FB_OK;
     }
     FB_TRY(uniques_check(d, e, &op->id, values, f->uniques, f->uniques_count));
+    FB_TRY(unique_lists_check(d, e, &op->id, values));
     return view_add(d, e, &op->id, values, &row);
 }
 

@@ -50,6 +50,8 @@ typedef struct feed_state {
 
 /* The state, brought up to date. */
 FB_MUST_USE fb_code feed_state_get(store *s, feed_state **out);
+/* Over all 16 bytes: ids made by one maker share their tail. */
+uint32_t feed_id_hash(const fb_id *id);
 
 /* A growing ascending list without repeats. */
 typedef struct scope_builder {

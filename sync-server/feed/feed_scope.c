@@ -159,20 +159,22 @@ bool scope_list_equal(const scope_list *a, const scope_list *b)
 
 /* ---- numbers of scopes ---- */
 
-static uint32_t id_hash(const fb_id *id)
+uint32_t feed_id_hash(const fb_id *id)
 {
     uint64_t low;
     uint64_t high;
     memcpy(&high, id->b, sizeof high);
     memcpy(&low, id->b + sizeof high, sizeof low);
     uint64_t mixed = (high ^ (low * 0x9E3779B97F4A7C15u)) * 0xD6E8FEB86659FD93u;
+    /* Ids of one maker differ in the last bytes of `high`, its upper bits: bring them down first. */
+    mixed = (mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93u;
     return (uint32_t)(mixed >> 32);
 }
 
 static struct scope_slot *slot_of(feed_state *f, scope_kind kind, const fb_id *ref)
 {
     uint32_t mask = f->slots_count - 1;
-    uint32_t i = (id_hash(ref) + (uint32_t)kind) & mask;
+    uint32_t i = (feed_id_hash(ref) + (uint32_t)kind) & mask;
     while (f->slots[i].number != 0 &&
            (f->slots[i].kind != kind || !id_equal(&f->slots[i].ref, ref))) {
         i = (i + 1) & mask;
@@ -313,7 +315,7 @@ uint32_t scope_cache_count(const scope_cache *c)
 static struct cache_slot *cache_slot_of(const scope_cache *c, const cat_entity *e, const fb_id *id)
 {
     uint32_t mask = c->slots_count - 1;
-    uint32_t i = (id_hash(id) + (uint32_t)e->number) & mask;
+    uint32_t i = (feed_id_hash(id) + (uint32_t)e->number) & mask;
     while (c->slots[i].entity != 0 &&
            (c->slots[i].entity != e->number + 1 || !id_equal(&c->slots[i].id, id))) {
         i = (i + 1) & mask;

@@ -49,6 +49,7 @@ static uint32_t hash_of(const cat_entity *e, const fb_id *id)
     memcpy(&high, id->b, sizeof high);
     memcpy(&low, id->b + sizeof high, sizeof low);
     uint64_t mixed = (high ^ (low * 0x9E3779B97F4A7C15u)) * 0xD6E8FEB86659FD93u;
+    mixed = (mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93u; /* upper bits of `high` come down */
     return (uint32_t)(mixed >> 32) + (uint32_t)e->number;
 }
 

@@ -403,9 +403,12 @@ static void home_make(demo *d, const char *keep)
             demo_die("%s exists already: choose a new folder", keep);
         }
         make_folder(keep);
-        if (realpath(keep, d->home) == NULL) {
+        char *whole = realpath(keep, NULL);
+        if (whole == NULL || strlen(whole) >= sizeof d->home) {
             demo_die("cannot use the folder %s", keep);
         }
+        snprintf(d->home, sizeof d->home, "%s", whole);
+        free(whole);
     } else {
         const char *base = getenv("TMPDIR");
         snprintf(d->home, sizeof d->home, "%s/fieldbook-demo-XXXXXX", base != NULL ? base : "/tmp");

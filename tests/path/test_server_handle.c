@@ -200,6 +200,46 @@ static void later_write_wins_and_the_loser_is_kept(void **state)
     assert_string_equal(text, "+861380000003");
 }
 
+/* The person whose value lost looks at the record and takes it after all. */
+static void decided_conflict_writes_its_value(void **state)
+{
+    bench *b = *state;
+    raw_world *w = &b->w;
+    raw_reply r;
+    raw_group g;
+    char text[256];
+    int64_t ver = raw_server_ver(w, "customer", &w->customers[0]);
+    company_set(&w->company, "customer", &w->customers[0], PAIRS("phone", "+861380000002"));
+    w->now_ms += 1000;
+    push_phone(&b->a, &w->customers[0], w->now_ms - 100000, ver, "+861381234567", "+861380000001");
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, 1).code, VERDICT_MERGED);
+    raw_reply_clear(&r);
+    const cat_entity *e = catalog_entity_str(store_catalog(w->admin), "conflict");
+    fb_value equal = {.kind = FB_KIND_TEXT, .u.text = text_of(id_text(&w->customers[0]))};
+    fb_value row[CATALOG_COLUMNS_LIMIT];
+    arena *memory = arena_new(1 << 20);
+    assert_int_equal(store_row_by(w->admin, e, cat_column_str(e, "entity_id"), &equal, memory, row),
+                     FB_OK);
+    fb_id conflict = row[0].u.id;
+    arena_free(memory);
+    raw_server_text(w, "conflict", &conflict, "winner", text);
+    assert_string_equal(text, "theirs");
+    company_set(&w->company, "conflict", &conflict, PAIRS("state", "open", "winner", ""));
+    raw_begin(&g, &b->a, "conflict.decide", 0, 0);
+    raw_update(&g, "conflict", &conflict, raw_server_ver(w, "conflict", &conflict),
+               PAIRS("winner", "", "mine", "state", "open", "resolved"));
+    raw_end(&g);
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, 2).code, VERDICT_APPLIED);
+    assert_true(raw_page_has(&r, &w->customers[0]));
+    raw_reply_clear(&r);
+    raw_server_text(w, "customer", &w->customers[0], "phone", text);
+    assert_string_equal(text, "+861380000001");
+    raw_server_text(w, "conflict", &conflict, "resolved_by", text);
+    assert_string_equal(text, id_text(&b->a.user));
+}
+
 static void clock_in_the_future_gains_nothing(void **state)
 {
     bench *b = *state;
@@ -519,6 +559,7 @@ int main(void)
         CASE(orders_are_checked_with_the_servers_prices),
         CASE(order_over_the_limit_is_held_until_the_manager_decides),
         CASE(later_write_wins_and_the_loser_is_kept),
+        CASE(decided_conflict_writes_its_value),
         CASE(clock_in_the_future_gains_nothing),
         CASE(own_chain_of_changes_is_plain),
         CASE(refused_updates_name_field_and_row),

@@ -17,7 +17,7 @@
 #include "sync/push.h"
 #include "wire/pack.h"
 
-enum { WAIT_MS = 60000, PARK_MS = 100, BYTES_MAX = 64 << 20, LINE_BYTES = 64 << 10 };
+enum { WAIT_MS = 60000, PARK_MS = 100, REST_S = 2, BYTES_MAX = 64 << 20, LINE_BYTES = 64 << 10 };
 
 /* ---------------------------------------------------------------- load */
 
@@ -227,7 +227,8 @@ static void crowd_wait_all(void *ctx, uint32_t round)
         net_send(all->conns[i], all->out.data, all->out.size);
     }
     nanosleep(&(struct timespec){.tv_nsec = PARK_MS * 1000000}, NULL);
-    if (round == 1) {
+    if (round == 1) { /* a connection gives memory back when it has been quiet for a second */
+        nanosleep(&(struct timespec){.tv_sec = REST_S}, NULL);
         all->grown_kib = status_kib(all->server, "VmRSS") - all->idle_kib;
     }
 }

@@ -28,6 +28,9 @@ typedef struct machine {
     uint32_t generation; /* handles of an older one are dead */
     bool crashed;
     uint64_t crash_in, fail_sync_in, quota;
+    uint64_t fail_in; /* calls until fail_result; 0: never */
+    int fail_result;
+    bool fail_for_ever, failed;
 } machine;
 
 typedef struct mem_file {
@@ -51,6 +54,8 @@ struct crash_vfs {
     int machines_count;
     uint64_t random;
     crash_vfs_counters counters;
+    void (*listen)(void *ctx, const crash_vfs_event *e);
+    void *listen_ctx;
 };
 
 typedef struct handle {
@@ -266,6 +271,28 @@ static bool machine_step(crash_vfs *v, machine *m)
     return !m->crashed;
 }
 
+/* The result that an injected fault asks for, or SQLITE_OK. */
+static int machine_fault(machine *m)
+{
+    if (m->fail_in == 0) {
+        return SQLITE_OK;
+    }
+    if (m->fail_in > 1) {
+        m->fail_in--;
+        return SQLITE_OK;
+    }
+    m->failed = true;
+    m->fail_in = m->fail_for_ever ? 1 : 0;
+    return m->fail_result;
+}
+
+static void tell(crash_vfs *v, const crash_vfs_event *e)
+{
+    if (v->listen != NULL) {
+        v->listen(v->listen_ctx, e);
+    }
+}
+
 static bool handle_lives(const handle *h)
 {
     return h->temporary || (!h->file->owner->crashed && h->generation == h->file->owner->generation);
@@ -316,6 +343,10 @@ static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int
     if (!handle_lives(h) || !machine_step(h->vfs, m)) {
         return SQLITE_IOERR_WRITE;
     }
+    int fault = machine_fault(m);
+    if (fault != SQLITE_OK) {
+        return fault;
+    }
     uint64_t end = (uint64_t)offset + (uint64_t)amount;
     if (m->quota > 0 && end > h->file->size &&
         crash_vfs_used(h->vfs, m->name) + (end - h->file->size) > m->quota) {
@@ -325,6 +356,7 @@ static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int
     h->vfs->counters.writes++;
     file_write(h->file, (uint64_t)offset, data, (size_t)amount);
     pending_add(h->file, (uint64_t)offset, data, (uint32_t)amount);
+    tell(h->vfs, &(crash_vfs_event){CRASH_VFS_WRITE, h->file->name, (uint64_t)offset, data, (size_t)amount});
     return SQLITE_OK;
 }
 
@@ -338,8 +370,13 @@ static int x_truncate(sqlite3_file *base, sqlite3_int64 size)
     if (!handle_lives(h) || !machine_step(h->vfs, h->file->owner)) {
         return SQLITE_IOERR_TRUNCATE;
     }
+    int fault = machine_fault(h->file->owner);
+    if (fault != SQLITE_OK) {
+        return fault;
+    }
     file_truncate(h->file, (uint64_t)size);
     pending_add(h->file, (uint64_t)size, NULL, 0);
+    tell(h->vfs, &(crash_vfs_event){.op = CRASH_VFS_TRUNCATE, .file = h->file->name, .offset = (uint64_t)size});
     return SQLITE_OK;
 }
 
@@ -354,12 +391,17 @@ static int x_sync(sqlite3_file *base, int flags)
     if (!handle_lives(h) || !machine_step(h->vfs, m)) {
         return SQLITE_IOERR_FSYNC;
     }
+    int fault = machine_fault(m);
+    if (fault != SQLITE_OK) {
+        return fault;
+    }
     if (m->fail_sync_in > 0 && --m->fail_sync_in == 0) {
         h->vfs->counters.sync_errors++;
         return SQLITE_IOERR_FSYNC;
     }
     h->vfs->counters.syncs++;
     file_sync(h->file);
+    tell(h->vfs, &(crash_vfs_event){.op = CRASH_VFS_SYNC, .file = h->file->name});
     return SQLITE_OK;
 }
 
@@ -626,9 +668,14 @@ static int x_delete(sqlite3_vfs *base, const char *name, int sync_dir)
     if (!machine_step(v, machine_get(v, name))) {
         return SQLITE_IOERR_DELETE;
     }
+    int fault = machine_fault(machine_get(v, name));
+    if (fault != SQLITE_OK) {
+        return fault;
+    }
     if (f == NULL) {
         return SQLITE_IOERR_DELETE_NOENT;
     }
+    tell(v, &(crash_vfs_event){.op = CRASH_VFS_DELETE, .file = f->name});
     f->deleted = true;
     files_sweep(v);
     return SQLITE_OK;
@@ -768,6 +815,57 @@ uint64_t crash_vfs_used(const crash_vfs *v, const char *name)
 void crash_vfs_fail_sync(crash_vfs *v, const char *name, uint64_t syncs)
 {
     machine_get(v, name)->fail_sync_in = syncs;
+}
+
+void crash_vfs_fail(crash_vfs *v, const char *name, uint64_t calls, int result, bool for_ever)
+{
+    machine *m = machine_get(v, name);
+    m->fail_in = calls;
+    m->fail_result = result;
+    m->fail_for_ever = for_ever;
+    m->failed = false;
+}
+
+bool crash_vfs_failed(const crash_vfs *v, const char *name)
+{
+    for (int i = 0; i < v->machines_count; i++) {
+        if (strcmp(v->machines[i].name, name) == 0) {
+            return v->machines[i].failed;
+        }
+    }
+    return false;
+}
+
+void crash_vfs_listen(crash_vfs *v, void (*fn)(void *ctx, const crash_vfs_event *e), void *ctx)
+{
+    v->listen = fn;
+    v->listen_ctx = ctx;
+}
+
+void crash_vfs_each(const crash_vfs *v, void (*fn)(void *ctx, const char *file, const void *data, size_t size), void *ctx)
+{
+    for (const mem_file *f = v->files; f != NULL; f = f->next) {
+        if (!f->deleted) {
+            fn(ctx, f->name, f->data, f->size);
+        }
+    }
+}
+
+void crash_vfs_put(crash_vfs *v, const char *name, const void *data, size_t size)
+{
+    mem_file *f = file_find(v, name);
+    if (f == NULL) {
+        f = file_make(v, name);
+    }
+    if (f->handles > 0) {
+        abort(); /* the test would change an open file under its reader */
+    }
+    f->size = 0;
+    if (size > 0) {
+        file_write(f, 0, data, size);
+    }
+    pending_drop(f);
+    file_sync(f);
 }
 
 void crash_vfs_copy(crash_vfs *v, const char *from, const char *to)

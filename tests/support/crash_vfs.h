@@ -38,6 +38,27 @@ uint64_t crash_vfs_used(const crash_vfs *v, const char *machine);
 /* The machine's n-th sync from now fails with an I/O error, once; 0 = never. */
 void crash_vfs_fail_sync(crash_vfs *v, const char *machine, uint64_t syncs);
 
+/* The machine's n-th mutating call from now fails with this SQLite result and changes nothing; with
+ * for_ever, all later ones fail too. 0 = never. */
+void crash_vfs_fail(crash_vfs *v, const char *machine, uint64_t calls, int result, bool for_ever);
+/* Did a fault of crash_vfs_fail fire since it was set? */
+bool crash_vfs_failed(const crash_vfs *v, const char *machine);
+
+/* Be told of every mutating call that was carried out, in order; NULL: nobody. Borrowed for the call. */
+typedef enum crash_vfs_op { CRASH_VFS_WRITE, CRASH_VFS_TRUNCATE, CRASH_VFS_SYNC, CRASH_VFS_DELETE } crash_vfs_op;
+typedef struct crash_vfs_event {
+    crash_vfs_op op;
+    const char *file;
+    uint64_t offset; /* TRUNCATE: the new size */
+    const void *data;
+    size_t size;
+} crash_vfs_event;
+void crash_vfs_listen(crash_vfs *v, void (*fn)(void *ctx, const crash_vfs_event *e), void *ctx);
+/* Lend every file as it reads now. */
+void crash_vfs_each(const crash_vfs *v, void (*fn)(void *ctx, const char *file, const void *data, size_t size), void *ctx);
+/* Make a file with these bytes, synced. It must not be open. */
+void crash_vfs_put(crash_vfs *v, const char *file, const void *data, size_t size);
+
 /* Copy every file of one machine (its present bytes) to another name: a phone backup, a clone. */
 void crash_vfs_copy(crash_vfs *v, const char *from_machine, const char *to_machine);
 void crash_vfs_remove(crash_vfs *v, const char *machine);

@@ -1,6 +1,6 @@
-/* api_fixture.h - a replica of one rep beside a server made of a few lines: what the tests of core/api and
- * core/sync share. The server answers every group with `ok` unless told otherwise, and sends the rows that
- * were put into its page. */
+/* api_fixture.h - a replica of one rep beside a server made of a few lines: what the tests of
+ * core/api and core/sync share. The server answers every group with `ok` unless told otherwise, and
+ * sends the rows that were put into its page. */
 #ifndef FB_TESTS_UNIT_API_FIXTURE_H
 #define FB_TESTS_UNIT_API_FIXTURE_H
 
@@ -42,14 +42,14 @@ typedef struct world {
     buf page, reply, last_request;
     int64_t cid, applied;
     fb_id device, user, epoch, territory;
-    fb_code fail_with;      /* the next exchange fails so */
-    int status;             /* not 200: the next answer is an error with this code */
+    fb_code fail_with; /* the next exchange fails so */
+    int status;        /* not 200: the next answer is an error with this code */
     fb_code error_code;
     uint32_t error_retry_ms;
-    fb_code reject_with;    /* groups are rejected with this code */
+    fb_code reject_with; /* groups are rejected with this code */
     const char *reject_field;
-    bool mute;              /* no verdicts */
-    bool incomplete;        /* the next page is not the last one */
+    bool mute;       /* no verdicts */
+    bool incomplete; /* the next page is not the last one */
     int exchanges, groups_seen;
     digest token;
 } world;
@@ -80,8 +80,13 @@ static inline void world_enrol_reply(world *w, fb_text body)
     enrol_request m;
     assert_int_equal(enrol_request_get(body, w->memory, &m), FB_OK);
     w->token = m.token;
-    enrol_reply r = {.device = w->device, .device_code = TEXT("A1"), .user = w->user, .user_code = TEXT("E1"),
-                     .user_name = TEXT("Anna"), .epoch = w->epoch, .server_wall_ms = w->wall_ms};
+    enrol_reply r = {.device = w->device,
+                     .device_code = TEXT("A1"),
+                     .user = w->user,
+                     .user_code = TEXT("E1"),
+                     .user_name = TEXT("Anna"),
+                     .epoch = w->epoch,
+                     .server_wall_ms = w->wall_ms};
     enrol_reply_put(&w->reply, &r);
 }
 
@@ -92,9 +97,14 @@ static inline void world_verdict(world *w, int64_t gseq)
         verdict_run_put(&w->reply, gseq, gseq, w->cid);
         return;
     }
-    verdict_msg v = {.gseq = gseq, .code = VERDICT_REJECTED, .error = w->reject_with,
-                     .field = text_of(w->reject_field), .text_en = TEXT("not like this"), .text_zh = TEXT("不可以"),
-                     .cure_en = TEXT("do it otherwise"), .cure_zh = TEXT("请修改")};
+    verdict_msg v = {.gseq = gseq,
+                     .code = VERDICT_REJECTED,
+                     .error = w->reject_with,
+                     .field = text_of(w->reject_field),
+                     .text_en = TEXT("not like this"),
+                     .text_zh = TEXT("不可以"),
+                     .cure_en = TEXT("do it otherwise"),
+                     .cure_zh = TEXT("请修改")};
     verdict_put(&w->reply, &v);
 }
 
@@ -114,7 +124,10 @@ static inline void world_sync_reply(world *w, fb_text body)
     if (!w->mute && last > w->applied) {
         w->applied = last;
     }
-    sync_reply r = {.protocol = 1, .epoch = w->epoch, .server_wall_ms = w->wall_ms, .applied = w->applied,
+    sync_reply r = {.protocol = 1,
+                    .epoch = w->epoch,
+                    .server_wall_ms = w->wall_ms,
+                    .applied = w->applied,
                     .head = w->cid};
     sync_reply_put(&w->reply, &r);
     for (int64_t g = m.first; m.first > 0 && !w->mute && g <= last; g++) {
@@ -128,7 +141,8 @@ static inline void world_sync_reply(world *w, fb_text body)
     sync_end_put(&w->reply);
 }
 
-static inline fb_code world_exchange(void *ctx, const fb_link_request *request, fb_link_response *response)
+static inline fb_code world_exchange(void *ctx, const fb_link_request *request,
+                                     fb_link_response *response)
 {
     world *w = ctx;
     fb_code failing = w->fail_with;
@@ -160,7 +174,8 @@ static inline fb_code world_exchange(void *ctx, const fb_link_request *request, 
 }
 
 /* Put a row into the next page: pairs of column and text as a person writes it, ended by NULL. */
-static inline fb_id world_row_id(world *w, const char *entity, const fb_id *id, const char *const *pairs)
+static inline fb_id world_row_id(world *w, const char *entity, const fb_id *id,
+                                 const char *const *pairs)
 {
     const cat_entity *e = catalog_entity_str(w->cat, entity);
     fb_value values[CATALOG_COLUMNS_LIMIT] = {{.kind = FB_KIND_NULL}};
@@ -212,12 +227,12 @@ static inline void world_check(world *w, fb_code rc)
 
 #define OK(call) world_check(w, (call))
 /* The call fails so, err says the same and names the field. */
-#define REFUSED(code_, field_, call)                                                               \
-    do {                                                                                           \
-        assert_string_equal(fb_code_name(call), fb_code_name(code_));                              \
-        assert_int_equal(w->err.code, code_);                                                      \
-        assert_string_equal(w->err.field, field_);                                                 \
-        assert_true(w->err.message[0] != '\0');                                                    \
+#define REFUSED(code_, field_, call)                                  \
+    do {                                                              \
+        assert_string_equal(fb_code_name(call), fb_code_name(code_)); \
+        assert_int_equal(w->err.code, code_);                         \
+        assert_string_equal(w->err.field, field_);                    \
+        assert_true(w->err.message[0] != '\0');                       \
     } while (0)
 
 static inline void world_sync(world *w)
@@ -246,7 +261,9 @@ static inline void world_company(world *w)
     world_row_id(w, "app_user", &w->user, PAIRS("code", "E1", "name", "Anna", "status", "active"));
     world_row(w, "user_role", PAIRS("user_id", idt(&w->user), "role_id", idt(&role)));
     world_row_id(w, "territory", &w->territory, PAIRS("code", "T1", "name", "North"));
-    world_row(w, "user_territory", PAIRS("user_id", idt(&w->user), "territory_id", idt(&w->territory), "is_primary", "1"));
+    world_row(
+        w, "user_territory",
+        PAIRS("user_id", idt(&w->user), "territory_id", idt(&w->territory), "is_primary", "1"));
 }
 
 /* An enrolled replica with the rep's own rights, nothing else. */
@@ -259,7 +276,8 @@ static inline int world_setup(void **state)
     snprintf(w->folder, sizeof w->folder, "/tmp/fb_api_XXXXXX");
     assert_non_null(mkdtemp(w->folder));
     snprintf(w->path, sizeof w->path, "%s/rep.db", w->folder);
-    w->port = (fb_port){.ctx = w, .mono_ms = world_mono, .wall_ms = world_wall, .random = world_random};
+    w->port =
+        (fb_port){.ctx = w, .mono_ms = world_mono, .wall_ms = world_wall, .random = world_random};
     w->link = (fb_link){.ctx = w, .exchange = world_exchange};
     w->memory = arena_new(64 << 20);
     id_maker_init(&w->ids, seed);
@@ -305,16 +323,24 @@ typedef struct shop {
 static inline shop world_shop(world *w)
 {
     shop s;
-    s.customer = world_row(w, "customer", PAIRS("code", "C1", "name", "北京大学 Shop", "name_key", "北京大学shop", "name_py", "bjdxs",
-                                                "party_type", "customer", "status", "active", "grade", "A", "phone", "+861390001111",
-                                                "territory_id", idt(&w->territory)));
-    world_row(w, "customer_address", PAIRS("customer_id", idt(&s.customer), "kind", "visit", "lat_e7", "31.2304", "lon_e7", "121.4737",
-                                           "geofence_m", "200"));
+    s.customer =
+        world_row(w, "customer",
+                  PAIRS("code", "C1", "name", "北京大学 Shop", "name_key", "北京大学shop",
+                        "name_py", "bjdxs", "party_type", "customer", "status", "active", "grade",
+                        "A", "phone", "+861390001111", "territory_id", idt(&w->territory)));
+    world_row(w, "customer_address",
+              PAIRS("customer_id", idt(&s.customer), "kind", "visit", "lat_e7", "31.2304", "lon_e7",
+                    "121.4737", "geofence_m", "200"));
     s.tax = world_row(w, "tax_code", PAIRS("code", "V13", "name", "13 %", "rate_bp", "13"));
-    s.product = world_row(w, "product", PAIRS("code", "P1", "name", "Tea", "base_uom", "EA", "tax_code_id", idt(&s.tax), "status", "active"));
-    world_row(w, "product_uom", PAIRS("product_id", idt(&s.product), "uom", "CT", "num", "12", "den", "1"));
+    s.product = world_row(w, "product",
+                          PAIRS("code", "P1", "name", "Tea", "base_uom", "EA", "tax_code_id",
+                                idt(&s.tax), "status", "active"));
+    world_row(w, "product_uom",
+              PAIRS("product_id", idt(&s.product), "uom", "CT", "num", "12", "den", "1"));
     s.list = world_row(w, "price_list", PAIRS("code", "L1", "name", "List", "currency", "CNY"));
-    s.item = world_row(w, "price_list_item", PAIRS("price_list_id", idt(&s.list), "product_id", idt(&s.product), "uom", "EA", "price_4dp", "14"));
+    s.item = world_row(w, "price_list_item",
+                       PAIRS("price_list_id", idt(&s.list), "product_id", idt(&s.product), "uom",
+                             "EA", "price_4dp", "14"));
     world_row(w, "price_assignment", PAIRS("target_kind", "global", "price_list_id", idt(&s.list)));
     world_sync(w);
     return s;

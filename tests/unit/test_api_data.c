@@ -26,7 +26,8 @@ static void distance__is_within_two_per_mille_of_the_great_circle(void **state)
         if (off > 1 && off * 500 > CASES[i].metres) {
             fail_msg("case %zu: %lld, not %lld", i, (long long)d, (long long)CASES[i].metres);
         }
-        assert_int_equal(d, fb_distance_m(CASES[i].lat2, CASES[i].lon2, CASES[i].lat1, CASES[i].lon1));
+        assert_int_equal(d,
+                         fb_distance_m(CASES[i].lat2, CASES[i].lon2, CASES[i].lat1, CASES[i].lon1));
     }
     assert_int_equal(fb_distance_m(1, 2, 1, 2), 0);
 }
@@ -40,8 +41,10 @@ static fb_code keep_hit(void *ctx, const fb_row *row)
 {
     hits *h = ctx;
     assert_string_equal(row->names[1], "code");
-    snprintf(h->codes + strlen(h->codes), sizeof h->codes - strlen(h->codes), "%.*s ", (int)row->values[1].u.text.size, row->values[1].u.text.data);
-    snprintf(h->matches + strlen(h->matches), sizeof h->matches - strlen(h->matches), "%.*s ", (int)row->values[6].u.text.size, row->values[6].u.text.data);
+    snprintf(h->codes + strlen(h->codes), sizeof h->codes - strlen(h->codes), "%.*s ",
+             (int)row->values[1].u.text.size, row->values[1].u.text.data);
+    snprintf(h->matches + strlen(h->matches), sizeof h->matches - strlen(h->matches), "%.*s ",
+             (int)row->values[6].u.text.size, row->values[6].u.text.data);
     h->count++;
     return FB_OK;
 }
@@ -59,8 +62,10 @@ static void find__by_code_name_pinyin_phone(void **state)
     world *w = *state;
     shop s = world_shop(w);
     (void)s;
-    fb_id b = world_row(w, "customer", PAIRS("code", "C12", "name", "Müller AG", "name_key", "mullerag", "name_py", "mag", "party_type",
-                                             "customer", "status", "active", "phone", "+49 30 1234"));
+    fb_id b = world_row(w, "customer",
+                        PAIRS("code", "C12", "name", "Müller AG", "name_key", "mullerag", "name_py",
+                              "mag", "party_type", "customer", "status", "active", "phone",
+                              "+49 30 1234"));
     world_row(w, "contact", PAIRS("customer_id", idt(&b), "name", "Eva", "mobile", "0177-5554"));
     world_sync(w);
     assert_found(w, "c1", "C1 C12 ", "code code ");
@@ -82,8 +87,12 @@ static void find__nearest_first_within_the_radius(void **state)
     for (int i = 0; i < 3; i++) {
         char code[8];
         snprintf(code, sizeof code, "N%d", i);
-        fb_id id = world_row(w, "customer", PAIRS("code", code, "name", code, "party_type", "customer", "status", "active"));
-        world_row(w, "customer_address", PAIRS("customer_id", idt(&id), "kind", "visit", "lat_e7", "31.2304", "lon_e7", lons[i]));
+        fb_id id = world_row(
+            w, "customer",
+            PAIRS("code", code, "name", code, "party_type", "customer", "status", "active"));
+        world_row(w, "customer_address",
+                  PAIRS("customer_id", idt(&id), "kind", "visit", "lat_e7", "31.2304", "lon_e7",
+                        lons[i]));
     }
     world_sync(w);
     fb_find_options o = FB_FIND_OPTIONS_INIT;
@@ -103,16 +112,25 @@ static void customer__guarded_columns_become_a_request(void **state)
     world *w = *state;
     shop s = world_shop(w);
     fb_customer_change done;
-    OK(fb_customer_update(w->db, &s.customer, "{\"phone\": \"+861381112222\", \"grade\": \"B\", \"remark\": \"x\"}", &done, &w->err));
+    OK(fb_customer_update(w->db, &s.customer,
+                          "{\"phone\": \"+861381112222\", \"grade\": \"B\", \"remark\": \"x\"}",
+                          &done, &w->err));
     assert_int_equal(done.columns_written, 2);
     assert_int_equal(done.columns_requested, 1);
-    assert_int_equal(count_of(w, "SELECT count(*) FROM customer WHERE grade = 'A' AND phone = '+861381112222'"), 1);
-    assert_int_equal(count_of(w, "SELECT count(*) FROM change_request WHERE status = 'submitted' AND diff_json = "
-                                 "'{\"grade\":{\"base\":\"A\",\"mine\":\"B\"}}'"), 1);
+    assert_int_equal(
+        count_of(w, "SELECT count(*) FROM customer WHERE grade = 'A' AND phone = '+861381112222'"),
+        1);
+    assert_int_equal(
+        count_of(w,
+                 "SELECT count(*) FROM change_request WHERE status = 'submitted' AND diff_json = "
+                 "'{\"grade\":{\"base\":\"A\",\"mine\":\"B\"}}'"),
+        1);
     OK(fb_customer_update(w->db, &s.customer, "{\"grade\": \"A\"}", &done, &w->err));
     assert_int_equal(done.columns_written + done.columns_requested, 0);
-    REFUSED(FB_E_INVALID, "customer.nonsense", fb_customer_update(w->db, &s.customer, "{\"nonsense\": 1}", &done, &w->err));
-    REFUSED(FB_E_JSON, "json", fb_customer_update(w->db, &s.customer, "{\"phone\": ", &done, &w->err));
+    REFUSED(FB_E_INVALID, "customer.nonsense",
+            fb_customer_update(w->db, &s.customer, "{\"nonsense\": 1}", &done, &w->err));
+    REFUSED(FB_E_JSON, "json",
+            fb_customer_update(w->db, &s.customer, "{\"phone\": ", &done, &w->err));
 }
 
 static void customer__new_one_is_pending_and_has_a_number(void **state)
@@ -120,10 +138,14 @@ static void customer__new_one_is_pending_and_has_a_number(void **state)
     world *w = *state;
     fb_id id;
     char *json = NULL;
-    REFUSED(FB_E_REQUIRED, "customer.name", fb_customer_create(w->db, "{\"phone\": \"+861381112222\"}", &id, &w->err));
+    REFUSED(FB_E_REQUIRED, "customer.name",
+            fb_customer_create(w->db, "{\"phone\": \"+861381112222\"}", &id, &w->err));
     OK(fb_customer_create(w->db, "{\"name\": \"新客户\"}", &id, &w->err));
-    assert_int_equal(count_of(w, "SELECT count(*) FROM customer WHERE code = 'CU-A1-000001' AND status = 'pending' AND name_py = 'xkh' "
-                                 "AND territory_id = (SELECT id FROM territory) AND owner_id = (SELECT id FROM app_user)"), 1);
+    assert_int_equal(count_of(w, "SELECT count(*) FROM customer WHERE code = 'CU-A1-000001' AND "
+                                 "status = 'pending' AND name_py = 'xkh' "
+                                 "AND territory_id = (SELECT id FROM territory) AND owner_id = "
+                                 "(SELECT id FROM app_user)"),
+                     1);
     OK(fb_activity_log(w->db, &id, "first talk", NULL, NULL, &w->err));
     OK(fb_customer_360(w->db, &id, &json, &w->err));
     assert_non_null(strstr(json, "\"name\":\"新客户\""));
@@ -161,7 +183,9 @@ static void record__json_goes_in_and_comes_out(void **state)
     shop s = world_shop(w);
     fb_id id;
     char *json = NULL;
-    OK(fb_record_put_json(w->db, "contact", "{\"customer_id\": \"C1\", \"name\": \"Eva\", \"is_primary\": true}", &id, &w->err));
+    OK(fb_record_put_json(w->db, "contact",
+                          "{\"customer_id\": \"C1\", \"name\": \"Eva\", \"is_primary\": true}", &id,
+                          &w->err));
     OK(fb_record_get_json(w->db, "contact", &id, &json, &w->err));
     assert_non_null(strstr(json, idt(&s.customer)));
     assert_non_null(strstr(json, "\"is_primary\":true"));
@@ -169,10 +193,16 @@ static void record__json_goes_in_and_comes_out(void **state)
     char change[200];
     snprintf(change, sizeof change, "{\"id\": \"%s\", \"title\": \"buyer\"}", idt(&id));
     OK(fb_record_put_json(w->db, "contact", change, &id, &w->err));
-    assert_int_equal(count_of(w, "SELECT count(*) FROM contact WHERE name = 'Eva' AND title = 'buyer'"), 1);
-    REFUSED(FB_E_REFERENCE, "contact.customer_id", fb_record_put_json(w->db, "contact", "{\"customer_id\": \"C99\", \"name\": \"X\"}", NULL, &w->err));
+    assert_int_equal(
+        count_of(w, "SELECT count(*) FROM contact WHERE name = 'Eva' AND title = 'buyer'"), 1);
+    REFUSED(FB_E_REFERENCE, "contact.customer_id",
+            fb_record_put_json(w->db, "contact", "{\"customer_id\": \"C99\", \"name\": \"X\"}",
+                               NULL, &w->err));
     REFUSED(FB_E_NOT_FOUND, "nothing", fb_record_put_json(w->db, "nothing", "{}", NULL, &w->err));
-    REFUSED(FB_E_FORBIDDEN, "product", fb_record_put_json(w->db, "product", "{\"code\": \"X\", \"name\": \"X\", \"base_uom\": \"EA\"}", NULL, &w->err));
+    REFUSED(FB_E_FORBIDDEN, "product",
+            fb_record_put_json(w->db, "product",
+                               "{\"code\": \"X\", \"name\": \"X\", \"base_uom\": \"EA\"}", NULL,
+                               &w->err));
     OK(fb_record_delete(w->db, "contact", &id, &w->err));
     REFUSED(FB_E_NOT_FOUND, "contact", fb_record_get_json(w->db, "contact", &id, &json, &w->err));
 }
@@ -207,7 +237,8 @@ static void record__typed_values_are_checked(void **state)
 {
     world *w = *state;
     const char *const columns[] = {"title", "assignee_id"};
-    fb_value values[2] = {{.kind = FB_KIND_TEXT, .u.text = TEXT("t")}, {.kind = FB_KIND_ID, .u.id = w->user}};
+    fb_value values[2] = {{.kind = FB_KIND_TEXT, .u.text = TEXT("t")},
+                          {.kind = FB_KIND_ID, .u.id = w->user}};
     fb_record_change c = {columns, values, 2};
     fb_id id;
     OK(fb_record_insert(w->db, "task", &c, &id, &w->err));
@@ -226,15 +257,24 @@ static void query__reads_entities_and_nothing_else(void **state)
     char *json = NULL;
     char params[128];
     static const char *const FORBIDDEN[] = {
-        "SELECT * FROM fb_outbox", "DELETE FROM customer", "SELECT 1; SELECT 2", "PRAGMA journal_mode=DELETE",
-        "ATTACH '/tmp/x' AS y", "SELECT name FROM sqlite_master", "INSERT INTO customer(id) VALUES(x'00')", "not sql",
+        "SELECT * FROM fb_outbox",
+        "DELETE FROM customer",
+        "SELECT 1; SELECT 2",
+        "PRAGMA journal_mode=DELETE",
+        "ATTACH '/tmp/x' AS y",
+        "SELECT name FROM sqlite_master",
+        "INSERT INTO customer(id) VALUES(x'00')",
+        "not sql",
         "SELECT load_extension('x')",
     };
     for (size_t i = 0; i < sizeof FORBIDDEN / sizeof FORBIDDEN[0]; i++) {
         REFUSED(FB_E_INVALID, "sql", fb_query_json(w->db, FORBIDDEN[i], NULL, &json, &w->err));
     }
-    snprintf(params, sizeof params, "[\"%s\", 5, null, {\"text\": \"%s\"}]", idt(&s.customer), "C1");
-    OK(fb_query_json(w->db, "SELECT id, ?2 + 1 AS six, ?3 AS none FROM customer WHERE id = ?1 AND code = ?4", params, &json, &w->err));
+    snprintf(params, sizeof params, "[\"%s\", 5, null, {\"text\": \"%s\"}]", idt(&s.customer),
+             "C1");
+    OK(fb_query_json(
+        w->db, "SELECT id, ?2 + 1 AS six, ?3 AS none FROM customer WHERE id = ?1 AND code = ?4",
+        params, &json, &w->err));
     char wanted[128];
     snprintf(wanted, sizeof wanted, "[{\"id\":\"%s\",\"six\":6,\"none\":null}]", idt(&s.customer));
     assert_string_equal(json, wanted);
@@ -265,7 +305,8 @@ static void observe__calls_once_per_poll_and_entity(void **state)
     world *w = *state;
     int calls = 0, all = 0;
     uint32_t id = 0, id_all = 0, called = 0;
-    REFUSED(FB_E_NOT_FOUND, "nothing", fb_observe_add(w->db, "nothing", count_call, &calls, &id, &w->err));
+    REFUSED(FB_E_NOT_FOUND, "nothing",
+            fb_observe_add(w->db, "nothing", count_call, &calls, &id, &w->err));
     OK(fb_observe_poll(w->db, NULL, &w->err));
     OK(fb_observe_add(w->db, "task", count_call, &calls, &id, &w->err));
     OK(fb_observe_add(w->db, NULL, count_call, &all, &id_all, &w->err));
@@ -299,7 +340,10 @@ static void export__is_a_plain_file_with_text_ids(void **state)
     fb_db_options o = FB_DB_OPTIONS_INIT;
     o.port = &w->port;
     assert_true(fb_db_open(path, &o, &none, &w->err) != FB_OK); /* it is no replica */
-    snprintf(command, sizeof command, "python3 -c \"import sqlite3;print(sqlite3.connect('%s').execute('select id from customer').fetchone()[0])\"", path);
+    snprintf(command, sizeof command,
+             "python3 -c \"import sqlite3;print(sqlite3.connect('%s').execute('select id from "
+             "customer').fetchone()[0])\"",
+             path);
     FILE *p = popen(command, "r");
     assert_non_null(fgets(line, sizeof line, p));
     pclose(p);
@@ -315,9 +359,13 @@ static void command__runs_by_name_and_checks_arguments(void **state)
     char *json = NULL;
     REFUSED(FB_E_NOT_FOUND, "op", fb_command_run(w->db, "no.such", NULL, &json, &w->err));
     REFUSED(FB_E_REQUIRED, "title", fb_command_run(w->db, "task.add", "{}", &json, &w->err));
-    REFUSED(FB_E_INVALID, "colour", fb_command_run(w->db, "task.add", "{\"title\":\"x\",\"colour\":\"red\"}", &json, &w->err));
+    REFUSED(
+        FB_E_INVALID, "colour",
+        fb_command_run(w->db, "task.add", "{\"title\":\"x\",\"colour\":\"red\"}", &json, &w->err));
     REFUSED(FB_E_JSON, "args", fb_command_run(w->db, "task.add", "[1]", &json, &w->err));
-    OK(fb_command_run(w->db, "task.add", "{\"title\":\"x\",\"customer\":\"C1\",\"due\":\"2023-12-01\"}", &json, &w->err));
+    OK(fb_command_run(w->db, "task.add",
+                      "{\"title\":\"x\",\"customer\":\"C1\",\"due\":\"2023-12-01\"}", &json,
+                      &w->err));
     fb_string_free(json);
     assert_int_equal(count_of(w, "SELECT due_at FROM task"), INT64_C(1701432000000)); /* noon */
     OK(fb_command_run(w->db, "status", NULL, &json, &w->err));
@@ -334,20 +382,29 @@ static void command__group_is_one_atomic_visit(void **state)
     static const char GROUP[] =
         "{\"kind\":\"visit.done\",\"ops\":["
         "{\"op\":\"visit.check_in\",\"customer\":\"C1\",\"at\":\"1996-07-04T09:00:00Z\"},"
-        "{\"op\":\"order.submit\",\"customer\":\"C1\",\"date\":\"1996-07-04\",\"remark\":\"10248\",\"lines\":["
-        "{\"product\":\"P1\",\"qty\":\"12\",\"discount\":\"15\"},{\"product\":\"P1\",\"qty\":\"1\",\"price\":\"9.80\",\"reason\":\"old\"}]},"
+        "{\"op\":\"order.submit\",\"customer\":\"C1\",\"date\":\"1996-07-04\",\"remark\":\"10248\","
+        "\"lines\":["
+        "{\"product\":\"P1\",\"qty\":\"12\",\"discount\":\"15\"},{\"product\":\"P1\",\"qty\":\"1\","
+        "\"price\":\"9.80\",\"reason\":\"old\"}]},"
         "{\"op\":\"visit.check_out\",\"at\":\"1996-07-04T09:30:00Z\"}]}";
     OK(fb_command_group(w->db, GROUP, &json, &w->err));
     assert_non_null(strstr(json, "\"gseq\":\"1\""));
     fb_string_free(json);
-    assert_int_equal(count_of(w, "SELECT duration_s FROM visit WHERE productive = 1 AND visit_date = '1996-07-04'"), 1800);
+    assert_int_equal(
+        count_of(w,
+                 "SELECT duration_s FROM visit WHERE productive = 1 AND visit_date = '1996-07-04'"),
+        1800);
     assert_int_equal(count_of(w, "SELECT sum(net) FROM sales_order_line"), 14280 + 980);
-    assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order WHERE note = '10248' AND order_date = '1996-07-04' AND visit_id = (SELECT id FROM visit)"), 1);
-    static const char BROKEN[] = "{\"ops\":[{\"op\":\"task.add\",\"title\":\"t\"},{\"op\":\"order\",\"customer\":\"C1\","
-                                 "\"lines\":[{\"product\":\"P9\",\"qty\":\"1\"}]}]}";
+    assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order WHERE note = '10248' AND "
+                                 "order_date = '1996-07-04' AND visit_id = (SELECT id FROM visit)"),
+                     1);
+    static const char BROKEN[] =
+        "{\"ops\":[{\"op\":\"task.add\",\"title\":\"t\"},{\"op\":\"order\",\"customer\":\"C1\","
+        "\"lines\":[{\"product\":\"P9\",\"qty\":\"1\"}]}]}";
     REFUSED(FB_E_NOT_FOUND, "ops[1].product", fb_command_group(w->db, BROKEN, &json, &w->err));
     assert_int_equal(count_of(w, "SELECT count(*) FROM task"), 0);
-    REFUSED(FB_E_NOT_FOUND, "ops[0].op", fb_command_group(w->db, "{\"ops\":[{\"op\":\"status\"}]}", &json, &w->err));
+    REFUSED(FB_E_NOT_FOUND, "ops[0].op",
+            fb_command_group(w->db, "{\"ops\":[{\"op\":\"status\"}]}", &json, &w->err));
     OK(fb_db_check(w->db, &w->err));
 }
 
@@ -378,13 +435,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(distance__is_within_two_per_mille_of_the_great_circle),
-        TEST(find__by_code_name_pinyin_phone), TEST(find__nearest_first_within_the_radius),
-        TEST(customer__guarded_columns_become_a_request), TEST(customer__new_one_is_pending_and_has_a_number),
-        TEST(customer__360_knows_unsent_payments_and_problems), TEST(record__json_goes_in_and_comes_out),
-        TEST(record__each_lends_storage_units_or_text), TEST(record__typed_values_are_checked),
-        TEST(query__reads_entities_and_nothing_else), TEST(snapshot__stands_still_while_others_write),
-        TEST(observe__calls_once_per_poll_and_entity), TEST(export__is_a_plain_file_with_text_ids),
-        TEST(command__runs_by_name_and_checks_arguments), TEST(command__group_is_one_atomic_visit),
+        TEST(find__by_code_name_pinyin_phone),
+        TEST(find__nearest_first_within_the_radius),
+        TEST(customer__guarded_columns_become_a_request),
+        TEST(customer__new_one_is_pending_and_has_a_number),
+        TEST(customer__360_knows_unsent_payments_and_problems),
+        TEST(record__json_goes_in_and_comes_out),
+        TEST(record__each_lends_storage_units_or_text),
+        TEST(record__typed_values_are_checked),
+        TEST(query__reads_entities_and_nothing_else),
+        TEST(snapshot__stands_still_while_others_write),
+        TEST(observe__calls_once_per_poll_and_entity),
+        TEST(export__is_a_plain_file_with_text_ids),
+        TEST(command__runs_by_name_and_checks_arguments),
+        TEST(command__group_is_one_atomic_visit),
         TEST(command__each_answers_without_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* test_api_order.c - the order from draft to submission, and what happens when it comes back refused. */
+/* test_api_order.c - the order from draft to submission, and what happens when it comes back
+ * refused. */
 #include "api_fixture.h"
 
 static fb_order *order_new(world *w, const shop *s)
@@ -22,18 +23,25 @@ static void order__price_comes_from_the_list_of_the_day(void **state)
     assert_int_equal(t.subtotal_minor, 4200);
     assert_int_equal(t.tax_minor, 546); /* 13 % */
     assert_int_equal(t.total_minor, 4746);
-    REFUSED(FB_E_PRICE, "sales_order_line[2].unit_price_4dp", fb_order_line_add(o, &s.product, "CT", 1000, NULL, NULL, &w->err));
+    REFUSED(FB_E_PRICE, "sales_order_line[2].unit_price_4dp",
+            fb_order_line_add(o, &s.product, "CT", 1000, NULL, NULL, &w->err));
     fb_order_close(o);
 }
 
-/* A better list, assigned to the customer's grade, beats the global one from the day it is valid. */
+/* A better list, assigned to the customer's grade, beats the global one from the day it is valid.
+ */
 static void order__assignment_rank_and_dates_decide(void **state)
 {
     world *w = *state;
     shop s = world_shop(w);
-    fb_id better = world_row(w, "price_list", PAIRS("code", "L2", "name", "A", "currency", "CNY", "valid_from", "2023-11-15"));
-    world_row(w, "price_list_item", PAIRS("price_list_id", idt(&better), "product_id", idt(&s.product), "uom", "EA", "price_4dp", "10"));
-    world_row(w, "price_assignment", PAIRS("target_kind", "grade", "target_code", "A", "price_list_id", idt(&better)));
+    fb_id better =
+        world_row(w, "price_list",
+                  PAIRS("code", "L2", "name", "A", "currency", "CNY", "valid_from", "2023-11-15"));
+    world_row(w, "price_list_item",
+              PAIRS("price_list_id", idt(&better), "product_id", idt(&s.product), "uom", "EA",
+                    "price_4dp", "10"));
+    world_row(w, "price_assignment",
+              PAIRS("target_kind", "grade", "target_code", "A", "price_list_id", idt(&better)));
     world_sync(w);
     fb_order_options opts = FB_ORDER_OPTIONS_INIT;
     fb_order_totals_out t;
@@ -59,17 +67,20 @@ static void order__override_needs_a_reason_and_discount_is_applied(void **state)
     fb_order_totals_out t;
     l.has_price = true;
     l.unit_price_4dp = 120000;
-    REFUSED(FB_E_REQUIRED, "sales_order_line[1].reason", fb_order_line_add(o, &s.product, NULL, 1000, &l, NULL, &w->err));
+    REFUSED(FB_E_REQUIRED, "sales_order_line[1].reason",
+            fb_order_line_add(o, &s.product, NULL, 1000, &l, NULL, &w->err));
     l.reason = "agreed";
     l.discount_bp = 1500;
     OK(fb_order_line_add(o, &s.product, NULL, 1000, &l, NULL, &w->err));
     OK(fb_order_totals(o, &t, &w->err));
     assert_int_equal(t.net_minor, 1020);
     l.discount_bp = 10001;
-    REFUSED(FB_E_DISCOUNT, "sales_order_line[2].discount_bp", fb_order_line_add(o, &s.product, NULL, 1000, &l, NULL, &w->err));
+    REFUSED(FB_E_DISCOUNT, "sales_order_line[2].discount_bp",
+            fb_order_line_add(o, &s.product, NULL, 1000, &l, NULL, &w->err));
     l = (fb_order_line_options)FB_ORDER_LINE_OPTIONS_INIT;
     l.is_free = true;
-    REFUSED(FB_E_REQUIRED, "sales_order_line[2].reason", fb_order_line_add(o, &s.product, NULL, 1000, &l, NULL, &w->err));
+    REFUSED(FB_E_REQUIRED, "sales_order_line[2].reason",
+            fb_order_line_add(o, &s.product, NULL, 1000, &l, NULL, &w->err));
     l.reason = "sample";
     OK(fb_order_line_add(o, &s.product, NULL, 1000, &l, NULL, &w->err));
     OK(fb_order_totals(o, &t, &w->err));
@@ -130,14 +141,20 @@ static void order__is_submitted_with_its_lines_in_one_group(void **state)
     REFUSED(FB_E_STATE, "sales_order.status", fb_order_submit(o, &r, &w->err));
     fb_order_close(o);
     world_reopen(w);
-    assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order WHERE status = 'submitted' AND total = 1582"), 1);
-    assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order_line WHERE line_no = 1 AND net = 1400 AND base_qty_milli = 1000"), 1);
+    assert_int_equal(
+        count_of(w, "SELECT count(*) FROM sales_order WHERE status = 'submitted' AND total = 1582"),
+        1);
+    assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order_line WHERE line_no = 1 AND net "
+                                 "= 1400 AND base_qty_milli = 1000"),
+                     1);
     OK(fb_status_get(w->db, &st, &w->err));
     assert_int_equal(st.drafts_count, 0);
     assert_int_equal(st.pending_count, 1);
     REFUSED(FB_E_REQUIRED, "sales_order.cancel_reason", fb_order_cancel(w->db, &id, "", &w->err));
     OK(fb_order_cancel(w->db, &id, "changed mind", &w->err));
-    assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order WHERE status = 'cancel_requested' AND cancel_reason = 'changed mind'"), 1);
+    assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order WHERE status = "
+                                 "'cancel_requested' AND cancel_reason = 'changed mind'"),
+                     1);
     OK(fb_db_check(w->db, &w->err));
 }
 
@@ -155,7 +172,9 @@ static void order__belongs_to_the_visit_of_its_group(void **state)
     fb_order_close(o);
     OK(fb_visit_check_out(w->db, &in.visit, NULL, &w->err));
     OK(fb_group_commit(w->db, NULL, &w->err));
-    assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order o JOIN visit v ON v.id = o.visit_id WHERE v.productive = 1"), 1);
+    assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order o JOIN visit v ON v.id = "
+                                 "o.visit_id WHERE v.productive = 1"),
+                     1);
     assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order"), 1);
     OK(fb_db_check(w->db, &w->err));
 }
@@ -164,16 +183,26 @@ static void order__product_rules_name_the_line(void **state)
 {
     world *w = *state;
     shop s = world_shop(w);
-    fb_id old = world_row(w, "product", PAIRS("code", "P2", "name", "Old", "base_uom", "EA", "status", "discontinued"));
-    fb_id box = world_row(w, "product", PAIRS("code", "P3", "name", "Box", "base_uom", "EA", "status", "active", "min_order_qty", "6", "order_multiple", "6"));
-    world_row(w, "price_list_item", PAIRS("price_list_id", idt(&s.list), "product_id", idt(&box), "uom", "EA", "price_4dp", "1"));
+    fb_id old =
+        world_row(w, "product",
+                  PAIRS("code", "P2", "name", "Old", "base_uom", "EA", "status", "discontinued"));
+    fb_id box = world_row(w, "product",
+                          PAIRS("code", "P3", "name", "Box", "base_uom", "EA", "status", "active",
+                                "min_order_qty", "6", "order_multiple", "6"));
+    world_row(w, "price_list_item",
+              PAIRS("price_list_id", idt(&s.list), "product_id", idt(&box), "uom", "EA",
+                    "price_4dp", "1"));
     world_sync(w);
     fb_id nothing = {{5}};
     fb_order *o = order_new(w, &s);
-    REFUSED(FB_E_PRODUCT, "sales_order_line[1].product_id", fb_order_line_add(o, &old, NULL, 1000, NULL, NULL, &w->err));
-    REFUSED(FB_E_REFERENCE, "sales_order_line[1].product_id", fb_order_line_add(o, &nothing, NULL, 1000, NULL, NULL, &w->err));
-    REFUSED(FB_E_QUANTITY, "sales_order_line[1].qty_milli", fb_order_line_add(o, &box, NULL, 7000, NULL, NULL, &w->err));
-    REFUSED(FB_E_QUANTITY, "sales_order_line[1].qty_milli", fb_order_line_add(o, &box, NULL, 0, NULL, NULL, &w->err));
+    REFUSED(FB_E_PRODUCT, "sales_order_line[1].product_id",
+            fb_order_line_add(o, &old, NULL, 1000, NULL, NULL, &w->err));
+    REFUSED(FB_E_REFERENCE, "sales_order_line[1].product_id",
+            fb_order_line_add(o, &nothing, NULL, 1000, NULL, NULL, &w->err));
+    REFUSED(FB_E_QUANTITY, "sales_order_line[1].qty_milli",
+            fb_order_line_add(o, &box, NULL, 7000, NULL, NULL, &w->err));
+    REFUSED(FB_E_QUANTITY, "sales_order_line[1].qty_milli",
+            fb_order_line_add(o, &box, NULL, 0, NULL, NULL, &w->err));
     OK(fb_order_line_add(o, &box, NULL, 12000, NULL, NULL, &w->err));
     fb_order_close(o);
 }
@@ -208,12 +237,20 @@ static void problem__corrected_order_is_priced_again(void **state)
     assert_int_equal(count_of(w, "SELECT count(*) FROM sales_order"), 0);
     OK(fb_problem_each(w->db, keep_problem, &gseq, &w->err));
     assert_int_equal(gseq, 1);
-    REFUSED(FB_E_NOT_FOUND, "line", fb_problem_resubmit_json(w->db, gseq,
-        "[{\"entity\":\"sales_order_line\",\"line\":3,\"column\":\"discount_bp\",\"value\":\"25\"}]", &again, &w->err));
-    REFUSED(FB_E_REQUIRED, "id", fb_problem_resubmit_json(w->db, gseq,
-        "[{\"entity\":\"sales_order_line\",\"column\":\"discount_bp\",\"value\":\"25\"}]", &again, &w->err));
+    REFUSED(FB_E_NOT_FOUND, "line",
+            fb_problem_resubmit_json(w->db, gseq,
+                                     "[{\"entity\":\"sales_order_line\",\"line\":3,\"column\":"
+                                     "\"discount_bp\",\"value\":\"25\"}]",
+                                     &again, &w->err));
+    REFUSED(FB_E_REQUIRED, "id",
+            fb_problem_resubmit_json(
+                w->db, gseq,
+                "[{\"entity\":\"sales_order_line\",\"column\":\"discount_bp\",\"value\":\"25\"}]",
+                &again, &w->err));
     OK(fb_problem_resubmit_json(w->db, gseq,
-        "[{\"entity\":\"sales_order_line\",\"line\":2,\"column\":\"discount_bp\",\"value\":\"25\"}]", &again, &w->err));
+                                "[{\"entity\":\"sales_order_line\",\"line\":2,\"column\":"
+                                "\"discount_bp\",\"value\":\"25\"}]",
+                                &again, &w->err));
     assert_int_equal(again, 2);
     assert_int_equal(count_of(w, "SELECT net FROM sales_order_line WHERE line_no = 2"), 10500);
     assert_int_equal(count_of(w, "SELECT line_discount FROM sales_order"), 3500);
@@ -249,10 +286,14 @@ static void problem__is_discarded_for_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(order__price_comes_from_the_list_of_the_day), TEST(order__assignment_rank_and_dates_decide),
-        TEST(order__override_needs_a_reason_and_discount_is_applied), TEST(draft__survives_a_crash_and_is_opened_by_id),
-        TEST(order__is_submitted_with_its_lines_in_one_group), TEST(order__belongs_to_the_visit_of_its_group),
-        TEST(order__product_rules_name_the_line), TEST(problem__corrected_order_is_priced_again),
+        TEST(order__price_comes_from_the_list_of_the_day),
+        TEST(order__assignment_rank_and_dates_decide),
+        TEST(order__override_needs_a_reason_and_discount_is_applied),
+        TEST(draft__survives_a_crash_and_is_opened_by_id),
+        TEST(order__is_submitted_with_its_lines_in_one_group),
+        TEST(order__belongs_to_the_visit_of_its_group),
+        TEST(order__product_rules_name_the_line),
+        TEST(problem__corrected_order_is_priced_again),
         TEST(problem__is_discarded_for_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -264,6 +264,32 @@ static void capture__a_group_beyond_its_limits_saves_nothing(void **state)
     lab_stop(&l);
 }
 
+/* SQLite rolls the whole transaction back when the disk is full; a trigger does the same here. */
+static void capture__nothing_is_saved_after_the_database_gave_up(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    int64_t gseq = 0;
+    (void)state;
+    start_with_item(&l);
+    assert_int_equal(sql_exec(replica_sql(l.r),
+                              "CREATE TRIGGER bad BEFORE INSERT ON lab_item WHEN new.name='bad'"
+                              " BEGIN SELECT raise(ROLLBACK, 'no'); END"),
+                     FB_OK);
+    const fb_value good = {.kind = FB_KIND_TEXT, .u.text = T("good")};
+    const fb_value bad = {.kind = FB_KIND_TEXT, .u.text = T("bad")};
+    lab_begin(&l, "lab.save");
+    assert_int_equal(try_insert(&l, 2, good, &err), FB_OK);
+    assert_int_not_equal(try_insert(&l, 3, bad, &err), FB_OK);
+    assert_int_equal(try_insert(&l, 4, good, &err), FB_E_STATE);
+    assert_int_not_equal(capture_commit(l.r, &gseq, &err), FB_OK);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item"), 1);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox"), 0);
+    assert_int_equal(lab_save(&l, 5, "good", 1), 1);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 static void capture__asks_for_rights(void **state)
 {
     lab l;
@@ -368,6 +394,7 @@ int main(void)
         cmocka_unit_test(capture__delta_and_delete_are_undone_exactly),
         cmocka_unit_test(capture__a_refused_op_leaves_the_group_as_it_was),
         cmocka_unit_test(capture__a_group_beyond_its_limits_saves_nothing),
+        cmocka_unit_test(capture__nothing_is_saved_after_the_database_gave_up),
         cmocka_unit_test(capture__asks_for_rights),
         cmocka_unit_test(capture__long_bodies_are_stored_packed_and_read_exactly),
         cmocka_unit_test(capture__two_connections_share_one_file),

@@ -308,6 +308,44 @@ static void line_of_a_submitted_order_is_fixed(void **state)
     assert_true(text_is(d.verdict.field, "sales_order_line.order_id"));
 }
 
+/* IT's own entity whose rows are unique by two columns. */
+static void columns_that_are_unique_together_name_the_field(void **state)
+{
+    static const char module[] =
+        "{\"module\":\"acme\",\"entities\":[{\"name\":\"acme_shelf\",\"label\":{\"en\":\"Shelf\","
+        "\"zh\":\"货架\"},"
+        "\"class\":\"shared\",\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],"
+        "\"columns\":["
+        "{\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"label\":{\"en\":"
+        "\"Customer\",\"zh\":\"客户\"}},"
+        "{\"name\":\"place\",\"type\":\"text\",\"label\":{\"en\":\"Place\",\"zh\":\"位置\"}}],"
+        "\"unique_together\":[[\"customer_id\",\"place\"]],\"grants\":{\"REP\":\"cru\"}}]}";
+    bench *b = *state;
+    raw_group g;
+    buf text;
+    fb_error err = {0};
+    buf_init(&text, 4 << 20);
+    assert_int_equal(catalog_add(store_catalog(b->w.admin), text_of(module), &text, &err), FB_OK);
+    assert_int_equal(store_begin(b->w.admin), FB_OK);
+    assert_int_equal(store_catalog_install(b->w.admin, buf_text(&text), &err), FB_OK);
+    assert_int_equal(store_commit(b->w.admin), FB_OK);
+    buf_clear(&text);
+    fb_id rep = company_find(&b->w.company, "role", "REP");
+    company_add(&b->w.company, "role_permission",
+                PAIRS("role_id", id_text(&rep), "permission", "acme_shelf.create"));
+    company_add(&b->w.company, "acme_shelf",
+                PAIRS("customer_id", id_text(&b->w.customers[0]), "place", "door"));
+    for (int i = 0; i < 2; i++) {
+        raw_begin(&g, &b->d, "shelf.add", 0, 0);
+        raw_insert(
+            &g, "acme_shelf",
+            PAIRS("customer_id", id_text(&b->w.customers[0]), "place", i == 0 ? "till" : "door"));
+        raw_end(&g);
+        decision d = decided(b);
+        assert_int_equal(d.verdict.error, i == 0 ? FB_OK : FB_E_EXISTS);
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -325,6 +363,7 @@ int main(void)
         CASE(role_without_permissions_has_the_catalogues_grants),
         CASE(nothing_is_written_by_deciding),
         CASE(line_of_a_submitted_order_is_fixed),
+        CASE(columns_that_are_unique_together_name_the_field),
     };
     return cmocka_run_group_tests_name("decide", tests, NULL, NULL);
 }

@@ -394,6 +394,68 @@ static void promote__new_epoch_sends_again_what_was_not_backed_up(void **state)
     lab_stop(&l);
 }
 
+static void promote__a_restored_server_may_accept_what_it_had_refused(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    lab_start(&l, DB, 16);
+    lab_save(&l, 1, "refused at first", 1);
+    reply_begin(&l, &out, 1, 0, 7);
+    reply_verdict(&out, 1, VERDICT_REJECTED, false);
+    reply_page(&out, "0.7", true, false);
+    reply_take(&l, &out);
+    assert_false(lab_has(&l, 1));
+    l.epoch = lab_id(0xE00002);
+    reply_begin(&l, &out, 0, 0, 6);
+    reply_page(&out, "0.6", true, true);
+    reply_take(&l, &out);
+    assert_false(lab_has(&l, 1));
+    reply_begin(&l, &out, 1, 0,
+                8); /* nothing but a plain answer: the row must come from the outbox */
+    verdict_run_put(&out, 1, 1, 8);
+    reply_page(&out, "0.8", true, false);
+    reply_take(&l, &out);
+    assert_true(lab_has(&l, 1));
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE state<>0"), 0);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_verdict"), 0);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+static void promote__an_alias_removes_a_row_of_the_base(void **state)
+{
+    lab l;
+    buf out;
+    char from[FB_ID_TEXT_BYTES];
+    char to[FB_ID_TEXT_BYTES];
+    (void)state;
+    lab_start(&l, DB, 17);
+    reply_begin(&l, &out, 0, 0, 5);
+    reply_page(&out, "0.5", true, false);
+    reply_row(&l, &out, 1, "one", NULL, 0, 50);
+    reply_row(&l, &out, 2, "the same", NULL, 0, 51);
+    reply_take(&l, &out);
+    lab_change(&l, 1, l.name, "mine");
+    fb_id id = lab_id(1);
+    id_put(&id, from);
+    id = lab_id(2);
+    id_put(&id, to);
+    struct verdict_alias alias = {T("lab_item"), text_of(from), text_of(to)};
+    const verdict_msg v = {
+        .gseq = 1, .code = VERDICT_ALIAS, .echo = true, .aliases = &alias, .aliases_count = 1};
+    reply_begin(&l, &out, 1, 0, 6);
+    verdict_put(&out, &v);
+    reply_page(&out, "0.6", true, false);
+    reply_row(&l, &out, 2, "mine", NULL, 0, 60);
+    reply_take(&l, &out);
+    assert_false(lab_has(&l, 1));
+    lab_change(&l, 1, l.note, "by the old id");
+    assert_string_equal(lab_text(&l, 2, l.note), "by the old id");
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 static void promote__what_the_reset_base_holds_is_not_added_twice(void **state)
 {
     lab l;
@@ -532,6 +594,8 @@ int main(void)
         cmocka_unit_test(promote__many_rows_keep_their_indexes),
         cmocka_unit_test(promote__rows_of_an_unknown_entity_wait_for_the_catalogue),
         cmocka_unit_test(promote__new_epoch_sends_again_what_was_not_backed_up),
+        cmocka_unit_test(promote__a_restored_server_may_accept_what_it_had_refused),
+        cmocka_unit_test(promote__an_alias_removes_a_row_of_the_base),
         cmocka_unit_test(promote__what_the_reset_base_holds_is_not_added_twice),
         cmocka_unit_test(stage__a_reply_that_breaks_the_protocol_changes_nothing),
         cmocka_unit_test(stage__an_older_reply_is_refused),

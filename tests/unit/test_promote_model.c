@@ -643,7 +643,8 @@ static void server_is_restored(void)
     outbox_state box;
     int64_t used = m.server.next_pos;
     m.server = m.backup;
-    m.server.next_pos = used + 10; /* a version is never given twice, not even by a restored server */
+    m.server.next_pos =
+        used + 10; /* a version is never given twice, not even by a restored server */
     m.l.epoch = lab_id(0xE00001 + (unsigned)++m.epochs);
     m.reset_due = true;
     assert_int_equal(outbox_state_get(m.l.r, &box), FB_OK);
