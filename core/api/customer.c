@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/handle.h"
+#include "schema/numbers.h"
 #include "wire/row_msg.h"
 
 fb_code lookup_by_key(fb_db *db, const char *entity, fb_text key_or_id, fb_id *out, fb_error *err)
@@ -107,7 +108,7 @@ static fb_code fill_code(fb_db *db, input *in, fb_error *err)
         return FB_OK;
     }
     buf_init(&code, 64);
-    fb_code rc = capture_number(db->r, "CU", &code, err);
+    fb_code rc = capture_number(db->r, NUMBER_PREFIX_CUSTOMER, &code, err);
     fb_text kept = arena_text(in->memory, buf_text(&code));
     buf_clear(&code);
     if (rc == FB_OK && kept.data == NULL) {

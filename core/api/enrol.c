@@ -58,9 +58,10 @@ static fb_code check_input(fb_db *db, const fb_enrol_options *o, fb_error *err)
     }
     FB_TRY(replica_identity_get(db->r, &who));
     bytes_wipe(&who.token, sizeof who.token);
-    if (who.enrolled) {
+    if (who.enrolled && !o->again) {
         return fail(err, FB_E_EXISTS, "device",
-                    "this replica is enrolled already: use another file for another person");
+                    "this replica is enrolled already: use another file for another person, or ask "
+                    "to enrol it again when the server no longer knows the device");
     }
     return FB_OK;
 }
@@ -72,7 +73,7 @@ static void copy_text(char *out, size_t size, fb_text t)
 }
 
 static fb_code keep_identity(fb_db *db, const enrol_reply *reply, const digest *token,
-                             const char *server_url, int64_t sent_wall_ms)
+                             const char *server_url, int64_t sent_wall_ms, fb_error *err)
 {
     replica_identity me = {.device = reply->device,
                            .user = reply->user,
@@ -86,6 +87,11 @@ static fb_code keep_identity(fb_db *db, const enrol_reply *reply, const digest *
     copy_text(me.server_url, sizeof me.server_url, text_of(server_url));
     fb_code rc = replica_identity_set(db->r, &me);
     bytes_wipe(&me, sizeof me);
+    if (rc == FB_E_STATE) {
+        return fail(err, rc, "user",
+                    "the code is another person's, and work of the person before is unanswered, in "
+                    "the tray or a draft: settle it first, or use another file");
+    }
     FB_TRY(rc);
     FB_TRY(replica_clock_seen(db->r, reply->server_wall_ms, sent_wall_ms));
     return replica_meta_set(db->r, TOKEN_KEY, (fb_text){"", 0});
@@ -99,8 +105,8 @@ static fb_code refuse(const fb_link_response *response, fb_text body, arena *scr
         m.code = FB_E_OFFLINE;
     }
     return fail(err, m.code, m.code == FB_E_CODE ? "code" : "server",
-                "the server refused the enrolment (HTTP %d): %s", response->status,
-                fb_code_text(m.code, "en"));
+                "the server refused the enrolment (HTTP %d)%s", response->status,
+                m.code == FB_E_CODE ? ": ask your administrator for a new code" : "");
 }
 
 static fb_code take_answer(fb_db *db, const fb_link_response *response, const digest *token,
@@ -120,7 +126,7 @@ static fb_code take_answer(fb_db *db, const fb_link_response *response, const di
     if (rc == FB_OK && response->status != 200) {
         rc = refuse(response, body, scratch, err);
     } else if (rc == FB_OK && (rc = enrol_reply_get(body, scratch, &reply)) == FB_OK) {
-        rc = keep_identity(db, &reply, token, o->server_url, sent_wall_ms);
+        rc = keep_identity(db, &reply, token, o->server_url, sent_wall_ms, err);
     }
     buf_clear(&memory);
     arena_free(scratch);

@@ -11,7 +11,7 @@ fb_code fb_observe_add(fb_db *db, const char *entity, fb_observe_fn fn, void *ct
 {
     const cat_entity *e = NULL;
 
-    FB_REQUIRE(db != NULL && fn != NULL && id_out != NULL);
+    FB_REQUIRE(db != NULL && fn != NULL);
     api_clear(err);
     if (entity != NULL) {
         FB_TRY(api_entity(db, entity, &e, err));
@@ -21,7 +21,9 @@ fb_code fb_observe_add(fb_db *db, const char *entity, fb_observe_fn fn, void *ct
             db->observer_last_id++;
             db->observers[i] =
                 (observer){db->observer_last_id, e == NULL ? -1 : e->number, fn, ctx};
-            *id_out = db->observer_last_id;
+            if (id_out != NULL) {
+                *id_out = db->observer_last_id;
+            }
             return FB_OK;
         }
     }

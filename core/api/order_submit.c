@@ -6,6 +6,7 @@
 
 #include "api/order_inside.h"
 #include "rules/issue.h"
+#include "schema/numbers.h"
 
 enum { DISCOUNT_ALL_BP = 10000 };
 
@@ -187,7 +188,7 @@ static fb_code capture_order(submission *s, fb_error *err)
     rec head;
     fb_order *o = s->o;
 
-    FB_TRY(capture_number(o->db->r, "SO", &s->number, err));
+    FB_TRY(capture_number(o->db->r, NUMBER_PREFIX_ORDER, &s->number, err));
     rec_new(&head, o->db, "sales_order");
     fill_head(&head, s);
     FB_TRY(rec_insert(&head, err));

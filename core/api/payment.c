@@ -5,6 +5,7 @@
 
 #include "api/handle.h"
 #include "base/decimal.h"
+#include "schema/numbers.h"
 
 enum { ALLOCATIONS_MAX = 100 };
 
@@ -123,7 +124,7 @@ static fb_code insert_payment(rec *r, const fb_payment_options *o, const fb_id *
     day_of(r->db, at_ms, day);
     buf_init(&number, 64);
     buf_init(&currency, 64);
-    fb_code rc = capture_number(r->db->r, "PM", &number, err);
+    fb_code rc = capture_number(r->db->r, NUMBER_PREFIX_PAYMENT, &number, err);
     if (rc == FB_OK && (rc = fill_currency(r, o->currency, &currency)) == FB_OK) {
         rec_str(r, "payment_date", day);
         rec_id(r, "visit_id", visit);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/handle.h"
+#include "schema/numbers.h"
 
 enum { GEOFENCE_DEFAULT_M = 300, OPEN_DAYS = 7, DAY_MS = 86400000 };
 
@@ -148,7 +149,7 @@ static fb_code fill_visit(rec *r, const fb_id *customer, const fb_visit_in_optio
     fb_db *db = r->db;
 
     buf_init(&number, 64);
-    fb_code rc = capture_number(db->r, "VI", &number, err);
+    fb_code rc = capture_number(db->r, NUMBER_PREFIX_VISIT, &number, err);
     if (rc == FB_OK) {
         char day[DAY_TEXT_BYTES];
         day_of(db, at_ms, day);

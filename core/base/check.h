@@ -14,8 +14,8 @@
 _Noreturn void bug_report(const char *expr, const char *file, int line);
 /* Called by bug_report before the process ends, to leave a trace; set once, at the start of main.
  * The process is aborted when the hook returns. NULL takes it away. */
-typedef void (*bug_hook)(const char *expr, const char *file, int line);
-void bug_hook_set(bug_hook hook);
+typedef fb_bug_hook bug_hook;
+void bug_hook_set(bug_hook hook); /* fb_bug_hook_set, under the name used inside */
 
 #define FB_REQUIRE(cond)                                                                           \
     do {                                                                                           \

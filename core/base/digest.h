@@ -1,4 +1,5 @@
-/* digest.h - SHA-256, HMAC-SHA-256. The only file of core that includes mbedTLS. */
+/* digest.h - SHA-256, HMAC-SHA-256. The only file of core that includes mbedTLS.
+ * On x86 with the SHA instructions they are used instead (sha256_x86.h). */
 #ifndef FB_BASE_DIGEST_H
 #define FB_BASE_DIGEST_H
 
@@ -11,6 +12,8 @@ typedef struct digest {
 } digest;
 
 void digest_of(const void *data, size_t size, digest *out);
+/* The same by mbedTLS whatever the processor can do: the reference of the tests. */
+void digest_of_portable(const void *data, size_t size, digest *out);
 /* SHA-256(before || data): the chain over a device's groups (OUT-3). */
 void digest_chain(const digest *before, const void *data, size_t size, digest *out);
 void digest_hmac(const void *key, size_t key_size, const void *data, size_t size, digest *out);

@@ -124,6 +124,11 @@ void bug_hook_set(bug_hook hook)
     atomic_store(&hook_now, hook);
 }
 
+void fb_bug_hook_set(fb_bug_hook hook)
+{
+    bug_hook_set(hook);
+}
+
 _Noreturn void bug_report(const char *expr, const char *file, int line)
 {
     bug_hook hook = atomic_load(&hook_now);

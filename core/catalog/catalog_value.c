@@ -293,6 +293,30 @@ static fb_code refuse_number(const cat_entity *e, int column, bool human, fb_err
     return refuse_value(e, column, err, FB_E_FORMAT, why);
 }
 
+/* The limits as the person writes numbers of this column. */
+static fb_code refuse_range(const cat_entity *e, int column, fb_error *err)
+{
+    const cat_column *c = &e->columns[column];
+    char why[192];
+    buf low;
+    buf high;
+
+    buf_init(&low, 64);
+    buf_init(&high, 64);
+    decimal_put(&low, c->min, human_digits(c->type), true);
+    decimal_put(&high, c->max, human_digits(c->type), true);
+    if (c->type == CAT_BP) {
+        (void)snprintf(why, sizeof why, "percent between %s and %s is expected: 13 means 13 %%",
+                       buf_cstr(&low), buf_cstr(&high));
+    } else {
+        (void)snprintf(why, sizeof why, "the number must be between %s and %s: correct it",
+                       buf_cstr(&low), buf_cstr(&high));
+    }
+    buf_clear(&low);
+    buf_clear(&high);
+    return refuse_value(e, column, err, FB_E_RANGE, why);
+}
+
 fb_code cat_value_parse(const cat_entity *e, int column, fb_text text, bool human, fb_value *out,
                         fb_error *err)
 {
@@ -313,7 +337,11 @@ fb_code cat_value_parse(const cat_entity *e, int column, fb_text text, bool huma
             value.u.text = text;
         }
     }
-    FB_TRY(cat_value_check(e, column, &value, err));
+    fb_code rc = cat_value_check(e, column, &value, err);
+    if (rc == FB_E_RANGE && human && human_digits(e->columns[column].type) > 0) {
+        rc = refuse_range(e, column, err);
+    }
+    FB_TRY(rc);
     *out = value;
     return FB_OK;
 }

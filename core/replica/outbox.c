@@ -65,11 +65,17 @@ fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text 
     return sql_run(s);
 }
 
+/* What we packed ourselves can only be damaged; want of memory is not damage. */
+static fb_code unpack_code(fb_code rc)
+{
+    return rc == FB_OK || rc == FB_E_NO_MEMORY ? rc : FB_E_CORRUPT;
+}
+
 fb_code body_unpack(buf *out, fb_text stored, size_t max_bytes)
 {
     buf_reset(out);
     if (stored.size > 0 && stored.data[0] != '{') {
-        return pack_get(out, stored, max_bytes) == FB_OK ? FB_OK : FB_E_CORRUPT;
+        return unpack_code(pack_get(out, stored, max_bytes));
     }
     buf_put_text(out, stored);
     return out->code;
@@ -81,7 +87,7 @@ static fb_code line_unpack(replica *r, fb_text stored, buf *out)
         return body_unpack(out, stored, GROUP_BYTES_MAX);
     }
     buf_reset(out);
-    return packer_get(r->packer, out, stored, GROUP_BYTES_MAX) == FB_OK ? FB_OK : FB_E_CORRUPT;
+    return unpack_code(packer_get(r->packer, out, stored, GROUP_BYTES_MAX));
 }
 
 fb_code outbox_body(replica *r, int64_t gseq, buf *out)

@@ -7,6 +7,7 @@
  * not step at the same time. */
 #include "sql/sql.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,30 @@ static fb_code configure(sql_db *db, const char *path, const sql_options *o)
     return sql_exec(db, "PRAGMA query_only=ON; SELECT count(*) FROM sqlite_schema;");
 }
 
+/* SQLite says CANTOPEN for a missing file and for missing rights: only the first is "not found". */
+static bool is_missing(const char *path, const sql_options *o, sql_db *db)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(o->vfs);
+    int exists = 1;
+
+    if (vfs == NULL || db->handle == NULL || sqlite3_system_errno(db->handle) == EACCES ||
+        vfs->xAccess(vfs, path, SQLITE_ACCESS_EXISTS, &exists) != SQLITE_OK) {
+        return false;
+    }
+    return exists == 0;
+}
+
+static fb_code open_failed(const char *path, const sql_options *o, sql_db *db, int rc)
+{
+    fb_code code = sql_failed(db, rc);
+    bool makes = o->create && !o->read_only;
+
+    if ((rc & 0xFF) == SQLITE_CANTOPEN && !makes && is_missing(path, o, db)) {
+        code = db->code = FB_E_NOT_FOUND;
+    }
+    return code;
+}
+
 fb_code sql_open(const char *path, const sql_options *o, sql_db **out, fb_error *err)
 {
     FB_REQUIRE(path != NULL && o != NULL && out != NULL);
@@ -168,7 +193,12 @@ fb_code sql_open(const char *path, const sql_options *o, sql_db **out, fb_error 
         flags |= SQLITE_OPEN_CREATE;
     }
     int rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, o->vfs);
-    fb_code code = rc == SQLITE_OK ? configure(db, path, o) : sql_failed(db, rc);
+    fb_code code = rc == SQLITE_OK ? configure(db, path, o) : open_failed(path, o, db, rc);
+    if (code == FB_E_NOT_FOUND) {
+        fail(err, code, "path", "there is no such database: check the path, or create it");
+        sql_close(db);
+        return code;
+    }
     if (code != FB_OK) {
         fail(err, code, "path", "cannot open the database: %s; check path, rights and free space",
              db->message);

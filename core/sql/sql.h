@@ -21,7 +21,8 @@ typedef struct sql_options {
 } sql_options;
 
 /* WAL, synchronous=FULL, foreign_keys=OFF (checked by our rules), secure_delete=FAST,
- * trusted_schema=OFF, cell_size_check=ON, defensive. */
+ * trusted_schema=OFF, cell_size_check=ON, defensive. E_NOT_FOUND: there is no file and `create` is
+ * false; E_IO: it cannot be opened or made. */
 FB_MUST_USE fb_code sql_open(const char *path, const sql_options *o, sql_db **out, fb_error *err);
 void sql_close(sql_db *db); /* NULL is fine; finalises every statement */
 

@@ -39,6 +39,14 @@ static session_event next_event(replica *r, const pull_answer *a, const stage_re
     return groups_left && stood_still(a, s) ? EV_LATER : EV_MORE;
 }
 
+static fb_code take_fork(replica *r, pull_result *out, fb_error *err)
+{
+    FB_TRY(replica_rebirth(r, err));
+    out->reborn = true;
+    out->event = EV_MORE;
+    return FB_OK;
+}
+
 static fb_code take_reply(replica *r, const pull_answer *a, pull_result *out, fb_error *err)
 {
     buf memory;
@@ -58,7 +66,8 @@ static fb_code take_reply(replica *r, const pull_answer *a, pull_result *out, fb
               (unsigned)out->stage.verdicts, out->stage.complete);
     }
     buf_clear(&memory);
-    return rc;
+    /* The server has verdicts for groups this file never wrote: it is an old copy. */
+    return rc == FB_E_FORK ? take_fork(r, out, err) : rc;
 }
 
 /* The code of a refusal. A proxy's own page has none: it counts as no connection. */
@@ -80,12 +89,20 @@ static fb_code read_refusal(const pull_answer *a, pull_result *out)
     return m.code == FB_OK ? FB_E_PROTOCOL : m.code;
 }
 
-static fb_code take_fork(replica *r, pull_result *out, fb_error *err)
+/* What the person can do about a refusal; "" where the code's own text says it. */
+static const char *cure_of(fb_code code)
 {
-    FB_TRY(replica_rebirth(r, err));
-    out->reborn = true;
-    out->event = EV_MORE;
-    return FB_OK;
+    switch (code) {
+    case FB_E_AUTH:
+        return ": enrol this replica again with a new code; what is saved is kept";
+    case FB_E_DEVICE:
+        return ": ask your administrator to activate it, or for a new code to enrol it again; what "
+               "is saved is kept";
+    case FB_E_GAP:
+        return ": synchronise again; if it stays, tell IT: the server may have been restored";
+    default:
+        return "";
+    }
 }
 
 static fb_code take_refusal(replica *r, const pull_answer *a, pull_result *out, fb_error *err)
@@ -102,8 +119,8 @@ static fb_code take_refusal(replica *r, const pull_answer *a, pull_result *out, 
     if (klass == FB_CLASS_AUTH || code == FB_E_VERSION) {
         out->event = EV_REFUSED;
     }
-    return fail(err, code, "server", "the server refused the request (HTTP %d): %s", a->status,
-                fb_code_text(code, "en"));
+    return fail(err, code, "server", "the server refused the request (HTTP %d)%s", a->status,
+                cure_of(code));
 }
 
 fb_code pull_take(replica *r, const pull_answer *answer, pull_result *out, fb_error *err)

@@ -85,7 +85,7 @@ static void find__nearest_first_within_the_radius(void **state)
     (void)s;
     const char *const lons[] = {"121.4837", "121.4787", "121.5737"};
     for (int i = 0; i < 3; i++) {
-        char code[8];
+        char code[16];
         snprintf(code, sizeof code, "N%d", i);
         fb_id id = world_row(
             w, "customer",

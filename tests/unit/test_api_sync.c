@@ -43,6 +43,13 @@ static void enrol__lost_reply_is_repeated_with_the_same_token(void **state)
     assert_string_equal(who.user_code, "E1");
     assert_string_equal(who.server_url, "https://x");
     REFUSED(FB_E_EXISTS, "device", fb_enrol(db, &w->link, &o, &w->err));
+    o.again = true; /* the server lost the device */
+    w->device.b[0] ^= 1;
+    OK(fb_enrol(db, &w->link, &o, &w->err));
+    assert_int_equal(enrol_request_get(buf_text(&w->last_request), w->memory, &second), FB_OK);
+    assert_memory_not_equal(first.token.b, second.token.b, DIGEST_BYTES);
+    OK(fb_db_identity(db, &who, &w->err));
+    assert_memory_equal(who.device.b, w->device.b, sizeof who.device.b);
     fb_db_close(db);
 }
 

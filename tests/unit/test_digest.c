@@ -52,9 +52,33 @@ static void digest__hmac_known_values(void **state)
     digest_is(&d, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+/* Every length around the block edges, from both implementations, and chained. */
+static void digest__processor_and_portable_agree(void **state)
+{
+    (void)state;
+    uint8_t data[700];
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (uint8_t)(i * 131 + (i >> 3));
+    }
+    for (size_t size = 0; size <= sizeof data; size++) {
+        digest a, b;
+        digest_of(data, size, &a);
+        digest_of_portable(data, size, &b);
+        assert_memory_equal(a.b, b.b, sizeof a.b);
+    }
+    for (size_t size = 0; size + 32 <= sizeof data; size += 7) {
+        digest before, chained, whole;
+        memcpy(before.b, data, 32);
+        digest_chain(&before, data + 32, size, &chained);
+        digest_of_portable(data, size + 32, &whole);
+        assert_memory_equal(chained.b, whole.b, sizeof whole.b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(digest__processor_and_portable_agree),
         cmocka_unit_test(digest__known_values),
         cmocka_unit_test(digest__chain_is_the_hash_of_both_parts),
         cmocka_unit_test(digest__hmac_known_values),

@@ -85,6 +85,9 @@ static void feed__scopes_of_a_user_follow_roles_and_memberships(void **state)
     put_territory(&f, 9, 0, 0);
     batch_commit(&f);
     assert_scopes(&f, 1, f.now_ms, "g r1 r2 r3 r4 t1 t2 t3 t4 t9 u1 u2 u3 u4");
+    put_customer(&f, 1, 77, 0); /* a territory that has no row has a scope all the same */
+    batch_commit(&f);
+    assert_scopes(&f, 1, f.now_ms, "g r1 r2 r3 r4 t1 t2 t3 t4 t77 t9 u1 u2 u3 u4");
     fixture_close(&f);
 }
 
@@ -252,8 +255,50 @@ static void feed__row_seen_through_a_kept_scope_is_not_sent_again(void **state)
     device_pull_all(&one, &f, 0);
     put_user_territory(&f, 3, 1, 4); /* customers 1 (known) and 3 (new) */
     batch_commit(&f);
+    uint32_t rows = 0;
+    for (one.complete = false; !one.complete; rows += one.rows) {
+        device_pull(&one, &f, 1);
+    }
+    assert_int_equal(rows, 3 + 1); /* customer 3, visit 3, note 3, the membership itself */
+    finish(&f, &one, &two);
+}
+
+static void feed__change_of_scopes_without_rows_is_not_empty(void **state)
+{
+    (void)state;
+    fixture f;
+    device one, two;
+    two_reps(&f, &one, &two);
+    put_user_territory(&f, 9, 1, 3); /* nobody is in territory 3 */
+    batch_set(&f, "valid_to", text_value(&f, "2023-11-20"));
+    f.now_ms = 1700300000000; /* 2023-11-18 */
+    batch_commit(&f);
     device_pull_all(&one, &f, 0);
-    assert_int_equal(one.rows, 3 + 1); /* customer 3, visit 3, note 3, the membership itself */
+    f.now_ms += (int64_t)4 * 86400000;
+    device_pull(&one, &f, 0);
+    assert_true(one.complete);
+    assert_int_equal(one.rows + one.leaves + one.deletes, 0);
+    assert_false(one.empty); /* its token names the new set */
+    device_pull(&one, &f, 0);
+    assert_true(one.empty);
+    finish(&f, &one, &two);
+}
+
+static void feed__token_of_an_idle_device_moves_with_the_head(void **state)
+{
+    (void)state;
+    fixture f;
+    device one, two;
+    two_reps(&f, &one, &two);
+    put_visit(&f, 20, 3); /* not for device one */
+    int64_t cid = batch_commit(&f);
+    device_pull(&one, &f, 0);
+    assert_true(one.empty);
+    ok(store_begin(f.writer));
+    ok(feed_horizon_set(f.writer, cid << 20));
+    ok(store_commit(f.writer));
+    device_pull(&one, &f, 0);
+    assert_false(one.reset); /* it has seen everything before the horizon, though nothing was for it */
     finish(&f, &one, &two);
 }
 
@@ -541,6 +586,8 @@ int main(void)
         cmocka_unit_test(feed__delete_reaches_who_had_the_row_and_nobody_else),
         cmocka_unit_test(feed__change_of_scopes_fills_and_empties_in_small_pages),
         cmocka_unit_test(feed__row_seen_through_a_kept_scope_is_not_sent_again),
+        cmocka_unit_test(feed__change_of_scopes_without_rows_is_not_empty),
+        cmocka_unit_test(feed__token_of_an_idle_device_moves_with_the_head),
         cmocka_unit_test(feed__second_change_of_scopes_during_a_fill),
         cmocka_unit_test(feed__FED_4_own_plain_groups_are_left_out_until_settled),
         cmocka_unit_test(feed__row_that_an_own_group_moved_out_of_scope_leaves),

@@ -121,6 +121,24 @@ static void ledger__second_writer_is_noticed(void **state)
     fixture_close(&f);
 }
 
+static void ledger__many_new_rows_in_one_commit(void **state)
+{
+    (void)state;
+    fixture f;
+    company(&f);
+    for (uint32_t i = 0; i < 60; i++) {
+        if (i < 35 || i > 52) {
+            batch_insert(&f, "product", PRODUCT(i));
+        } else {
+            put_visit(&f, 100 + i, 1);
+        }
+    }
+    batch_commit(&f);
+    assert_feed_right(&f);
+    assert_int_equal(raw_int(&f, "SELECT count(*) FROM fs_feed WHERE pos >> 20 = 3"), 60);
+    fixture_close(&f);
+}
+
 static void ledger__children_move_with_their_customer(void **state)
 {
     (void)state;
@@ -454,6 +472,7 @@ int main(void)
         cmocka_unit_test(ledger__version_is_commit_and_index),
         cmocka_unit_test(ledger__undone_commit_leaves_no_trace_in_memory),
         cmocka_unit_test(ledger__second_writer_is_noticed),
+        cmocka_unit_test(ledger__many_new_rows_in_one_commit),
         cmocka_unit_test(ledger__children_move_with_their_customer),
         cmocka_unit_test(ledger__row_that_stays_in_its_scopes_moves_no_child),
         cmocka_unit_test(ledger__delete_is_told_and_children_leave),

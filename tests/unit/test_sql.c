@@ -100,7 +100,9 @@ static void sql_open__says_what_is_wrong_with_the_file(void **state)
     sql_db *db = NULL;
     fb_error err = {0};
     const sql_options plain = {.busy_timeout_ms = 0}, reader = {.read_only = true};
-    assert_int_equal(sql_open(path, &plain, &db, &err), FB_E_IO); /* missing, create not asked */
+    assert_int_equal(sql_open(path, &plain, &db, &err), FB_E_NOT_FOUND); /* create not asked */
+    assert_int_equal(sql_open(path, &reader, &db, &err), FB_E_NOT_FOUND);
+    assert_int_equal(sql_open("/tmp", &plain, &db, &err), FB_E_IO); /* there, but no file */
     assert_string_equal(err.field, "path");
     assert_null(db);
     FILE *f = fopen(path, "wb");

@@ -105,6 +105,15 @@ FB_API fb_class fb_code_class(fb_code code);
 FB_API int fb_code_http(fb_code code);
 /* Plain text for people; lang is "zh" or anything else for English. Never NULL. */
 FB_API const char *fb_code_text(fb_code code, const char *lang);
+/* When the library finds its own model broken (a promise in its source does not hold) it ends the
+ * process with abort(), before anything can be written on top of the error: whatever was committed
+ * stays on the disk, an open group is lost, the file stays sound. `hook` is called before that, once,
+ * on the thread at fault, so that an app can leave a trace: copy the texts (a condition of the source,
+ * a file name, a line; never customer data) to a log or crash reporter, and return. It must not call
+ * this library and must not jump out. NULL, the state at the start, takes it away. Process-wide; set it
+ * once, before the first fb_db_open; any thread. */
+typedef void (*fb_bug_hook)(const char *promise, const char *file, int line);
+FB_API void fb_bug_hook_set(fb_bug_hook hook);
 /* The code of a name such as "E_OFFLINE"; FB_E_BUG for an unknown name. */
 FB_API fb_code fb_code_from_name(const char *name, size_t size_bytes);
 

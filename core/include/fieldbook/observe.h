@@ -16,7 +16,8 @@ extern "C" {
 typedef void (*fb_observe_fn)(void *ctx, const char *entity);
 
 /* Call `fn` at the next polls after rows of `entity` changed; NULL: of any entity, once for each.
- * *id_out ends the observation with fb_observe_remove. FB_E_NOT_FOUND: no such entity. FB_E_LIMIT:
+ * *id_out (may be NULL: it then lasts until fb_db_close) ends the observation with
+ * fb_observe_remove. FB_E_NOT_FOUND: no such entity. FB_E_LIMIT:
  * more than 64 observers. Changes before this call are not reported. */
 FB_API FB_MUST_USE fb_code fb_observe_add(fb_db *db, const char *entity, fb_observe_fn fn,
                                           void *ctx, uint32_t *id_out, fb_error *err);
