@@ -3,9 +3,9 @@
  * Reads only, except feed_entry_* which the ledger calls inside its transaction.
  *
  *   FED-1  a page holds no row outside the device's scopes in the page's own snapshot
- *   FED-2  complete is said only when the snapshot had nothing after the page's position in any scope
- *   FED-3  a row in several scopes of the device is sent once; leaving one of them sends nothing but an update
- *   FED-4  own plain commits with gseq > settled are left out (echo rule) */
+ *   FED-2  complete is said only when the snapshot had nothing after the page's position in any
+ * scope FED-3  a row in several scopes of the device is sent once; leaving one of them sends
+ * nothing but an update FED-4  own plain commits with gseq > settled are left out (echo rule) */
 #ifndef FB_FEED_FEED_H
 #define FB_FEED_FEED_H
 
@@ -21,26 +21,31 @@ typedef struct scope_list {
  * read through `cache` (per transaction), which must be dropped when rows it saw change scope. */
 typedef struct scope_cache scope_cache;
 scope_cache *scope_cache_new(arena *memory);
-FB_MUST_USE fb_code feed_scopes_of_row(store *s, scope_cache *cache, const cat_entity *e, const fb_value *values,
-                                       bool create, arena *memory, scope_list *out);
+FB_MUST_USE fb_code feed_scopes_of_row(store *s, scope_cache *cache, const cat_entity *e,
+                                       const fb_value *values, bool create, arena *memory,
+                                       scope_list *out);
 bool scope_list_equal(const scope_list *a, const scope_list *b);
 uint32_t scope_cache_count(const scope_cache *c); /* rows remembered, to bound its memory */
-/* Assignments are judged at the scope clock, which only the ledger moves, together with the rows concerned. */
+/* Assignments are judged at the scope clock, which only the ledger moves, together with the rows
+ * concerned. */
 FB_MUST_USE fb_code feed_clock(store *s, int64_t *ms_out);
 FB_MUST_USE fb_code feed_clock_set(store *s, int64_t ms);
 /* Rows that feed_scopes_of_user reads were changed (writer). */
 FB_MUST_USE fb_code feed_scopes_changed(store *s);
-/* A territory, org unit or user was inserted: its scope exists from now on, also before any row is in it
- * (writer). Other entities name no scope. */
+/* A territory, org unit or user was inserted: its scope exists from now on, also before any row is
+ * in it (writer). Other entities name no scope. */
 FB_MUST_USE fb_code feed_scope_make(store *s, const cat_entity *e, const fb_id *id);
 /* Scopes of a user's devices now (protocol.md section 8). */
-FB_MUST_USE fb_code feed_scopes_of_user(store *s, const fb_id *user, int64_t now_ms, arena *memory, scope_list *out);
+FB_MUST_USE fb_code feed_scopes_of_user(store *s, const fb_id *user, int64_t now_ms, arena *memory,
+                                        scope_list *out);
 
-/* Ledger's side: move the row's entries to position `pos` in `now`, LEAVE in scopes of `before` that are not in
- * `now` (DELETE everywhere when kind says so). old_pos: the row's ver before, 0 for an insert. */
+/* Ledger's side: move the row's entries to position `pos` in `now`, LEAVE in scopes of `before`
+ * that are not in `now` (DELETE everywhere when kind says so). old_pos: the row's ver before, 0 for
+ * an insert. */
 typedef enum feed_kind { FEED_ROW = 0, FEED_LEAVE = 1, FEED_DELETE = 2 } feed_kind;
-FB_MUST_USE fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t old_pos, int64_t pos,
-                                    const scope_list *before, const scope_list *now, bool deleted);
+FB_MUST_USE fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t old_pos,
+                                    int64_t pos, const scope_list *before, const scope_list *now,
+                                    bool deleted);
 
 /* The same for rows that are new, many at a time; positions ascending. */
 typedef struct feed_new {
@@ -50,32 +55,35 @@ typedef struct feed_new {
     scope_list scopes;
 } feed_new;
 FB_MUST_USE fb_code feed_entries_add(store *s, const feed_new *rows, uint32_t count);
-/* Writer: forget LEAVE and DELETE entries before pos; tokens that stand before it get a reset page. */
+/* Writer: forget LEAVE and DELETE entries before pos; tokens that stand before it get a reset page.
+ */
 FB_MUST_USE fb_code feed_horizon_set(store *s, int64_t pos);
 
-/* One page for a device. Inside a snapshot. Appends the page line and its blocks to `out` (not the end line).
- * `token` as the device sent it; the new token stands in the page line. Stores nothing: a changed scope set is
- * registered beforehand by feed_scope_set (writer). */
+/* One page for a device. Inside a snapshot. Appends the page line and its blocks to `out` (not the
+ * end line). `token` as the device sent it; the new token stands in the page line. Stores nothing:
+ * a changed scope set is registered beforehand by feed_scope_set (writer). */
 typedef struct page_request {
     fb_id device, incarnation, user;
     fb_text token;
     int64_t settled;
     uint32_t page_bytes;
-    int64_t set_number;       /* current scope set of the device */
-    const scope_list *set;    /* its scopes */
+    int64_t set_number;    /* current scope set of the device */
+    const scope_list *set; /* its scopes */
 } page_request;
 typedef struct page_result {
     bool complete, empty, reset;
     uint32_t rows;
 } page_result;
-FB_MUST_USE fb_code feed_page(store *s, const page_request *q, arena *memory, buf *out, page_result *result);
+FB_MUST_USE fb_code feed_page(store *s, const page_request *q, arena *memory, buf *out,
+                              page_result *result);
 /* Would a page for this token be empty now? Cheap: for long polls. */
 FB_MUST_USE fb_code feed_is_empty(store *s, const page_request *q, bool *out);
 
 /* Writer: the device's scope set for these scopes; a new number when it differs from the newest. */
-FB_MUST_USE fb_code feed_scope_set(store *s, const fb_id *device, const scope_list *set, int64_t *number_out);
+FB_MUST_USE fb_code feed_scope_set(store *s, const fb_id *device, const scope_list *set,
+                                   int64_t *number_out);
 /* Reader: newest set of the device; *number_out 0 when none. */
-FB_MUST_USE fb_code feed_scope_set_get(store *s, const fb_id *device, arena *memory, scope_list *out,
-                                       int64_t *number_out);
+FB_MUST_USE fb_code feed_scope_set_get(store *s, const fb_id *device, arena *memory,
+                                       scope_list *out, int64_t *number_out);
 
 #endif

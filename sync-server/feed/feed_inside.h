@@ -13,29 +13,30 @@ enum {
 #define POS_IN_COMMIT_MAX (((int64_t)1 << COMMIT_BITS) - 1)
 
 typedef enum scope_kind { /* fs_scope.kind */
-    KIND_GLOBAL = 1,
-    KIND_TERRITORY = 2,
-    KIND_REGION = 3,
-    KIND_USER = 4
+                          KIND_GLOBAL = 1,
+                          KIND_TERRITORY = 2,
+                          KIND_REGION = 3,
+                          KIND_USER = 4
 } scope_kind;
 enum { SCOPE_NUMBER_GLOBAL = 1 };
 
 /* The entities that say who may see what; a column is -1 where the catalogue lacks it. */
 typedef struct feed_words {
     const catalog *catalog; /* for which they were looked up */
-    const cat_entity *assignment, *app_user, *role, *user_role, *user_territory, *territory, *org_unit;
+    const cat_entity *assignment, *app_user, *role, *user_role, *user_territory, *territory,
+        *org_unit;
     int assignment_customer, assignment_user, assignment_territory, assignment_from, assignment_to;
 } feed_words;
 
 /* What this room remembers per connection. */
 typedef struct feed_state {
-    uint64_t stamp;      /* store_stamp for which the rest is right */
-    bool created;        /* numbers were made since the table was emptied: an undo may take them back */
+    uint64_t stamp; /* store_stamp for which the rest is right */
+    bool created;   /* numbers were made since the table was emptied: an undo may take them back */
     struct scope_slot {
         int64_t number; /* 0: free */
         scope_kind kind;
         fb_id ref;
-    } *slots;
+    } * slots;
     uint32_t slots_count, slots_used;
     int64_t clock_ms; /* assignments are judged at this time (feed.h) */
     int64_t zone_minutes;
@@ -99,12 +100,12 @@ typedef struct feed_view {
     const page_request *request;
     arena *memory;
     feed_token token;
-    bool reset;          /* starts from nothing */
-    bool echo;           /* the echo rule holds: the device's rows are settled up to its position */
+    bool reset; /* starts from nothing */
+    bool echo;  /* the echo rule holds: the device's rows are settled up to its position */
     scope_list sets[TOKEN_LAYERS_MAX];
-    int64_t *cursors;    /* per scope of request->set */
+    int64_t *cursors; /* per scope of request->set */
     int64_t cursor_max;
-    int64_t head_pos;    /* last possible position of the snapshot */
+    int64_t head_pos; /* last possible position of the snapshot */
     scope_cache *cache;
     int64_t incarnation; /* number; -1: not looked up yet, 0: unknown to the server */
     int64_t commit_cid;  /* the commit looked at last, and whether it is an own plain one */

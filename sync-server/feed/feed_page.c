@@ -4,8 +4,8 @@
  * the order of positions until the page is full. Rows are gathered per entity, so a page has at
  * most one block per entity and kind, entities in catalogue order (parents first).
  *
- *   FED-1  a row is written only from an entry of one of the device's scopes, read in the same snapshot
- *   FED-2  complete only when the merge of all scopes came to its end in this snapshot */
+ *   FED-1  a row is written only from an entry of one of the device's scopes, read in the same
+ * snapshot FED-2  complete only when the merge of all scopes came to its end in this snapshot */
 #include "base/check.h"
 #include "sync-server/feed/feed_inside.h"
 
@@ -24,8 +24,8 @@ static bool sink_init(page_sink *k, feed_view *v, uint32_t page_bytes)
 {
     k->view = v;
     k->catalog = store_catalog(v->store);
-    k->size_wanted = page_bytes == 0 || page_bytes > PAGE_BYTES_TARGET ? (size_t)PAGE_BYTES_TARGET
-                                                                       : page_bytes;
+    k->size_wanted =
+        page_bytes == 0 || page_bytes > PAGE_BYTES_TARGET ? (size_t)PAGE_BYTES_TARGET : page_bytes;
     k->blocks = arena_take(v->memory, k->catalog->entities_count * BLOCK_KINDS * sizeof(buf));
     for (int i = 0; i < CATALOG_COLUMNS_LIMIT; i++) {
         k->all_columns[i] = i;
@@ -111,7 +111,6 @@ static fb_code empty_dropped(page_sink *k)
     FB_TRY(sink_scopes(k, &dropped, cursors, true, &v->token.drop_pos, &ended));
     if (ended) {
         v->token.dropping = false;
-        v->token.drop_pos = 0;
     }
     return FB_OK;
 }

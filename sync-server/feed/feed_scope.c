@@ -1,4 +1,5 @@
-/* feed_scope.c - scopes of rows: numbers of scopes, rules of the catalogue, parents through a cache.
+/* feed_scope.c - scopes of rows: numbers of scopes, rules of the catalogue, parents through a
+ * cache.
  *
  * A number is for ever once it is committed. One made inside a transaction that was undone is
  * forgotten with it: the table is emptied when the store's stamp moves.
@@ -166,7 +167,8 @@ uint32_t feed_id_hash(const fb_id *id)
     memcpy(&high, id->b, sizeof high);
     memcpy(&low, id->b + sizeof high, sizeof low);
     uint64_t mixed = (high ^ (low * 0x9E3779B97F4A7C15u)) * 0xD6E8FEB86659FD93u;
-    /* Ids of one maker differ in the last bytes of `high`, its upper bits: bring them down first. */
+    /* Ids of one maker differ in the last bytes of `high`, its upper bits: bring them down first.
+     */
     mixed = (mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93u;
     return (uint32_t)(mixed >> 32);
 }
@@ -292,7 +294,7 @@ struct scope_cache {
         int entity; /* number + 1; 0: free */
         fb_id id;
         scope_list list;
-    } *slots;
+    } * slots;
     uint32_t slots_count, used;
 };
 
@@ -402,8 +404,7 @@ static fb_code add_assignment(void *ctx, const fb_value *values)
     if (w->assignment_territory >= 0) {
         FB_TRY(add_number(x, KIND_TERRITORY, &values[w->assignment_territory]));
     }
-    return w->assignment_user < 0 ? FB_OK
-                                  : add_number(x, KIND_USER, &values[w->assignment_user]);
+    return w->assignment_user < 0 ? FB_OK : add_number(x, KIND_USER, &values[w->assignment_user]);
 }
 
 static fb_code add_assignments(scoping *x, const fb_id *customer)

@@ -1,13 +1,12 @@
 /* feed_token.c - the text that says where a device's download stands; opaque to devices.
  *
  *   <set>.<pos>                     settled: everything of the set's scopes up to pos
- *   <set>.<pos>+<set>.<pos>...      the scopes changed meanwhile: layers, oldest first. A scope of the
- *                                   last set stands at the greatest pos of the unbroken run of last layers
- *                                   that have it; one that only the last set has is being filled from 0.
- *   ...-<pos>                       before filling: scopes that the last set lacks are being emptied,
- *                                   done up to pos
- * Set 0 is "nothing": 0.<head>+<set>.<pos> is a first download in its course that began when the feed
- * stood at <head>. Anything else is refused. */
+ *   <set>.<pos>+<set>.<pos>...      the scopes changed meanwhile: layers, oldest first. A scope of
+ * the last set stands at the greatest pos of the unbroken run of last layers that have it; one that
+ * only the last set has is being filled from 0.
+ *   ...-<pos>                       before filling: scopes that the last set lacks are being
+ * emptied, done up to pos Set 0 is "nothing": 0.<head>+<set>.<pos> is a first download in its
+ * course that began when the feed stood at <head>. Anything else is refused. */
 #include <string.h>
 
 #include "base/decimal.h"
@@ -43,12 +42,13 @@ static bool take_layer(fb_text *rest, feed_token *t)
     if (t->count == TOKEN_LAYERS_MAX) {
         return false;
     }
-    struct token_layer *layer = &t->layers[t->count++];
+    uint32_t i = t->count++;
+    struct token_layer *layer = &t->layers[i];
     if (!take_number(rest, &layer->set) || !take_mark(rest, '.') ||
         !take_number(rest, &layer->pos)) {
         return false;
     }
-    return t->count == 1 || layer->set > layer[-1].set; /* numbers of sets grow */
+    return i == 0 || layer->set > t->layers[i - 1].set; /* numbers of sets grow */
 }
 
 bool feed_token_get(fb_text text, feed_token *out)

@@ -83,8 +83,7 @@ static fb_code on_role(void *ctx, const fb_value *values)
     const feed_words *w = &u->state->words;
     int role = cat_column_str(w->user_role, "role_id");
     fb_value row[CATALOG_COLUMNS_LIMIT];
-    if (role < 0 || values[role].kind != FB_KIND_ID ||
-        !is_valid_today(u, w->user_role, values)) {
+    if (role < 0 || values[role].kind != FB_KIND_ID || !is_valid_today(u, w->user_role, values)) {
         return FB_OK;
     }
     fb_code rc = store_row_get(u->store, w->role, &values[role].u.id, u->memory, row);
@@ -128,8 +127,7 @@ static fb_code find_rows(user_scan *u, const cat_entity *e, const char *column, 
 {
     const fb_value key = {.kind = FB_KIND_ID, .u.id = *equal};
     int number = e == NULL ? -1 : cat_column_str(e, column);
-    return number < 0 ? FB_OK
-                      : store_keys_by(u->store, e, number, &key, u->memory, on_found, u);
+    return number < 0 ? FB_OK : store_keys_by(u->store, e, number, &key, u->memory, on_found, u);
 }
 
 /* Everything below what was found, breadth first; then each one's scope. */

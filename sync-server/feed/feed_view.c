@@ -6,11 +6,11 @@
  *          scopes are read does not matter
  *
  * What a device may hold: rows of its earlier sets up to their positions. Hence
- *   a row entry      is sent, unless the device holds it: another scope stands at or after its position,
- *                    or it made the row itself (echo rule, FED-4: only while the token is settled)
- *   a leave, delete  counts only after the first layer's position: before, the device never had the row;
- *                    and only if the row is in none of the device's scopes now (FED-3)
- *   a dropped scope  its rows leave unless they are in one of the device's scopes now */
+ *   a row entry      is sent, unless the device holds it: another scope stands at or after its
+ * position, or it made the row itself (echo rule, FED-4: only while the token is settled) a leave,
+ * delete  counts only after the first layer's position: before, the device never had the row; and
+ * only if the row is in none of the device's scopes now (FED-3) a dropped scope  its rows leave
+ * unless they are in one of the device's scopes now */
 #include <string.h>
 
 #include "base/check.h"
