@@ -24,7 +24,8 @@ static int allow_read(void *ctx, int action, const char *a, const char *b, const
         return b != NULL && sqlite3_stricmp(b, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
     case SQLITE_READ:
         if (a != NULL &&
-            (sqlite3_strnicmp(a, "fb_", 3) == 0 || sqlite3_strnicmp(a, "sqlite_", 7) == 0)) {
+            (sqlite3_strnicmp(a, "fb_", 3) == 0 || sqlite3_strnicmp(a, "sqlite_", 7) == 0 ||
+             sqlite3_strnicmp(a, "pragma_", 7) == 0 || sqlite3_stricmp(a, "dbstat") == 0)) {
             return SQLITE_DENY;
         }
         return SQLITE_OK;
