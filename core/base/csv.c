@@ -6,12 +6,17 @@
 #include "base/check.h"
 #include "base/text.h"
 
+/* Bytes of the byte order mark that the text begins with. */
+static size_t mark_size(fb_text t)
+{
+    return t.size >= 3 && memcmp(t.data, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 void csv_reader_init(csv_reader *r, fb_text text, arena *memory)
 {
-    *r = (csv_reader){.at = text.data, .end = text.data + text.size, .next_line = 1, .memory = memory};
-    if (text.size >= 3 && memcmp(text.data, "\xEF\xBB\xBF", 3) == 0) {
-        r->at += 3;
-    }
+    const char *start = text.data != NULL ? text.data : ""; /* NULL + 0 is not defined */
+    *r = (csv_reader){.at = start, .end = start + text.size, .next_line = 1, .memory = memory};
+    r->at += mark_size(text);
 }
 
 static fb_code refuse(csv_reader *r, fb_code code, const char *why)
@@ -120,7 +125,7 @@ fb_code csv_next(csv_reader *r, fb_text *fields, uint32_t *count)
 
 void csv_put(buf *out, fb_text field)
 {
-    bool quote = false;
+    bool quote = mark_size(field) > 0; /* else it is lost as the first of a file */
     for (size_t i = 0; i < field.size && !quote; i++) {
         quote = strchr("\",\r\n", field.data[i]) != NULL;
     }

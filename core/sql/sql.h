@@ -53,6 +53,7 @@ bool sql_is_null(sql_stmt *s, int i);
 int64_t sql_int(sql_stmt *s, int i);
 fb_text sql_text(sql_stmt *s, int i);              /* borrowed until step/reset */
 fb_text sql_blob(sql_stmt *s, int i);              /* borrowed */
+bool sql_is_blob(sql_stmt *s, int i);
 fb_id sql_id(sql_stmt *s, int i);                  /* none for NULL or a wrong size */
 fb_value sql_value(sql_stmt *s, int i);            /* by stored type; BLOB(16) = id; borrowed */
 

@@ -10,6 +10,8 @@ struct sql_db {
     sqlite3 *handle;
     sql_stmt **slots; /* open addressing; slots_count is a power of two */
     uint32_t slots_count, stmts_count;
+    sqlite3_stmt *rollback; /* prepared at open: taking back must work when memory is gone */
+    bool rollback_due;      /* even so one failed: nothing else runs before it is done */
     bool inside; /* one of our own texts is running: sql_restrict_reads lets it through */
     fb_code code;
     char message[192];
