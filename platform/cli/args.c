@@ -20,10 +20,28 @@ const char *option(const cli *c, const char *name)
     return NULL;
 }
 
+bool options_only(const cli *c, const char *names)
+{
+    for (int i = 0; i < c->options_count; i++) {
+        const char *name = c->options[i].name;
+        size_t size = strlen(name);
+        const char *p = names;
+        while (*p != '\0' && (strncmp(p, name, size) != 0 || (p[size] != ' ' && p[size] != '\0'))) {
+            p += strcspn(p, " ");
+            p += strspn(p, " ");
+        }
+        if (*p == '\0' || size == 0) {
+            (void)usage_error(c, TEXT_NO_OPTION, name);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool is_flag(const char *name)
 {
     static const char *const FLAGS[] = {"mock", "free", "all",   "continue",
-                                        "wait", "json", "quiet", "help"};
+                                        "wait", "json", "quiet", "help", "again"};
 
     for (size_t i = 0; i < sizeof FLAGS / sizeof FLAGS[0]; i++) {
         if (strcmp(FLAGS[i], name) == 0) {
@@ -225,9 +243,10 @@ static bool put_words(FILE *out, const cli *c, const char *positional, int word,
     char name[NAME_BYTES];
 
     while (*positional != '\0' && word < c->words_count) {
-        size_t size = strcspn(positional, " ");
+        positional += strspn(positional, "[ ");
+        size_t size = strcspn(positional, "] ");
         (void)snprintf(name, sizeof name, "%.*s", (int)size, positional);
-        positional += size + strspn(positional + size, " ");
+        positional += size + strspn(positional + size, "] ");
         if (!put_positional(out, c, name, &word, first)) {
             return false;
         }

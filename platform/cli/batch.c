@@ -82,6 +82,9 @@ int run_batch(cli *c, const cli_command *cmd)
 {
     batch b = {.c = c, .go_on = option(c, "continue") != NULL};
 
+    if (!options_only(c, "continue")) {
+        return EXIT_USAGE;
+    }
     if (c->words_count < 2) {
         return usage_error(c, TEXT_TOO_FEW, cmd->positional);
     }

@@ -47,8 +47,8 @@ typedef struct cli_command {
     const char *noun, *verb; /* verb NULL: one word */
     int (*run)(cli *c, const struct cli_command *cmd);
     const char *op; /* command of fieldbook/command.h, or SQL for lists */
-    const char
-        *positional; /* names of its positional arguments; "data" and "patches" take the rest */
+    const char *positional; /* names of its positional arguments, "[name]" when it may be left out;
+                               "data" and "patches" take the rest */
     cli_text help;
 } cli_command;
 
@@ -67,6 +67,8 @@ int usage_error(const cli *c, cli_text t, const char *what);
 /* --- args.c --- */
 const char *option(const cli *c, const char *name); /* NULL: not given */
 bool is_flag(const char *name);
+/* No options but these, whose names are separated by blanks; false: said which one is unknown. */
+bool options_only(const cli *c, const char *names);
 /* JSON arguments of the command: positional words by name, options by name. The caller frees. NULL:
  * said why. */
 char *args_json(const cli *c, const cli_command *cmd, int first_word);

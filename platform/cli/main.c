@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "platform/posix/port.h"
@@ -145,6 +144,17 @@ static void take_globals(cli *c, fixed_clock *clock)
 /* --- simple commands
  * ------------------------------------------------------------------------------ */
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static int no_replica(const cli *c)
+{
+    fputs("fieldbook: ", stderr);
+    fprintf(stderr, say(c, TEXT_NO_REPLICA), c->db_path);
+    fputc('\n', stderr);
+    return EXIT_FAILED;
+}
+#pragma GCC diagnostic pop
+
 int open_db(cli *c, bool create)
 {
     fb_db_options o = FB_DB_OPTIONS_INIT;
@@ -153,14 +163,14 @@ int open_db(cli *c, bool create)
     if (c->db_path == NULL) {
         return usage_error(c, TEXT_NO_DB, NULL);
     }
-    if (!create && access(c->db_path, F_OK) != 0) {
-        fprintf(stderr, "fieldbook: %s: %s\n", c->db_path, say(c, TEXT_NO_REPLICA));
-        return EXIT_FAILED;
-    }
     o.port = &c->port;
     o.create = create;
     o.tz_offset_min = c->tz_offset_min;
-    return fb_db_open(c->db_path, &o, &c->db, &err) == FB_OK ? EXIT_DONE : report(c, &err);
+    fb_code rc = fb_db_open(c->db_path, &o, &c->db, &err);
+    if (rc == FB_E_NOT_FOUND) {
+        return no_replica(c);
+    }
+    return rc == FB_OK ? EXIT_DONE : report(c, &err);
 }
 
 int run_command(cli *c, const cli_command *cmd)

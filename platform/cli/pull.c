@@ -215,6 +215,9 @@ int run_pull(cli *c, const cli_command *cmd)
     const char *out = option(c, "out");
     const char *format = option(c, "format");
 
+    if (!options_only(c, "out format")) {
+        return EXIT_USAGE;
+    }
     if (out == NULL) {
         return usage_error(c, TEXT_TOO_FEW, cmd->positional);
     }

@@ -39,8 +39,9 @@ int report(const cli *c, const fb_error *err)
         put_json_string(stderr, fb_code_text(err->code, c->lang));
         fputs("}\n", stderr);
     } else {
+        bool named = err->field[0] != '\0' && strcmp(err->field, "server") != 0;
         fprintf(stderr, "fieldbook: %s: %s%s%s\n", fb_code_name(err->code),
-                fb_code_text(err->code, c->lang), err->field[0] == '\0' ? "" : ": ", err->field);
+                fb_code_text(err->code, c->lang), named ? ": " : "", named ? err->field : "");
         if (strcmp(err->message, fb_code_text(err->code, "en")) != 0) {
             fprintf(stderr, "           %s\n", err->message);
         }

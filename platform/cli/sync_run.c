@@ -65,7 +65,11 @@ static int report_link(const cli *c, const fb_link *link, fb_error *err)
         (err->code == FB_E_OFFLINE || err->code == FB_E_TLS || err->code == FB_E_TIMEOUT)) {
         (void)snprintf(err->message, sizeof err->message, "%s", why);
     }
-    return report(c, err);
+    int exit_code = report(c, err);
+    if (!c->json && (err->code == FB_E_AUTH || err->code == FB_E_DEVICE)) {
+        fprintf(stderr, "           %s\n", say(c, TEXT_ENROL_AGAIN));
+    }
+    return exit_code;
 }
 
 /* --- enrol ------------------------------------------------------------------------------------ */
@@ -93,15 +97,16 @@ static void show_enrolled(const cli *c)
     }
 }
 
-static int enrol(cli *c, const char *ca)
+static int enrol(cli *c, const char *url, const char *ca)
 {
     fb_enrol_options o = FB_ENROL_OPTIONS_INIT;
     fb_link *link = NULL;
     fb_error err;
 
-    o.server_url = option(c, "server");
+    o.server_url = url;
     o.code = option(c, "code");
     o.device_name = option(c, "name");
+    o.again = option(c, "again") != NULL;
     int rc = open_link(c, o.server_url, ca, &link);
     if (rc == EXIT_DONE && fb_enrol(c->db, link, &o, &err) != FB_OK) {
         rc = report_link(c, link, &err);
@@ -113,20 +118,31 @@ static int enrol(cli *c, const char *ca)
 int run_enrol(cli *c, const cli_command *cmd)
 {
     char ca[PATH_BYTES_MAX];
+    fb_identity who = {.size_bytes = sizeof who};
+    fb_error err;
     const char *given = option(c, "ca");
+    const char *url = option(c, "server");
+    bool again = option(c, "again") != NULL;
 
-    if (option(c, "server") == NULL || option(c, "code") == NULL || given == NULL) {
+    if (!options_only(c, "server ca code name again")) {
+        return EXIT_USAGE;
+    }
+    if (option(c, "code") == NULL || (!again && (url == NULL || given == NULL))) {
         return usage_error(c, TEXT_TOO_FEW, cmd->positional);
     }
-    int rc = open_db(c, true);
+    int rc = open_db(c, !again);
     if (rc != EXIT_DONE) {
         return rc;
     }
     if (!ca_path(c, ca)) {
         return usage_error(c, TEXT_NO_WRITE, c->db_path);
     }
-    rc = enrol(c, given);
-    if (rc == EXIT_DONE && strcmp(given, ca) != 0) {
+    if (fb_db_identity(c->db, &who, &err) != FB_OK) {
+        return report(c, &err);
+    }
+    /* Again: address and authority are known from the first time. */
+    rc = enrol(c, url != NULL ? url : who.server_url, given != NULL ? given : ca);
+    if (rc == EXIT_DONE && given != NULL && strcmp(given, ca) != 0) {
         rc = copy_file(c, given, ca);
     }
     if (rc == EXIT_DONE) {
@@ -208,12 +224,10 @@ static void sleep_ms(uint32_t ms)
 }
 
 /* --wait: stay, and fetch news as they come, until interrupted or --rounds are done. */
-static int sync_loop(const cli *c, fb_sync *sync, const fb_link *link)
+static int sync_loop(const cli *c, fb_sync *sync, const fb_link *link, long left)
 {
     fb_sync_report r;
     fb_error err;
-    const char *rounds = option(c, "rounds");
-    long left = rounds != NULL ? strtol(rounds, NULL, 10) : option(c, "wait") != NULL ? -1 : 1;
     int exit_code = EXIT_DONE;
 
     for (; left != 0; left -= left > 0) {
@@ -233,6 +247,20 @@ static int sync_loop(const cli *c, fb_sync *sync, const fb_link *link)
     return exit_code;
 }
 
+/* -1: for ever. */
+static bool rounds_get(const cli *c, long *out)
+{
+    const char *text = option(c, "rounds");
+    char *end = NULL;
+
+    if (text == NULL) {
+        *out = option(c, "wait") != NULL ? -1 : 1;
+        return true;
+    }
+    *out = strtol(text, &end, 10);
+    return *end == '\0' && *out > 0;
+}
+
 int run_sync(cli *c, const cli_command *cmd)
 {
     char ca[PATH_BYTES_MAX];
@@ -241,10 +269,17 @@ int run_sync(cli *c, const cli_command *cmd)
     fb_sync *sync = NULL;
     fb_link *link = NULL;
     fb_error err;
+    long rounds = 1;
     const char *given_ca = option(c, "ca");
     const char *given_url = option(c, "server");
 
     (void)cmd;
+    if (!options_only(c, "wait rounds server ca")) {
+        return EXIT_USAGE;
+    }
+    if (!rounds_get(c, &rounds)) {
+        return usage_error(c, TEXT_NO_NUMBER, "--rounds");
+    }
     int rc = open_db(c, false);
     if (rc != EXIT_DONE) {
         return rc;
@@ -261,7 +296,7 @@ int run_sync(cli *c, const cli_command *cmd)
     rc = open_link(c, given_url != NULL ? given_url : who.server_url,
                    given_ca != NULL ? given_ca : ca, &link);
     if (rc == EXIT_DONE) {
-        rc = sync_loop(c, sync, link);
+        rc = sync_loop(c, sync, link, rounds);
     }
     fb_sync_close(sync);
     fb_link_curl_free(link);

@@ -191,7 +191,8 @@ static fb_code put_names(san_names *out, const ca_leaf *leaf, fb_error *err)
 {
     for (uint32_t i = 0; i < leaf->names_count; i++) {
         const char *name = leaf->names[i];
-        mbedtls_x509_subject_alternative_name *node = &out->list[i].node;
+        uint32_t at = leaf->names_count - 1 - i; /* mbedTLS writes its list from the end */
+        mbedtls_x509_subject_alternative_name *node = &out->list[at].node;
         bool v4 = inet_pton(AF_INET, name, out->ip[i]) == 1;
         bool v6 = !v4 && inet_pton(AF_INET6, name, out->ip[i]) == 1;
         if (v4 || v6) {
@@ -208,7 +209,7 @@ static fb_code put_names(san_names *out, const ca_leaf *leaf, fb_error *err)
                         "devices will use to reach the server",
                         (unsigned)i + 1);
         }
-        out->list[i].next = i + 1 < leaf->names_count ? &out->list[i + 1] : NULL;
+        out->list[at].next = i > 0 ? &out->list[at + 1] : NULL;
     }
     return FB_OK;
 }
@@ -328,5 +329,61 @@ fb_code ca_issue(const char *ca_cert_path, const char *ca_key_path, const ca_lea
     bytes_wipe(key_pem, sizeof key_pem);
     mbedtls_pk_free(&a.key);
     mbedtls_x509_crt_free(&a.cert);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- reading one back */
+
+/* DNS names and addresses; other kinds are left out: nothing here issues them. False: no room. */
+static bool name_take(ca_info *out, const mbedtls_x509_buf *raw)
+{
+    char name[CA_NAME_BYTES];
+    int kind = raw->tag & MBEDTLS_ASN1_TAG_VALUE_MASK;
+    if (kind == MBEDTLS_X509_SAN_DNS_NAME && raw->len < sizeof name) {
+        snprintf(name, sizeof name, "%.*s", (int)raw->len, (const char *)raw->p);
+    } else if (kind == MBEDTLS_X509_SAN_IP_ADDRESS && (raw->len == 4 || raw->len == 16)) {
+        int family = raw->len == 4 ? AF_INET : AF_INET6;
+        if (inet_ntop(family, raw->p, name, sizeof name) == NULL) {
+            return false;
+        }
+    } else {
+        return true;
+    }
+    if (out->names_count == CA_NAMES_MAX) {
+        return false;
+    }
+    memcpy(out->names[out->names_count++], name, sizeof name);
+    return true;
+}
+
+static fb_code info_fill(const mbedtls_x509_crt *cert, const char *path, ca_info *out,
+                         fb_error *err)
+{
+    out->not_before_ms = mbed_time_ms(&cert->valid_from);
+    out->not_after_ms = mbed_time_ms(&cert->valid_to);
+    for (const mbedtls_x509_sequence *n = &cert->subject_alt_names; n != NULL; n = n->next) {
+        if (n->buf.p != NULL && !name_take(out, &n->buf)) {
+            return fail(err, FB_E_LIMIT, path, "the certificate has more than %d names",
+                        CA_NAMES_MAX);
+        }
+    }
+    return FB_OK;
+}
+
+fb_code ca_read(const char *cert_path, ca_info *out, fb_error *err)
+{
+    mbedtls_x509_crt cert;
+    ca_info info;
+    FB_REQUIRE(cert_path != NULL && out != NULL);
+    memset(&info, 0, sizeof info);
+    mbedtls_x509_crt_init(&cert);
+    fb_code rc = mbed_load_cert(&cert, cert_path, err);
+    if (rc == FB_OK) {
+        rc = info_fill(&cert, cert_path, &info, err);
+    }
+    mbedtls_x509_crt_free(&cert);
+    if (rc == FB_OK) {
+        *out = info;
+    }
     return rc;
 }

@@ -31,4 +31,16 @@ typedef struct ca_leaf {
 FB_MUST_USE fb_code ca_issue(const char *ca_cert_path, const char *ca_key_path, const ca_leaf *leaf,
                              fb_error *err);
 
+enum { CA_NAME_BYTES = 256 };
+
+typedef struct ca_info {
+    char names[CA_NAMES_MAX][CA_NAME_BYTES]; /* as ca_leaf.names: can be issued again */
+    uint32_t names_count;
+    int64_t not_before_ms, not_after_ms; /* UTC */
+} ca_info;
+
+/* What stands in a server certificate. FB_E_NOT_FOUND, FB_E_IO, FB_E_FORMAT; FB_E_LIMIT: more than
+ * CA_NAMES_MAX names. *out untouched on failure. */
+FB_MUST_USE fb_code ca_read(const char *cert_path, ca_info *out, fb_error *err);
+
 #endif

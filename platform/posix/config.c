@@ -159,6 +159,9 @@ static fb_code get_line(server_config *config, fb_text text, unsigned line, uint
     if (text.size == 0 || text.data[0] == '#') {
         return FB_OK;
     }
+    if (memchr(text.data, '\0', text.size) != NULL) {
+        return fail(err, FB_E_CONFIG, path, "line %u: there is a NUL byte: write plain text", line);
+    }
     const char *equals = memchr(text.data, '=', text.size);
     if (equals == NULL) {
         return fail(err, FB_E_CONFIG, path, "line %u: write `key = value`, or # before a comment",

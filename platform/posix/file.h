@@ -11,7 +11,7 @@
  * FB_E_NOT_FOUND, FB_E_IO, FB_E_LIMIT, FB_E_NO_MEMORY; err->field is the path. */
 FB_MUST_USE fb_code file_get(const char *path, buf *out, fb_error *err);
 
-/* Create `path` with `content`: mode 0600 if private, else 0644.
+/* Create `path` with `content`: mode 0600 if private, else 0644 less the umask.
  * FB_E_EXISTS when something stands there; FB_E_IO, FB_E_DISK_FULL: nothing is left behind. */
 FB_MUST_USE fb_code file_create(const char *path, fb_text content, bool is_private, fb_error *err);
 

@@ -6,9 +6,11 @@
  *   import.c    CSV -> rows, with a dry run and an error for each bad row
  *   export.c    rows -> CSV or NDJSON
  *   people.c    enrolment codes, devices
+ *   certificate.c  the server's certificate: show, renew
  *   held.c      groups that wait for a person
  *   show.c      entities, list, query, audit
  *   upkeep.c    check, backup, catalogue additions, audit, read-only queries
+ *   restore.c   a backup checked, and put back with a new epoch
  *
  * Every change goes through ledger_commit: devices see it like any other commit, and the audit
  * names the administrator. The commands may run while fieldbookd serves the same database.
@@ -52,10 +54,13 @@ void admin_warn(const admin *a, text_id id, ...);   /* standard error, with a li
 /* Prints the failure and returns the exit code for it. */
 int admin_failed(const admin *a, fb_code code, const fb_error *err);
 
+/* Says that a->home holds no company; the exit code for it. */
+int admin_no_company(const admin *a);
+
 /* Options: takes --name VALUE (or --name for flags) out of argv. NULL if absent. */
 const char *option_take(admin *a, const char *name);
 bool flag_take(admin *a, const char *name);
-/* True when unknown options are left; says so. */
+/* True when options are left that are unknown or lack their value; says so. */
 bool options_left(admin *a);
 
 /* One server commit of these changes in its own transaction. */
@@ -76,6 +81,15 @@ row_rights admin_rights(void);
 /* Run one read-only statement and print its rows. */
 int rows_show(admin *a, fb_text sql);
 
+/* A backup: the file, and FILE.sha256 beside it. */
+typedef struct backup_facts {
+    int64_t head, entries, bytes; /* last commit, audit entries */
+    char sha256[2 * DIGEST_BYTES + 1];
+} backup_facts;
+FB_MUST_USE fb_code backup_manifest_write(const char *path, backup_facts *out, fb_error *err);
+/* Bytes, database and audit chain. E_CORRUPT; E_NOT_FOUND: no FILE.sha256. */
+FB_MUST_USE fb_code backup_check(const char *path, backup_facts *out, fb_error *err);
+
 int command_init(admin *a);
 int command_entities(admin *a);
 int command_add(admin *a);
@@ -89,7 +103,10 @@ int command_device(admin *a);
 int command_held(admin *a);
 int command_check(admin *a);
 int command_backup(admin *a);
+int command_backup_verify(admin *a, const char *path);
+int command_restore(admin *a);
 int command_catalog(admin *a);
+int command_certificate(admin *a);
 int command_audit(admin *a);
 int command_query(admin *a);
 

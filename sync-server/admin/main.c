@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "platform/posix/port.h"
 
@@ -32,8 +33,13 @@ static const command COMMANDS[] = {
     {"held", command_held, true, "list | accept DEVICE NUMBER | refuse DEVICE NUMBER --reason TEXT",
      "groups that wait for a decision: show and decide them", "查看并决定待审批的数据组"},
     {"catalog", command_catalog, true, "show | add FILE.json", "show the catalogue, or add entities and columns", "查看目录, 或新增实体与字段"},
+    {"certificate", command_certificate, false, "show | renew [--host HOST,...] [--days N]",
+     "show the server's certificate, or issue a new one for the same or other names", "查看服务器证书, 或为原有或新的名称签发新证书"},
     {"check", command_check, true, "", "check database, audit chain and feed", "检查数据库、审计链与变更流"},
-    {"backup", command_backup, true, "FILE", "write a consistent copy while the server runs", "在运行中备份到文件"},
+    {"backup", command_backup, false, "FILE | verify FILE", "write a consistent copy while the server runs, or check one",
+     "在运行中备份到文件, 或校验备份"},
+    {"restore", command_restore, false, "FILE [--replace] | --confirm",
+     "put a backup back and begin a new epoch; --confirm: the database was put back by hand", "恢复备份并开始新纪元; --confirm: 数据库已手工恢复"},
     {"audit", command_audit, true, "[--limit N]", "show the audit log, newest first", "查看审计日志"},
     {"query", command_query, true, "SQL", "read-only SQL on the master data", "只读SQL查询"},
 };
@@ -102,7 +108,7 @@ static void arguments_drop(admin *a, int at, int count)
 const char *option_take(admin *a, const char *name)
 {
     for (int i = 0; i + 1 < a->argc; i++) {
-        if (strcmp(a->argv[i], name) == 0) {
+        if (strcmp(a->argv[i], name) == 0 && strncmp(a->argv[i + 1], "--", 2) != 0) {
             const char *value = a->argv[i + 1];
             arguments_drop(a, i, 2);
             return value;
@@ -122,11 +128,26 @@ bool flag_take(admin *a, const char *name)
     return false;
 }
 
+static const command *command_find(const char *name);
+
+/* "--name VALUE" stands in the command's usage. */
+static bool takes_value(const char *command_name, const char *option)
+{
+    const command *c = command_find(command_name);
+    size_t size = strlen(option);
+    const char *at = c != NULL ? strstr(c->usage, option) : NULL;
+    while (at != NULL && at[size] != ' ' && at[size] != ']' && at[size] != '\0') {
+        at = strstr(at + size, option);
+    }
+    return at != NULL && at[size] == ' ' && at[size + 1] != '[' && at[size + 1] != '|';
+}
+
 bool options_left(admin *a)
 {
     for (int i = 0; i < a->argc; i++) {
         if (strncmp(a->argv[i], "--", 2) == 0) {
-            admin_warn(a, TEXT_UNKNOWN_OPTION, a->argv[i], a->command);
+            bool bare = takes_value(a->command, a->argv[i]);
+            admin_warn(a, bare ? TEXT_OPTION_VALUE : TEXT_UNKNOWN_OPTION, a->argv[i], a->command);
             return true;
         }
     }
@@ -138,7 +159,7 @@ static void usage(const admin *a)
     fputs(admin_text(a, TEXT_USAGE_HEAD), stdout);
     for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
         const command *c = &COMMANDS[i];
-        printf("  %-10s %s\n             %s\n", c->name, a->chinese ? c->about_zh : c->about_en, c->usage);
+        printf("  %-11s %s\n              %s\n", c->name, a->chinese ? c->about_zh : c->about_en, c->usage);
     }
     fputs(admin_text(a, TEXT_USAGE_TAIL), stdout);
 }
@@ -151,6 +172,12 @@ static const command *command_find(const char *name)
         }
     }
     return NULL;
+}
+
+int admin_no_company(const admin *a)
+{
+    admin_warn(a, TEXT_NO_COMPANY, a->home);
+    return EXIT_FAILED;
 }
 
 static int command_run(admin *a, const command *c)
@@ -167,6 +194,9 @@ static int command_run(admin *a, const command *c)
     fb_error err = {0};
     snprintf(path, sizeof path, "%s/master.db", a->home);
     fb_code rc = store_open(&(store_options){.path = path}, &a->db, &err);
+    if (rc == FB_E_NOT_FOUND) {
+        return admin_no_company(a);
+    }
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
     }
@@ -187,6 +217,7 @@ static bool language_is_chinese(admin *a)
 int main(int argc, char **argv)
 {
     admin a = {.home = ".", .port = fb_port_posix(), .argc = argc - 1, .argv = argv + 1};
+    (void)umask(077); /* database, copies and exports hold personal data */
     const char *home = option_take(&a, "--home");
     a.home = home != NULL ? home : a.home;
     a.json = flag_take(&a, "--json");
@@ -197,7 +228,8 @@ int main(int argc, char **argv)
     }
     const command *c = command_find(a.argv[0]);
     if (c == NULL) {
-        admin_warn(&a, TEXT_UNKNOWN_COMMAND, a.argv[0]);
+        bool bare = strcmp(a.argv[0], "--home") == 0 || strcmp(a.argv[0], "--lang") == 0;
+        admin_warn(&a, bare ? TEXT_OPTION_VALUE : TEXT_UNKNOWN_COMMAND, a.argv[0], "");
         return EXIT_USAGE;
     }
     a.command = c->name;

@@ -8,6 +8,8 @@
 #include "sql/sql.h"
 #include "wire/json.h"
 
+enum { ROW_BYTES_MAX = 4 << 20 };
+
 static const char *const TYPE_NAMES[] = {
     [CAT_ID] = "id",       [CAT_REF] = "ref",     [CAT_TEXT] = "text",   [CAT_ENUM] = "enum",   [CAT_DATE] = "date",
     [CAT_JSON] = "json",   [CAT_BOOL] = "bool",   [CAT_INT32] = "int32", [CAT_BP] = "bp",       [CAT_E7] = "e7",
@@ -81,8 +83,17 @@ static void cell_put_json(json_writer *w, const fb_value *v)
     }
 }
 
+/* Bytes that are no identity are shown as hexadecimal digits. */
+static fb_code cell_as_hex(fb_value *v, buf *hex)
+{
+    buf_reset(hex);
+    hex_put(hex, (const uint8_t *)v->u.text.data, v->u.text.size);
+    v->u.text = buf_text(hex);
+    return hex->code;
+}
+
 /* One result row: tab separated, or a JSON object on a line of its own. */
-static void result_row_put(const admin *a, sql_stmt *s, buf *out)
+static fb_code result_row_put(const admin *a, sql_stmt *s, buf *hex, buf *out)
 {
     json_writer w;
     json_writer_init(&w, out);
@@ -91,6 +102,9 @@ static void result_row_put(const admin *a, sql_stmt *s, buf *out)
     }
     for (int i = 0; i < sql_columns(s); i++) {
         fb_value v = sql_value(s, i);
+        if (v.kind == FB_KIND_TEXT && sql_is_blob(s, i)) {
+            FB_TRY(cell_as_hex(&v, hex));
+        }
         if (a->json) {
             json_put_key(&w, sql_column_name(s, i));
             cell_put_json(&w, &v);
@@ -105,6 +119,7 @@ static void result_row_put(const admin *a, sql_stmt *s, buf *out)
         json_put_end(&w);
     }
     buf_put_char(out, '\n');
+    return out->code;
 }
 
 static void header_put(const admin *a, sql_stmt *s, buf *out)
@@ -122,8 +137,9 @@ int rows_show(admin *a, fb_text sql)
     fb_error err = {0};
     sql_stmt *s = NULL;
     fb_code rc = store_query(a->db, sql, &s, &err);
-    buf out;
-    buf_init(&out, 1 << 20);
+    buf out, hex;
+    buf_init(&out, ROW_BYTES_MAX);
+    buf_init(&hex, ROW_BYTES_MAX);
     if (rc == FB_OK) {
         header_put(a, s, &out);
     }
@@ -131,13 +147,13 @@ int rows_show(admin *a, fb_text sql)
     while (rc == FB_OK && row) {
         rc = sql_step(s, &row);
         if (rc == FB_OK && row) {
-            result_row_put(a, s, &out);
+            rc = result_row_put(a, s, &hex, &out);
         }
         fwrite(out.data, 1, out.size, stdout);
-        rc = rc == FB_OK ? out.code : rc;
         buf_reset(&out);
     }
     sql_finalize(s);
+    buf_clear(&hex);
     buf_clear(&out);
     return rc == FB_OK ? EXIT_DONE : admin_failed(a, rc, &err);
 }
@@ -164,8 +180,11 @@ static int limit_take(admin *a)
 int command_list(admin *a)
 {
     int limit = limit_take(a);
+    if (options_left(a)) {
+        return EXIT_USAGE;
+    }
     const cat_entity *e = a->argc == 1 ? catalog_entity_str(store_catalog(a->db), a->argv[0]) : NULL;
-    if (e == NULL || limit < 0 || options_left(a)) {
+    if (e == NULL || limit < 0) {
         admin_warn(a, a->argc == 1 && e == NULL ? TEXT_NO_ENTITY : TEXT_MISSING_ARGUMENT,
                    a->argc == 1 ? a->argv[0] : "ENTITY", a->command);
         return EXIT_USAGE;
@@ -179,7 +198,11 @@ int command_list(admin *a)
 int command_audit(admin *a)
 {
     int limit = limit_take(a);
-    if (limit < 0 || options_left(a)) {
+    if (options_left(a)) {
+        return EXIT_USAGE;
+    }
+    if (limit < 0) {
+        admin_warn(a, TEXT_MISSING_ARGUMENT, "--limit 1..1000000", a->command);
         return EXIT_USAGE;
     }
     char sql[256];

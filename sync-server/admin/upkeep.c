@@ -64,29 +64,6 @@ static void backup_progress(void *ctx, int done, int total)
     }
 }
 
-/* Opens the copy by itself and checks it: what is not readable is no backup. */
-static fb_code backup_verify(const char *path, int64_t *head_out, digest *hash_out, int64_t *bytes_out, fb_error *err)
-{
-    store *copy = NULL;
-    FB_TRY(store_open(&(store_options){.path = path, .read_only = true}, &copy, err));
-    fb_code rc = store_check(copy, err);
-    if (rc == FB_OK) {
-        rc = ledger_head(copy, head_out);
-    }
-    store_close(copy);
-    FB_TRY(rc);
-    buf file;
-    buf_init(&file, (size_t)1 << 40);
-    if (!file_load(path, &file)) {
-        buf_clear(&file);
-        return fail(err, FB_E_IO, path, "the backup cannot be read back");
-    }
-    digest_of(file.data, file.size, hash_out);
-    *bytes_out = (int64_t)file.size;
-    buf_clear(&file);
-    return FB_OK;
-}
-
 static fb_code backup_record(admin *a, int64_t head, const char *hash_hex)
 {
     char number[32];
@@ -106,42 +83,71 @@ static fb_code backup_record(admin *a, int64_t head, const char *hash_hex)
     return store_commit(a->db);
 }
 
-int command_backup(admin *a)
+/* Needs the company only here: a backup can be checked where there is none. */
+static fb_code company_open(admin *a, fb_error *err)
 {
-    if (options_left(a) || a->argc != 1) {
-        admin_warn(a, TEXT_MISSING_ARGUMENT, "FILE", a->command);
-        return EXIT_USAGE;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/master.db", a->home);
+    return store_open(&(store_options){.path = path}, &a->db, err);
+}
+
+static fb_code backup_make(admin *a, const char *path, backup_facts *facts, fb_error *err)
+{
+    FB_TRY(company_open(a, err));
+    fb_code rc = store_backup(a->db, path, backup_progress, a, err);
+    if (!a->json) {
+        fputc('\n', stderr);
     }
-    const char *path = a->argv[0];
+    if (rc == FB_OK) {
+        rc = backup_manifest_write(path, facts, err);
+    }
+    if (rc == FB_OK) {
+        rc = backup_check(path, facts, err);
+    }
+    if (rc == FB_OK) {
+        rc = backup_record(a, facts->head, facts->sha256);
+    }
+    store_close(a->db);
+    a->db = NULL;
+    return rc;
+}
+
+static int backup_run(admin *a, const char *path)
+{
+    backup_facts facts = {0};
     fb_error err = {0};
     struct stat st;
     if (stat(path, &st) == 0) {
         return admin_failed(a, fail(&err, FB_E_EXISTS, path, "the file exists: choose a new name"), &err);
     }
-    int64_t head = 0, bytes = 0;
-    digest hash;
-    fb_code rc = store_backup(a->db, path, backup_progress, a, &err);
-    if (!a->json) {
-        fputc('\n', stderr);
+    fb_code rc = backup_make(a, path, &facts, &err);
+    if (rc == FB_E_NOT_FOUND) {
+        return admin_no_company(a);
     }
-    if (rc == FB_OK) {
-        rc = backup_verify(path, &head, &hash, &bytes, &err);
+    if (rc != FB_OK) {
+        return admin_failed(a, rc, &err);
     }
-    buf hex;
-    buf_init(&hex, 2 * DIGEST_BYTES + 1);
-    if (rc == FB_OK) {
-        hex_put(&hex, hash.b, sizeof hash.b);
-        rc = backup_record(a, head, buf_cstr(&hex));
+    admin_say(a, TEXT_BACKUP_DONE, path, (long long)facts.bytes, (long long)facts.head, facts.sha256);
+    if (a->json) {
+        printf("{\"file\":\"%s\",\"bytes\":\"%lld\",\"commit\":\"%lld\",\"sha256\":\"%s\"}\n", path, (long long)facts.bytes,
+               (long long)facts.head, facts.sha256);
     }
-    if (rc == FB_OK) {
-        admin_say(a, TEXT_BACKUP_DONE, path, (long long)bytes, (long long)head, buf_cstr(&hex));
-        if (a->json) {
-            printf("{\"file\":\"%s\",\"bytes\":\"%lld\",\"commit\":\"%lld\",\"sha256\":\"%s\"}\n", path, (long long)bytes,
-                   (long long)head, buf_cstr(&hex));
-        }
+    return EXIT_DONE;
+}
+
+int command_backup(admin *a)
+{
+    if (options_left(a)) {
+        return EXIT_USAGE;
     }
-    buf_clear(&hex);
-    return rc == FB_OK ? EXIT_DONE : admin_failed(a, rc, &err);
+    if (a->argc == 2 && strcmp(a->argv[0], "verify") == 0) {
+        return command_backup_verify(a, a->argv[1]);
+    }
+    if (a->argc == 1) {
+        return backup_run(a, a->argv[0]);
+    }
+    admin_warn(a, TEXT_MISSING_ARGUMENT, "FILE", a->command);
+    return EXIT_USAGE;
 }
 
 static int catalog_install(admin *a, const char *path)

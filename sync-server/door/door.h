@@ -28,7 +28,7 @@ typedef struct door_device {
     int64_t incarnation_no; /* fs_incarnation.no, 0 none */
     int64_t applied;        /* every group up to here has a verdict */
     digest chain;           /* chain hash of group `applied` */
-    int64_t fork_last;      /* groups up to here may have been delivered by an older incarnation */
+    int64_t fork_last;      /* groups up to here may have been delivered by an older life */
     int64_t acked, settled; /* as the device said last */
     int64_t backed_up;      /* groups up to here are inside a verified backup */
     int64_t backed_cid;     /* the backup that `backed_up` was computed for */
@@ -52,7 +52,7 @@ FB_MUST_USE fb_code door_device_put(store *s, const door_device *d, const door_c
 FB_MUST_USE fb_code door_incarnation_known(store *s, const fb_id *device, const fb_id *incarnation,
                                            bool *out);
 /* Writer: `incarnation` becomes the current one with gseq 0 and chain(0) = SHA-256(incarnation).
- * `last`: the greatest gseq it has written, kept as fork_last when an older incarnation exists. */
+ * `last`: the greatest gseq it has written, kept as fork_last: they may be repeats. */
 FB_MUST_USE fb_code door_incarnation_begin(store *s, door_device *d, const fb_id *incarnation,
                                            int64_t last, int64_t now_ms);
 

@@ -7,6 +7,7 @@
 
 #include "base/id.h"
 #include "base/text.h"
+#include "schema/numbers.h"
 #include "sync-server/ledger/fill.h"
 #include "sync-server/door/code.h"
 #include "sync-server/ledger/ledger.h"
@@ -134,7 +135,10 @@ static fb_value *device_row(const cat_entity *e, const new_device *d, arena *mem
 
 static const struct {
     const char *doc_type, *prefix;
-} RANGES[] = {{"sales_order", "SO"}, {"payment", "PM"}, {"visit", "VS"}, {"customer", "CU"}};
+} RANGES[] = {{"sales_order", NUMBER_PREFIX_ORDER},
+              {"payment", NUMBER_PREFIX_PAYMENT},
+              {"visit", NUMBER_PREFIX_VISIT},
+              {"customer", NUMBER_PREFIX_CUSTOMER}};
 enum { RANGES_COUNT = sizeof RANGES / sizeof RANGES[0] };
 
 static fb_value *range_row(const cat_entity *e, const new_device *d, size_t i, const fb_id *id,

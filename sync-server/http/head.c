@@ -279,7 +279,10 @@ void http_head_check(const http_head *head, http_verdict *out)
     if (out->status == 0) {
         out->close = k.present[KNOWN_CONNECTION] && is_word(k.value[KNOWN_CONNECTION], "close");
         out->authorization = k.value[KNOWN_AUTHORIZATION];
-        out->content_type = k.value[KNOWN_TYPE];
-        out->content_encoding = k.value[KNOWN_ENCODING];
+        /* As checked, whatever their case: nobody behind compares again in another way. */
+        bool has_body = r->body_bytes_max > 0;
+        out->content_type = has_body ? text_of("application/x-fieldbook") : (fb_text){NULL, 0};
+        out->content_encoding =
+            has_body && k.present[KNOWN_ENCODING] ? text_of("zstd") : (fb_text){NULL, 0};
     }
 }

@@ -101,6 +101,19 @@ static void config__mistakes_are_named_with_line_and_cure(void **state)
     }
 }
 
+/* Found by fuzzing: the value ended at the NUL byte and the rest was forgotten. */
+static void config__a_nul_byte_is_no_text(void **state)
+{
+    static const char TEXT[] = "port = 1\naddress = ::1\0x\n";
+    server_config config = {.port = 7};
+    fb_error err = {0};
+    (void)state;
+    assert_int_equal(file_replace(path, (fb_text){TEXT, sizeof TEXT - 1}, false, NULL), FB_OK);
+    assert_int_equal(config_get(path, &config, &err), FB_E_CONFIG);
+    assert_non_null(strstr(err.message, "line 2: there is a NUL byte"));
+    assert_int_equal(config.port, 7);
+}
+
 static void config__blanks_comments_and_absolute_paths_are_fine(void **state)
 {
     server_config config;
@@ -173,6 +186,7 @@ int main(void)
         cmocka_unit_test(config__what_is_written_is_read_back),
         cmocka_unit_test(config__defaults_are_the_listener_s),
         cmocka_unit_test(config__mistakes_are_named_with_line_and_cure),
+        cmocka_unit_test(config__a_nul_byte_is_no_text),
         cmocka_unit_test(config__blanks_comments_and_absolute_paths_are_fine),
         cmocka_unit_test(config__a_missing_file_is_named),
         cmocka_unit_test(log__a_line_stays_one_line_and_knows_its_level),

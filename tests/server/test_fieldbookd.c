@@ -200,6 +200,102 @@ static void fieldbookd__names_wrong_arguments_and_lines(void **state)
     assert_true(output_has("line 2: there is no such key"));
 }
 
+/* No bit for group or others on anything that holds personal data or keys. */
+static void assert_private(const char *name)
+{
+    char path[256];
+    struct stat s;
+    snprintf(path, sizeof path, "%s/%s", home, name);
+    if (stat(path, &s) != 0 || (s.st_mode & 077) != 0) {
+        print_error("%s is missing or may be read by others\n", path);
+        assert_true(false);
+    }
+}
+
+static void data_is_private_whatever_the_umask(void **state)
+{
+    pid_t pid = 0;
+    char copy[160];
+    const char *backup[ARGS_MAX] = {"--home", home, "backup", copy, NULL};
+    (void)state;
+    mode_t before = umask(0);
+    snprintf(copy, sizeof copy, "%s/copy.db", home);
+    (void)start_daemon(&pid);
+    assert_private("master.db");
+    assert_private("master.db-wal");
+    assert_private("master.db-shm");
+    int exit_code = run("fieldbook-admin", backup);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(wait_for(pid), 0);
+    umask(before);
+    assert_int_equal(exit_code, 0);
+    assert_private("copy.db");
+    unlink(copy);
+}
+
+static void certificate__renews_with_the_same_names(void **state)
+{
+    pid_t pid = 0;
+    int status = 0;
+    const char *show[ARGS_MAX] = {"--home", home, "--lang", "en", "certificate", "show", NULL};
+    const char *renew[ARGS_MAX] = {"--home",      home,    "--lang", "en",
+                                   "certificate", "renew", "--days", "30", NULL};
+    const char *other[ARGS_MAX] = {"--home", home,     "--lang",         "en", "certificate",
+                                   "renew",  "--host", "127.0.0.1,sync.example.com", NULL};
+    const char *too_long[ARGS_MAX] = {"--home", home, "certificate", "renew", "--days", "399", NULL};
+    (void)state;
+    assert_int_equal(run("fieldbook-admin", show), 0);
+    assert_true(output_has("names: 127.0.0.1,localhost"));
+    uint16_t port = start_daemon(&pid);
+    char was[160]; /* the daemon's output is gone with the next run: only its answers count */
+    snprintf(was, sizeof was, "%s", output);
+    snprintf(output, sizeof output, "%s/output-admin", folder);
+    assert_int_equal(run("fieldbook-admin", renew), 0);
+    assert_true(output_has("names: 127.0.0.1,localhost"));
+    assert_true(output_has("(29 days left)"));
+    assert_true(output_has("SIGHUP"));
+    assert_private("server.key");
+    assert_int_equal(kill(pid, SIGHUP), 0);
+    rig_sleep_ms(200);
+    assert_int_equal(ask_health(port, &status), FB_OK); /* the authority is the same */
+    assert_int_equal(run("fieldbook-admin", other), 0);
+    assert_true(output_has("names: 127.0.0.1,sync.example.com"));
+    assert_int_equal(run("fieldbook-admin", too_long), 2);
+    snprintf(output, sizeof output, "%s", was);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(wait_for(pid), 0);
+    assert_true(output_has("event=certificate_reloaded"));
+}
+
+static void admin__says_what_is_missing(void **state)
+{
+    const char *nowhere[ARGS_MAX] = {"--home", "/nowhere", "--lang", "en", "list", "role", NULL};
+    const char *bare[ARGS_MAX] = {"--home", folder, "--lang", "en", "init", "--company", NULL};
+    const char *eaten[ARGS_MAX] = {"--home",    folder,   "--lang", "en", "init",
+                                   "--company", "--code", "X",      NULL};
+    const char *unknown[ARGS_MAX] = {"--home", home, "--lang", "en", "list", "role", "--lim", NULL};
+    (void)state;
+    assert_int_equal(run("fieldbook-admin", nowhere), 1);
+    assert_true(output_has("there is no company in /nowhere: run init"));
+    assert_int_equal(run("fieldbook-admin", bare), 2);
+    assert_true(output_has("the option --company needs a value"));
+    assert_int_equal(run("fieldbook-admin", eaten), 2);
+    assert_true(output_has("the option --company needs a value"));
+    assert_int_equal(run("fieldbook-admin", unknown), 2);
+    assert_true(output_has("--lim is not known"));
+}
+
+static void query__shows_bytes_as_hex(void **state)
+{
+    const char *args[ARGS_MAX] = {"--home", home, "query", "SELECT x'00ff41' AS a, 'b' AS b", NULL};
+    const char *json[ARGS_MAX] = {"--home", home, "--json", "query", "SELECT x'00ff41' AS a", NULL};
+    (void)state;
+    assert_int_equal(run("fieldbook-admin", args), 0);
+    assert_true(output_has("00ff41\tb\n"));
+    assert_int_equal(run("fieldbook-admin", json), 0);
+    assert_true(output_has("{\"a\":\"00ff41\"}"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +303,10 @@ int main(void)
         cmocka_unit_test(fieldbookd__check_says_what_is_usable),
         cmocka_unit_test(fieldbookd__refuses_a_key_that_others_may_read),
         cmocka_unit_test(fieldbookd__names_wrong_arguments_and_lines),
+        cmocka_unit_test(data_is_private_whatever_the_umask),
+        cmocka_unit_test(certificate__renews_with_the_same_names),
+        cmocka_unit_test(admin__says_what_is_missing),
+        cmocka_unit_test(query__shows_bytes_as_hex),
     };
     return cmocka_run_group_tests(tests, make_company, drop_company);
 }

@@ -168,6 +168,24 @@ void fleet_sync(fleet_device *d)
     }
 }
 
+static fb_code enrol(fleet_device *d, const fb_id *user, bool again, fb_error *err)
+{
+    fleet *f = d->world;
+    buf code;
+    buf_init(&code, 100);
+    fleet_must(store_begin(f->admin), NULL, "begin");
+    fleet_must(door_code_make(f->admin, user, f->now_ms, 3600000, &f->port, &code), NULL, "code");
+    fleet_must(store_commit(f->admin), NULL, "commit");
+    fb_link link = {f, exchange};
+    fb_enrol_options e = FB_ENROL_OPTIONS_INIT;
+    e.server_url = "https://test";
+    e.code = buf_cstr(&code);
+    e.again = again;
+    fb_code rc = fb_enrol(d->db, &link, &e, err);
+    buf_clear(&code);
+    return rc;
+}
+
 fleet_device *fleet_device_add(fleet *f, const fb_id *user)
 {
     fleet_device *d = &f->devices[f->devices_count++];
@@ -179,19 +197,14 @@ fleet_device *fleet_device_add(fleet *f, const fb_id *user)
     o.port = &d->port;
     o.vfs = "fleetfs";
     fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open");
-    buf code;
-    buf_init(&code, 100);
-    fleet_must(store_begin(f->admin), NULL, "begin");
-    fleet_must(door_code_make(f->admin, user, f->now_ms, 3600000, &f->port, &code), NULL, "code");
-    fleet_must(store_commit(f->admin), NULL, "commit");
-    fb_link link = {f, exchange};
-    fb_enrol_options e = FB_ENROL_OPTIONS_INIT;
-    e.server_url = "https://test";
-    e.code = buf_cstr(&code);
-    fleet_must(fb_enrol(d->db, &link, &e, &err), &err, "enrol");
-    buf_clear(&code);
+    fleet_must(enrol(d, user, false, &err), &err, "enrol");
     fleet_sync(d);
     return d;
+}
+
+fb_code fleet_enrol_again(fleet_device *d, const fb_id *user, fb_error *err)
+{
+    return enrol(d, user, true, err);
 }
 
 typedef struct first_cell {

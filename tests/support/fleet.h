@@ -46,6 +46,8 @@ void fleet_open(fleet *f);
 void fleet_close(fleet *f);
 /* A new device of the user, enrolled and synced. */
 fleet_device *fleet_device_add(fleet *f, const fb_id *user);
+/* The same replica enrolled anew by a new code of this user; its code. */
+fb_code fleet_enrol_again(fleet_device *d, const fb_id *user, fb_error *err);
 /* Sync until complete. */
 void fleet_sync(fleet_device *d);
 /* One sync attempt; its code. */

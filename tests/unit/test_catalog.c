@@ -41,7 +41,7 @@ static const char fixture[] =
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "'type':'int32','policy':'DELTA'") "," COL("since_date",
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "'type':'date','default':'2026-01-01'") "," COL("extra", "'type':'json'") "," COL("vip",
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "'type':'bool','default':false") "," COL("rate_bp",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "'type':'bp'") "," COL("price_4dp", "'type':'price'") "," COL("qty_milli", "'type':'milli'") "," COL("lat_e7", "'type':'e7','min':-900000000,'max':900000000") "," COL("seen_at",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "'type':'bp','min':0,'max':10000") "," COL("price_4dp", "'type':'price'") "," COL("qty_milli", "'type':'milli'") "," COL("lat_e7", "'type':'e7','min':-900000000,'max':900000000") "," COL("seen_at",
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "'type':'instant'") "," REF("territory_id", "territory") "," REF("owner_id", "app_user") "," REF("parent_id", "customer") "," COL("status", "'type':'enum','values':['draft','active','gone'],'policy':'SM','default':'draft'") "],'indexes':[['territory_id'],['grade','name']],'server_indexes':[['owner_id']],"
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "'unique_together':[['name','territory_id']],"
                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "'states':{'column':'status','initial':['draft'],'sealed_from':'draft','transitions':["
@@ -684,6 +684,13 @@ static void value__texts_are_checked_against_their_column(void **state)
     assert_int_equal(cat_value_parse(e, cat_column_str(e, "vip"), text_of("maybe"), true, &v, &err),
                      FB_E_FORMAT);
     assert_non_null(strstr(err.message, "1 or 0"));
+    assert_int_equal(
+        cat_value_parse(e, cat_column_str(e, "rate_bp"), text_of("1300"), true, &v, &err),
+        FB_E_RANGE);
+    assert_string_equal(err.message, "percent between 0 and 100 is expected: 13 means 13 %");
+    assert_int_equal(
+        cat_value_parse(e, cat_column_str(e, "lat_e7"), text_of("91"), true, &v, &err), FB_E_RANGE);
+    assert_string_equal(err.message, "the number must be between -90 and 90: correct it");
     assert_int_equal(parse(e, "owner_id", "00000000-0000-0000-0000-000000000000", &v) != FB_OK,
                      true);
     v = (fb_value){.kind = FB_KIND_INT, .u.i = 1};
@@ -858,6 +865,25 @@ static void add__refuses_what_is_no_module(void **state)
     catalog_free(a);
 }
 
+static void builtin__finds_every_column_by_its_name_and_no_other(void **state)
+{
+    (void)state;
+    catalog *c = load_builtin();
+    for (uint32_t i = 0; i < c->entities_count; i++) {
+        const cat_entity *e = &c->entities[i];
+        assert_non_null(e->column_slots);
+        for (uint32_t n = 0; n < e->columns_count; n++) {
+            fb_text name = e->columns[n].name;
+            assert_int_equal(cat_column_find(e, name), (int)n);
+            assert_int_equal(cat_column_find(e, (fb_text){name.data, name.size - 1}),
+                             text_is(name, "ids") ? 0 : -1);
+        }
+        assert_int_equal(cat_column_str(e, ""), -1);
+        assert_int_equal(cat_column_str(e, "no_such_column"), -1);
+    }
+    catalog_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -871,6 +897,7 @@ int main(void)
         cmocka_unit_test(catalog__has_one_hash_however_it_is_laid_out),
         cmocka_unit_test(builtin__makes_strict_tables_on_both_sides),
         cmocka_unit_test(builtin__has_the_entities_others_build_on),
+        cmocka_unit_test(builtin__finds_every_column_by_its_name_and_no_other),
         cmocka_unit_test(ddl__unique_is_partial_on_the_server_and_plain_on_devices),
         cmocka_unit_test(ddl__migration_adds_columns_with_their_default_and_indexes),
         cmocka_unit_test(value__numbers_are_read_and_printed_exactly),

@@ -249,6 +249,16 @@ static void head__bodies_must_be_ours(void **state)
     add(&h, "Content-Encoding", "gzip");
     assert_int_equal(verdict_of(&h).status, 415);
     h = plain_post();
+    add(&h, "Content-Encoding", "identity");
+    assert_int_equal(verdict_of(&h).status, 415);
+    h = plain_post();
+    h.headers[1].value = text_of("Application/X-Fieldbook");
+    add(&h, "Content-Encoding", "ZSTD");
+    http_verdict spelled = verdict_of(&h); /* allowed, and passed on in the one spelling */
+    assert_int_equal(spelled.status, 0);
+    assert_true(text_is(spelled.content_encoding, "zstd"));
+    assert_true(text_is(spelled.content_type, "application/x-fieldbook"));
+    h = plain_post();
     h.headers_count = 2;
     assert_int_equal(verdict_of(&h).status, 411);
     h = plain_post();

@@ -68,9 +68,9 @@ typedef struct fb_enrol_options {
  * not enrolled. Two synced transactions.
  *
  * With `again` the replica becomes a new device of the same person under a new incarnation: groups
- * that the server has not answered are kept and sent again, what it has answered is not, and the
- * picture is fetched anew. Groups that the old device had sent without hearing of it are judged a
- * second time and are refused as known (FB_E_EXISTS): look into the tray. A code of another person:
+ * that the server has not answered are kept and sent again, what it has answered is not unless the
+ * server was restored meanwhile, and the picture is fetched anew. Groups that the old device had sent
+ * without hearing of it are recognised and get their old verdict. A code of another person:
  * FB_E_STATE until everything here is settled, and nothing changed; the same code may be used again
  * after that. */
 FB_API FB_MUST_USE fb_code fb_enrol(fb_db *db, const fb_link *link, const fb_enrol_options *options,
