@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -198,7 +199,10 @@ static fb_code run(daemon_state *d, const arguments *a, fb_error *err)
     FB_TRY(check_files(&d->config, err));
     FB_TRY(server_open(&o, &s, err));
     fb_code rc = FB_OK;
-    if (a->check) {
+    if (a->check && server_is_suspect(s)) {
+        rc = fail(err, FB_E_EPOCH, "database",
+                  "it was put back from an older copy: fieldbook-admin restore --confirm if that is meant");
+    } else if (a->check) {
         printf("fieldbookd: configuration, certificate and database are usable\n");
     } else {
         rc = serve(d, s, a->ready_file, err);
@@ -216,6 +220,7 @@ int main(int argc, char **argv)
     if (exit_code >= 0) {
         return exit_code;
     }
+    (void)umask(077); /* database, log and copies hold personal data */
     signal(SIGPIPE, SIG_IGN);
     bug_hook_set(report_bug);
     memset(&d, 0, sizeof d);

@@ -73,6 +73,7 @@ static fb_code writer_open(server *s)
     atomic_store(&s->head, head);
     s->in.careful = before != 0;
     s->careful_until_ms = mono_ms(s) + CAREFUL_MS;
+    s->marked_ms = mono_ms(s);
     if (s->in.careful) {
         server_log(s, FB_LOG_WARN, "server.careful reason=last_run_did_not_end");
     }
@@ -111,7 +112,9 @@ fb_code server_open(const server_options *o, server **out, fb_error *err)
     }
     if (rc == FB_OK) {
         rc = writer_open(s);
-        if (rc != FB_OK) {
+        if (rc == FB_OK) {
+            rc = server_mark_open(s, err);
+        } else {
             (void)fail(err, rc, "database", "the writer cannot start: %s", fb_code_text(rc, "en"));
         }
     }
@@ -129,6 +132,9 @@ void server_close(server *s)
     int64_t before = 0;
     if (s == NULL) {
         return;
+    }
+    if (s->db != NULL && !id_is_none(&s->epoch)) {
+        server_mark_keep(s, true);
     }
     if (s->db != NULL && !id_is_none(&s->epoch) && running_set(s, 0, &before) != FB_OK) {
         server_log(s, FB_LOG_WARN,
@@ -194,6 +200,8 @@ void server_tick(server *s, uint64_t now_mono_ms)
     if (store_meta_int(s->db, "backed_up_cid", 0, &backed_cid) == FB_OK) {
         s->in.backed_cid = backed_cid;
     }
+    server_epoch_watch(s);
+    server_mark_keep(s, false);
     if (s->in.careful && now_mono_ms >= s->careful_until_ms) {
         s->in.careful = false;
         server_log(s, FB_LOG_INFO, "server.careful over=1");

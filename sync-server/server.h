@@ -37,6 +37,16 @@ typedef struct server_create_options {
     const char *admin_code, *admin_login, *admin_name; /* NULL: no first person */
 } server_create_options;
 FB_MUST_USE fb_code server_create(const server_create_options *o, fb_error *err);
+/* The database is not the one that was here last (put back from an older copy): every device is refused with
+ * E_EPOCH until server_epoch_new and a new start. */
+bool server_is_suspect(const server *s);
+/* After a restore, with the server stopped: draws a new epoch, notes it in the audit, moves the high-water mark.
+ * Devices then send again what they hold and no backup does. *commit_out: where the database stands. */
+typedef struct server_epoch_options {
+    const char *path, *vfs;
+    const fb_port *port;
+} server_epoch_options;
+FB_MUST_USE fb_code server_epoch_new(const server_epoch_options *o, int64_t *commit_out, fb_error *err);
 void server_close(server *s);
 FB_MUST_USE fb_code server_reader_open(server *s, server_reader **out, fb_error *err);
 void server_reader_close(server_reader *r);

@@ -307,6 +307,9 @@ fb_code server_create(const server_create_options *o, fb_error *err)
     FB_TRY(store_open(&so, &c.db, c.err));
     c.memory = arena_new(CREATE_BYTES_MAX);
     fb_code rc = c.memory != NULL ? in_transaction(&c) : FB_E_NO_MEMORY;
+    if (rc == FB_OK) { /* whatever stood here before */
+        rc = server_mark_begin(o->path, o->vfs, c.db, c.err);
+    }
     if (rc != FB_OK && c.err->code != rc) {
         (void)fail(c.err, rc, "database", "the company could not be created: %s",
                    fb_code_text(rc, "en"));

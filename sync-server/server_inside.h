@@ -5,6 +5,7 @@
  *   server_write.c    a batch in one transaction                     the writer
  *   server_read.c     verdicts, catalogue, page, reply body          any thread
  *   server_create.c   the database of a new company
+ *   server_mark.c     is it the database that was here last; a new epoch after a restore
  *
  *   a job:   prepare -> WRITE -> READ -> DONE
  *                    -> READ -> DONE, or WAIT -> READ ...
@@ -22,10 +23,12 @@
 
 enum {
     JOB_BYTES_MAX = 64 << 20,   /* arena of one request */
-    REPLY_BYTES_MAX = 64 << 20, /* page, catalogue and verdicts together */
+    REPLY_BYTES_MAX = PAGE_BYTES_MAX, /* page, catalogue and verdicts together: all a device takes */
+    REPLY_SLACK_BYTES = 2 << 20,      /* a page's heads and the row that makes it full */
     PACK_BYTES_MIN = 300,       /* smaller replies go plain */
     SEEN_MS = 60000,            /* last contact is kept to the minute */
     RETRY_MS = 1000,            /* after trouble of ours */
+    SUSPECT_RETRY_MS = 300000,  /* a person must act first */
     TEXT_BYTES_KEPT = 128
 };
 
@@ -60,6 +63,9 @@ struct server {
     door_rate *rate;
     _Atomic int64_t head;
     uint64_t careful_until_ms; /* mono clock */
+    _Atomic bool suspect;      /* MRK-2: nothing is taken, nothing told */
+    int64_t marked_cid;        /* the high-water mark as written last, and when */
+    uint64_t marked_ms;        /* mono clock */
     server_job spare;          /* answers where there is no memory for a job (SRV-2) */
 };
 
@@ -91,6 +97,11 @@ FB_MUST_USE fb_code job_needs_write(server_reader *r, const server_job *job, con
 FB_MUST_USE fb_code scopes_now(store *view, const fb_id *user, const fb_id *device, int64_t now_ms,
                                arena *memory, scope_list *scopes, int64_t *number,
                                bool *registered);
+/* The high-water mark (server_mark.c): judged at open; kept by the writer's thread, `now` or when due. */
+FB_MUST_USE fb_code server_mark_open(server *s, fb_error *err);
+void server_mark_keep(server *s, bool now);
+void server_epoch_watch(server *s);
+FB_MUST_USE fb_code server_mark_begin(const char *path, const char *vfs, store *db, fb_error *err);
 void server_log(const server *s, fb_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -40,7 +40,7 @@ static bool is_zstd(fb_text encoding)
 
 static fb_code media_check(const server_request *q)
 {
-    bool plain = q->content_encoding.size == 0 || text_is(q->content_encoding, "identity");
+    bool plain = q->content_encoding.size == 0; /* as http_head_check: absent or zstd */
     return text_is(q->content_type, "application/x-fieldbook") &&
                    (plain || is_zstd(q->content_encoding))
                ? FB_OK
@@ -99,6 +99,10 @@ static void serve_health(arrival *a)
 static void serve_enrol(arrival *a)
 {
     uint32_t retry_ms = 0;
+    if (server_is_suspect(a->s)) {
+        job_fail(a->job, FB_E_EPOCH, SUSPECT_RETRY_MS);
+        return;
+    }
     if (is_busy_stranger(a, &retry_ms)) {
         job_fail(a->job, FB_E_RATE, retry_ms);
         return;
@@ -188,6 +192,10 @@ static void serve_sync(arrival *a)
     if (door_pass(a, &d) != FB_OK) {
         return;
     }
+    if (server_is_suspect(a->s)) {
+        job_fail(a->job, FB_E_EPOCH, SUSPECT_RETRY_MS);
+        return;
+    }
     fb_code rc = sync_read(a, &d);
     if (rc != FB_OK) {
         job_fail(a->job, rc, 0);
@@ -249,11 +257,16 @@ server_job *server_prepare(server *s, server_reader *r, const server_request *q,
     arrival a = {.s = s, .r = r, .q = q, .job = job};
     job->accepts_zstd = true; /* every device unpacks it (protocol.md section 1) */
     fb_error err;
-    fb_code rc = store_catalog_refresh(r->db, &err);
+    fb_code rc = store_snapshot(r->db); /* all questions in one: the file's locks are taken once */
+    if (rc == FB_OK) {
+        rc = store_catalog_refresh(r->db, &err);
+        if (rc == FB_OK) {
+            route(&a);
+        }
+        store_snapshot_end(r->db);
+    }
     if (rc != FB_OK) {
         job_trouble(job, rc);
-    } else {
-        route(&a);
     }
     *next_out = job->next;
     return job;

@@ -96,6 +96,15 @@ static void catalog_put(reading *x)
     }
 }
 
+/* What verdicts and catalogue left: a page never makes the reply larger than a device takes. */
+static uint32_t page_bytes_left(const reading *x)
+{
+    uint32_t wanted = x->job->q.page_bytes;
+    size_t used = x->job->out.size + REPLY_SLACK_BYTES;
+    uint32_t left = used < REPLY_BYTES_MAX ? (uint32_t)(REPLY_BYTES_MAX - used) : 1;
+    return wanted == 0 || wanted > left ? left : wanted;
+}
+
 static fb_code page_put(reading *x)
 {
     const sync_request *q = &x->job->q;
@@ -104,7 +113,7 @@ static fb_code page_put(reading *x)
                                .user = x->d.user,
                                .token = x->job->epoch_differs ? text_of("epoch") : q->token,
                                .settled = q->settled,
-                               .page_bytes = q->page_bytes,
+                               .page_bytes = page_bytes_left(x),
                                .set_number = x->set_number,
                                .set = &x->scopes};
     FB_TRY(feed_page(x->view, &page, x->job->memory, &x->job->out, &x->page));
@@ -166,13 +175,13 @@ void server_read(server *s, server_reader *r, server_job *job)
     reading x = {.s = s, .view = r->db, .job = job};
     fb_error err;
     buf_reset(&job->out);
-    fb_code rc = store_catalog_refresh(r->db, &err);
-    if (rc == FB_OK) {
-        rc = store_snapshot(r->db);
-    }
+    fb_code rc = store_snapshot(r->db);
     if (rc == FB_OK) {
         job->next = JOB_READ;
-        rc = reply_put(&x);
+        rc = store_catalog_refresh(r->db, &err);
+        if (rc == FB_OK) {
+            rc = reply_put(&x);
+        }
         store_snapshot_end(r->db);
     }
     if (rc == FB_E_DEVICE) {

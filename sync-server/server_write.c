@@ -116,6 +116,7 @@ static fb_code batch_run(batch *b)
     if (head > atomic_load(&s->head)) {
         atomic_store(&s->head, head);
     }
+    server_mark_keep(s, false);
     return FB_OK;
 }
 

@@ -297,8 +297,9 @@ static fb_code identity_set_inside(replica *r, const replica_identity *in)
     if (r->me.enrolled && !id_equal(&r->me.user, &in->user)) {
         FB_TRY(hand_over(r));
     }
+    bool restored = r->me.enrolled && !id_equal(&r->me.epoch, &in->epoch);
     FB_TRY(identity_write(r, in));
-    FB_TRY(rebirth_inside(r));
+    FB_TRY(restored ? rebirth_revive(r) : rebirth_inside(r));
     return replica_reload(r);
 }
 

@@ -221,6 +221,10 @@ fb_code outbox_prune(replica *r)
     if (limit > r->state.pruned) {
         FB_TRY(prune_to(r, limit));
     }
+    /* A backup that holds a group of this life holds what earlier lives were answered before it. */
+    if (r->state.backed_up > 0) {
+        FB_TRY(run_text(r, "DELETE FROM fb_outbox WHERE state=5"));
+    }
     int64_t now = replica_now_ms(r, NULL, NULL);
     return run_int2(r, "DELETE FROM fb_outbox WHERE state=4 AND gseq <= ?1 AND at_ms < ?2",
                     r->state.pruned, now - ARCHIVE_DAYS * DAY_MS);

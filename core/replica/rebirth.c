@@ -2,11 +2,12 @@
  * anew.
  *
  * Groups the server has not answered are renumbered from 1 in their order, bodies untouched, and
- * chained to the new incarnation. What it has answered is never sent a second time: the tray's
- * groups and those that are in no backup yet move to negative numbers, closed unless they wait for
- * a person here, and stay readable for ARCHIVE_DAYS. The base is rebuilt by a reset page, so that
- * nothing depends on which rows the earlier life had. Document numbers jump, because an earlier
- * life may have used the next ones. */
+ * chained to the new incarnation. The tray's groups and those that are in no backup yet move to
+ * negative numbers, the newest next to zero. What was answered is sent a second time only if the
+ * server that answered it was restored (rebirth_revive): until a backup holds a group of this life,
+ * and with it everything before, this device has the second copy. The base is rebuilt by a reset
+ * page, so that nothing depends on which rows the earlier life had. Document numbers jump, because
+ * an earlier life may have used the next ones. */
 #include "replica/room.h"
 #include "schema/limits.h"
 
@@ -14,7 +15,6 @@ enum { NUMBERS_SKIPPED = 1000 };
 
 static fb_code archive_answered(replica *r)
 {
-    int64_t lowest = 0;
     int64_t acked = r->state.acked;
     /* Refusals that were waiting for their page: the tray must not lose them. */
     FB_TRY(run_text(r, "UPDATE fb_outbox SET state=2 WHERE state IN (0, 1) AND gseq IN"
@@ -24,15 +24,16 @@ static fb_code archive_answered(replica *r)
     FB_TRY(run_int(r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0",
                    r->state.backed_up));
     FB_TRY(run_text(r, "DELETE FROM fb_verdict WHERE gseq NOT IN (SELECT gseq FROM fb_outbox)"));
+    FB_TRY(run_int(r, "UPDATE fb_outbox SET state=4 WHERE gseq BETWEEN 1 AND ?1 AND state=1",
+                   r->state.backed_up));
     FB_TRY(run_int(
-        r, "UPDATE fb_outbox SET state=4 WHERE gseq BETWEEN 1 AND ?1 AND state IN (0, 1)", acked));
-    FB_TRY(read_count(r, "SELECT min(0, coalesce(min(gseq), 0)) FROM fb_outbox", &lowest));
-    int64_t shift = lowest - acked - 1;
-    FB_TRY(
-        run_int2(r, "UPDATE fb_outbox SET gseq=gseq+?2 WHERE gseq BETWEEN 1 AND ?1", acked, shift));
-    return run_int2(r,
-                    "UPDATE fb_verdict SET gseq=gseq+?2, in_effect=1 WHERE gseq BETWEEN 1 AND ?1",
-                    acked, shift);
+        r, "UPDATE fb_outbox SET state=5 WHERE gseq BETWEEN 1 AND ?1 AND state IN (0, 1)", acked));
+    FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-?1 WHERE gseq < 0", acked));
+    FB_TRY(run_int(r, "UPDATE fb_verdict SET gseq=gseq-?1 WHERE gseq < 0", acked));
+    FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-?1-1 WHERE gseq BETWEEN 1 AND ?1", acked));
+    return run_int(r,
+                   "UPDATE fb_verdict SET gseq=gseq-?1-1, in_effect=1 WHERE gseq BETWEEN 1 AND ?1",
+                   acked);
 }
 
 static fb_code renumber_pending(replica *r)
@@ -100,6 +101,36 @@ fb_code rebirth_inside(replica *r)
     s->base_stale = s->base_stale || s->visible > 0 || s->head_cid > 0;
     s->head_cid = 0;
     return state_save(r, &before);
+}
+
+/* Far enough that no number is taken twice on the way. */
+#define OUT_OF_THE_WAY "1000000000000"
+
+static fb_code revive_one(replica *r, int64_t from, int64_t to)
+{
+    FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE gseq=?1", from));
+    return run_int2(r, "UPDATE fb_outbox SET gseq=?2, state=0 WHERE gseq=?1", from, to);
+}
+
+fb_code rebirth_revive(replica *r)
+{
+    int64_t count = 0;
+    FB_TRY(rebirth_inside(r));
+    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state=5", &count));
+    if (count == 0) {
+        return FB_OK;
+    }
+    FB_TRY(run_text(r, "UPDATE fb_outbox SET gseq=gseq+" OUT_OF_THE_WAY " WHERE gseq > 0"));
+    FB_TRY(run_text(r, "UPDATE fb_verdict SET gseq=gseq+" OUT_OF_THE_WAY " WHERE gseq > 0"));
+    for (int64_t g = 1; g <= count; g++) {
+        int64_t next = 0;
+        FB_TRY(read_count(r, "SELECT min(gseq) FROM fb_outbox WHERE state=5", &next));
+        FB_TRY(revive_one(r, next, g));
+    }
+    FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-" OUT_OF_THE_WAY "+?1 WHERE gseq > ?1", count));
+    FB_TRY(run_int(r, "UPDATE fb_verdict SET gseq=gseq-" OUT_OF_THE_WAY "+?1 WHERE gseq > ?1", count));
+    FB_TRY(chain_again(r, r->state.last + count));
+    return outbox_last_load(r);
 }
 
 static fb_code rebirth_now(replica *r)

@@ -41,7 +41,8 @@ typedef enum group_state {
     STATE_HELD = 1,
     STATE_REJECTED = 2,
     STATE_BLOCKED = 3,
-    STATE_CLOSED = 4
+    STATE_CLOSED = 4,
+    STATE_ANSWERED = 5 /* by an earlier life, in no backup we know of: sent again if the server is restored */
 } group_state;
 
 /* An entity's statements and what the hot paths need to know about it. */
@@ -279,5 +280,8 @@ void observe_entity(replica *r, const cat_entity *e); /* visible rows of e chang
 void observe_all(replica *r);
 /* Inside a transaction: a fresh incarnation, pending groups renumbered from 1. */
 FB_MUST_USE fb_code rebirth_inside(replica *r);
+/* The same after the server was restored: what it had answered earlier lives of this device, and no
+ * backup holds, is pending again, in front. */
+FB_MUST_USE fb_code rebirth_revive(replica *r);
 
 #endif

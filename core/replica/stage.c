@@ -6,7 +6,10 @@
  * New epoch: the server was restored or replaced. What it had not backed up is pending again (acked
  * goes back to backed_up, settled and based with it), as are held groups whose later verdict is not
  * in effect yet; aliases it had not backed up are taken back. The base is stale until a reset page
- * is promoted. Verdicts of that reply are left: the server repeats them for all behind `acked`. */
+ * is promoted. Verdicts of that reply are left: the server repeats them for all behind `acked`. Where
+ * that is not enough, because earlier lives of this device were answered by the server that was lost,
+ * or because it was restored from an older backup than the one it had told of, the device begins a
+ * new life with everything it still has in front (rebirth_revive). */
 #include <string.h>
 
 #include "replica/room.h"
@@ -59,6 +62,10 @@ static fb_code take_epoch(taking *t)
         return FB_OK;
     }
     replica_state *s = &r->state;
+    bool is_older = t->in->head.applied < s->backed_up;
+    if (is_older) {
+        s->backed_up = s->pruned;
+    }
     s->acked = s->backed_up;
     s->settled = smaller(s->settled, s->acked);
     s->based = smaller(s->based, s->acked);
@@ -67,7 +74,14 @@ static fb_code take_epoch(taking *t)
     t->result->epoch_changed = true;
     FB_TRY(stage_drop(r));
     FB_TRY(meta_drop(r, "token"));
-    return forget_answers(r, s->backed_up);
+    FB_TRY(forget_answers(r, s->backed_up));
+    int64_t answered = 0;
+    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state=5", &answered));
+    if (is_older || answered > 0) {
+        t->result->reborn = true;
+        return rebirth_revive(r);
+    }
+    return FB_OK;
 }
 
 static fb_code check_order(const taking *t)
@@ -308,6 +322,10 @@ static fb_code take_reply(taking *t, int64_t request_wall_ms)
     FB_TRY(replica_refresh(r));
     replica_state before = r->state;
     FB_TRY(take_epoch(t));
+    if (t->result->reborn) { /* the rest of the reply speaks to the earlier life */
+        FB_TRY(state_save(r, &before));
+        return replica_reload(r);
+    }
     FB_TRY(check_order(t));
     if (t->in->catalog_json.size > 0) {
         FB_TRY(catalog_install(r, t->in->catalog_json, &t->result->catalog_changed, t->err));

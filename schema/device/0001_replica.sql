@@ -13,8 +13,9 @@ CREATE TABLE fb_catalog (
 ) STRICT;
 
 -- One row per group. body: the group's line, zstd when that is shorter (a line begins with '{').
--- state: 0 pending, 1 held, 2 rejected, 3 blocked, 4 closed. A negative gseq belongs to an earlier
--- incarnation and is kept only for the person's tray.
+-- state: 0 pending, 1 held, 2 rejected, 3 blocked, 4 closed, 5 answered to an earlier incarnation and in
+-- no known backup. A negative gseq belongs to an earlier incarnation: kept for the person's tray, or (5)
+-- to be sent again if the server is restored.
 CREATE TABLE fb_outbox (
     gseq  INTEGER NOT NULL PRIMARY KEY,
     at_ms INTEGER NOT NULL,

@@ -75,7 +75,7 @@ CREATE TABLE fs_verdict (
   gseq        INTEGER NOT NULL,
   upto        INTEGER NOT NULL,
   cid         INTEGER NOT NULL,  -- 0: nothing was committed
-  head        INTEGER NOT NULL,  -- last commit when the verdict was given: inside a backup that has it
+  head        INTEGER NOT NULL,  -- first commit whose presence in a backup proves this row is in it: its own or the next
   code        INTEGER NOT NULL,  -- verdict_code
   plain       INTEGER NOT NULL,  -- 1: part of an ok run
   marks       BLOB NOT NULL,     -- 8 bytes per group: hash of its line, little endian

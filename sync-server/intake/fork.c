@@ -107,6 +107,16 @@ static fb_code blocked_move(store *s, const fork_mark *old, int64_t incarnation_
     return store_run(q);
 }
 
+/* What still waits for a person waits once: under the new number. */
+static fb_code open_replace(store *s, const fork_mark *old, int64_t gseq)
+{
+    store_stmt *q = store_prepare(s, STORE_intake_verdict_replace);
+    store_bind_int(q, 1, old->incarnation_no);
+    store_bind_int(q, 2, old->gseq);
+    store_bind_int(q, 3, gseq);
+    return store_run(q);
+}
+
 fb_code fork_recognise(store *s, fork_marks *f, const door_device *d, int64_t gseq, uint64_t mark,
                        arena *memory, verdict_row *out, bool *found)
 {
@@ -128,6 +138,7 @@ fb_code fork_recognise(store *s, fork_marks *f, const door_device *d, int64_t gs
                          .payload = v.payload};
     out->cid = v.plain ? v.cid + (old.gseq - v.gseq) : v.cid;
     FB_TRY(line_make(&v, &old, gseq, memory, &out->line));
+    FB_TRY(open_replace(s, &old, gseq));
     FB_TRY(blocked_move(s, &old, d->incarnation_no, gseq));
     *found = true;
     return FB_OK;

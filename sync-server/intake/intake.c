@@ -129,6 +129,13 @@ static fb_code replaced_mark(taking *t, int64_t gseq, int64_t replaces)
     return store_run(q);
 }
 
+/* The first commit whose presence in a backup proves that the verdict is in it too: its own, or,
+ * where nothing was committed, the next one. */
+static int64_t verdict_head(const taking *t, int64_t cid)
+{
+    return cid == t->head && cid > 0 ? cid : t->head + 1;
+}
+
 /* Everything but a plain run: the verdict in words. */
 static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line, const decision *d)
 {
@@ -138,7 +145,7 @@ static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line
     verdict_row row = {.incarnation_no = t->d.incarnation_no,
                        .gseq = gseq,
                        .cid = d->verdict.cid,
-                       .head = t->head,
+                       .head = verdict_head(t, d->verdict.cid),
                        .mark = mark,
                        .code = d->verdict.code,
                        .line = buf_text(&words)};
@@ -249,6 +256,7 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
     }
     if (recognised) {
         FB_TRY(run_flush(t->in->db, &t->run));
+        old.head = verdict_head(t, 0);
         FB_TRY(verdict_row_add(t->in->db, &old));
     } else {
         FB_TRY(group_decide(t, &who, line, mark));

@@ -1,12 +1,12 @@
 /* audit.c - the record of who changed what, hash-chained: changing, removing or inserting an entry
  * breaks every later hash.
  *
- *   hash(n) = SHA-256(hash(n-1) || at | actor | action | entity | row | cid | rows | digest | detail)
- *   each text and blob preceded by its length
+ *   hash(n) = SHA-256(hash(n-1) || at | actor | action | entity | row | cid | rows | digest |
+ * detail) each text and blob preceded by its length
  *
- * One entry per commit. Inserted rows are covered by the digest (chain hash of the device's group, or a
- * hash of the changes); of updated and deleted rows the old and new values are kept as JSON. Values of
- * personal columns are shown as "*": they must be erasable, and the chain must not. */
+ * One entry per commit. Inserted rows are covered by the digest (chain hash of the device's group,
+ * or a hash of the changes); of updated and deleted rows the old and new values are kept as JSON.
+ * Values of personal columns are shown as "*": they must be erasable, and the chain must not. */
 #include <string.h>
 
 #include "base/check.h"
@@ -180,8 +180,8 @@ static void put_change(json_writer *w, const change *c)
     json_put_end(w);
 }
 
-/* [{"~":"customer","id":"..","c":{"phone":["*","*"]}}, ...]; "" when rows were only inserted. What does
- * not fit is counted: {"more":n}. The digest covers it all the same. */
+/* [{"~":"customer","id":"..","c":{"phone":["*","*"]}}, ...]; "" when rows were only inserted. What
+ * does not fit is counted: {"more":n}. The digest covers it all the same. */
 static void put_detail(buf *out, const commit_job *job)
 {
     json_writer w;
@@ -242,7 +242,8 @@ static fb_code changes_digest(const commit_job *job, digest *out)
         put_sized(&b, c->entity->name);
         buf_put(&b, c->id.b, sizeof c->id.b);
         for (uint32_t n = 0; n < values; n++) {
-            put_sized(&b, c->entity->columns[c->kind == CHANGE_UPDATE ? c->columns[n] : (int)n].name);
+            put_sized(&b,
+                      c->entity->columns[c->kind == CHANGE_UPDATE ? c->columns[n] : (int)n].name);
             put_raw_value(&b, &c->values[n]);
         }
     }
@@ -278,8 +279,8 @@ static fb_code write_commit_entry(const commit_job *job, audit_entry *e)
         buf_clear(&detail);
         rc = FB_OK;
     }
-    e->detail = detail.size > 0 && detail.size <= DETAIL_BYTES_MAX ? buf_text(&detail)
-                                                                   : text_of("");
+    e->detail =
+        detail.size > 0 && detail.size <= DETAIL_BYTES_MAX ? buf_text(&detail) : text_of("");
     if (rc == FB_OK) {
         rc = entry_write(job->store, e);
     }

@@ -10,19 +10,19 @@ enum { VER_BITS = 20, DETAIL_BYTES_MAX = 64 << 10 };
 /* What this room remembers per connection; everything but the memory is right for one stamp. */
 typedef struct ledger_state {
     uint64_t stamp;
-    int64_t head;           /* last cid */
-    int64_t audit_seq;      /* last entry, and its hash */
+    int64_t head;      /* last cid */
+    int64_t audit_seq; /* last entry, and its hash */
     digest audit_hash;
     fb_id device, incarnation; /* the source looked up last, and its number */
     int64_t incarnation_no;
-    int64_t due_ms;         /* no assignment begins or ends between the scope clock and this */
+    int64_t due_ms; /* no assignment begins or ends between the scope clock and this */
     const cat_entity *assignment; /* NULL: the catalogue has none */
     int assignment_customer, assignment_from, assignment_to;
     const catalog *catalog;
-    arena *parents_memory;  /* scopes of parents, kept over commits while nothing moves */
+    arena *parents_memory; /* scopes of parents, kept over commits while nothing moves */
     scope_cache *parents;
-    arena *memory;          /* of one commit */
-    buf text;               /* canonical audit text */
+    arena *memory; /* of one commit */
+    buf text;      /* canonical audit text */
 } ledger_state;
 
 FB_MUST_USE fb_code ledger_state_get(store *s, ledger_state **out);

@@ -3,8 +3,8 @@
  *   1 before   every row that is changed, and everything below a row whose scopes may move, with
  *              the scopes it has now; nothing is written yet
  *   2 write    the rows, each with its new version; the scope clock
- *   3 after    the scopes again: entries move (feed_entry_move). A row that was not changed itself but whose
- *              scopes did gets a version too (a follower), because ver is the position of its entries
+ *   3 after    the scopes again: entries move (feed_entry_move). A row that was not changed itself
+ * but whose scopes did gets a version too (a follower), because ver is the position of its entries
  *
  * What moves rows: a changed column that a scope rule names; a delete; an assignment that is
  * written, begins or ends (the clock). Below: children[] of the catalogue, recursively.
@@ -22,8 +22,8 @@ enum { SLOTS_FIRST = 64 };
 typedef struct moved {
     const cat_entity *entity;
     fb_id id;
-    int64_t old_ver;    /* 0: the row is new */
-    int64_t ver;        /* of the last change in this commit; 0: not changed itself */
+    int64_t old_ver; /* 0: the row is new */
+    int64_t ver;     /* of the last change in this commit; 0: not changed itself */
     scope_list before;
     bool exists, below; /* below: rows below it are listed */
     struct moved *next;
@@ -136,7 +136,8 @@ static fb_code list_below(moves *m, moved *r)
     for (uint32_t i = 0; i < r->entity->children_count; i++) {
         const struct cat_child *child = &r->entity->children[i];
         child_walk w = {.moves = m, .entity = &m->job->state->catalog->entities[child->entity]};
-        FB_TRY(store_keys_by(m->job->store, w.entity, child->column, &key, m->memory, on_child, &w));
+        FB_TRY(
+            store_keys_by(m->job->store, w.entity, child->column, &key, m->memory, on_child, &w));
     }
     return FB_OK;
 }
@@ -183,8 +184,7 @@ static fb_code note_assignment(moves *m, const change *c)
     }
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
         const fb_value *at = times[i] < 0 ? NULL : value_after(c, times[i]);
-        if (at != NULL && at->kind == FB_KIND_INT && at->u.i > m->clock_ms &&
-            at->u.i < l->due_ms) {
+        if (at != NULL && at->kind == FB_KIND_INT && at->u.i > m->clock_ms && at->u.i < l->due_ms) {
             l->due_ms = at->u.i;
         }
     }

@@ -53,7 +53,8 @@ static fb_code schema_upgrade(store *s, int64_t from, fb_error *err)
         rc = sql_commit(s->db);
     }
     if (rc != FB_OK) {
-        fail(err, rc, "path", "cannot create or upgrade the tables: %s; check free space and rights",
+        fail(err, rc, "path",
+             "cannot create or upgrade the tables: %s; check free space and rights",
              sql_message(s->db));
         sql_rollback(s->db);
     }
@@ -91,7 +92,8 @@ static fb_code open_parts(store *s, const store_options *o, fb_error *err)
                        .cache_kib = o->cache_kib,
                        .busy_timeout_ms = BUSY_TIMEOUT_MS};
     FB_TRY(sql_open(o->path, &sql, &s->db, err));
-    /* A savepoint per group copies every page it touches first: into memory, not into a temporary file. */
+    /* A savepoint per group copies every page it touches first: into memory, not into a temporary
+     * file. */
     fb_code rc = sql_exec(s->db, "PRAGMA temp_store=MEMORY");
     if (rc != FB_OK) {
         return fail(err, rc, "path", "cannot set up the database: %s", sql_message(s->db));
@@ -233,7 +235,8 @@ fb_code store_snapshot(store *s)
 void store_snapshot_end(store *s)
 {
     store_views_end(s);
-    sql_rollback(s->db);
+    fb_code rc = sql_commit(s->db); /* nothing was written; unlike ROLLBACK it is prepared */
+    (void)rc;                       /* a failed commit was rolled back */
 }
 
 /* ---- named statements ---- */

@@ -21,8 +21,8 @@
  *   fs_audit(seq, at_ms, ..., prev_hash, hash)
  *
  *   STO-1  ver of a row = cid << 20 | index in the commit: unique; fs_feed.pos is that number
- *   STO-2  a row has exactly one feed entry in each scope it is in (kind ROW), none of kind ROW elsewhere;
- *          scopes it left hold one entry of kind LEAVE or DELETE until the tombstone horizon */
+ *   STO-2  a row has exactly one feed entry in each scope it is in (kind ROW), none of kind ROW
+ * elsewhere; scopes it left hold one entry of kind LEAVE or DELETE until the tombstone horizon */
 #ifndef FB_STORE_STORE_H
 #define FB_STORE_STORE_H
 
@@ -49,38 +49,47 @@ FB_MUST_USE fb_code store_catalog_refresh(store *s, fb_error *err);
 /* Writer, inside a transaction: migrate tables and make `text` the active catalogue. */
 FB_MUST_USE fb_code store_catalog_install(store *s, fb_text text, fb_error *err);
 
-FB_MUST_USE fb_code store_begin(store *s);       /* write transaction */
-FB_MUST_USE fb_code store_commit(store *s);      /* synced; on failure rolled back */
+FB_MUST_USE fb_code store_begin(store *s);  /* write transaction */
+FB_MUST_USE fb_code store_commit(store *s); /* synced; on failure rolled back */
 void store_rollback(store *s);
 FB_MUST_USE fb_code store_savepoint(store *s);
 FB_MUST_USE fb_code store_savepoint_release(store *s);
 void store_savepoint_undo(store *s);
-FB_MUST_USE fb_code store_snapshot(store *s);    /* read transaction: one consistent view */
+FB_MUST_USE fb_code store_snapshot(store *s); /* read transaction: one consistent view */
 void store_snapshot_end(store *s);
 
 /* Entity rows. values[columns_count] in catalogue order incl. id and ver. */
-FB_MUST_USE fb_code store_row_get(store *s, const cat_entity *e, const fb_id *id, arena *memory, fb_value *values);
+FB_MUST_USE fb_code store_row_get(store *s, const cat_entity *e, const fb_id *id, arena *memory,
+                                  fb_value *values);
 FB_MUST_USE fb_code store_row_exists(store *s, const cat_entity *e, const fb_id *id, bool *out);
-FB_MUST_USE fb_code store_row_by(store *s, const cat_entity *e, int column, const fb_value *equal, arena *memory,
-                                 fb_value *values); /* E_NOT_FOUND */
-/* Whole row; texts are borrowed until the next store_row_* call on this entity. For the hot read path. */
-FB_MUST_USE fb_code store_row_view(store *s, const cat_entity *e, const fb_id *id, fb_value *values);
-/* Only the columns its scope rules name, and ver; the others are KIND_NULL. Borrowed like store_row_view. */
-FB_MUST_USE fb_code store_row_keys(store *s, const cat_entity *e, const fb_id *id, fb_value *values);
+FB_MUST_USE fb_code store_row_by(store *s, const cat_entity *e, int column, const fb_value *equal,
+                                 arena *memory, fb_value *values); /* E_NOT_FOUND */
+/* Whole row; texts are borrowed until the next store_row_* call on this entity. For the hot read
+ * path. */
+FB_MUST_USE fb_code store_row_view(store *s, const cat_entity *e, const fb_id *id,
+                                   fb_value *values);
+/* Only the columns its scope rules name, and ver; the others are KIND_NULL. Borrowed like
+ * store_row_view. */
+FB_MUST_USE fb_code store_row_keys(store *s, const cat_entity *e, const fb_id *id,
+                                   fb_value *values);
 FB_MUST_USE fb_code store_row_ver(store *s, const cat_entity *e, const fb_id *id, int64_t *ver_out);
-/* fn for each row whose column equals, in the order of ids; stops at the first failure. All rows are read
- * before the first call, so fn may read and write the same entity. A NULL equals nothing. */
-FB_MUST_USE fb_code store_rows_by(store *s, const cat_entity *e, int column, const fb_value *equal, arena *memory,
-                                  fb_code (*fn)(void *ctx, const fb_value *values), void *ctx);
+/* fn for each row whose column equals, in the order of ids; stops at the first failure. All rows
+ * are read before the first call, so fn may read and write the same entity. A NULL equals nothing.
+ */
+FB_MUST_USE fb_code store_rows_by(store *s, const cat_entity *e, int column, const fb_value *equal,
+                                  arena *memory, fb_code (*fn)(void *ctx, const fb_value *values),
+                                  void *ctx);
 /* The same with only the columns that the scope rules name, and ver; the others are KIND_NULL. */
-FB_MUST_USE fb_code store_keys_by(store *s, const cat_entity *e, int column, const fb_value *equal, arena *memory,
-                                  fb_code (*fn)(void *ctx, const fb_value *values), void *ctx);
+FB_MUST_USE fb_code store_keys_by(store *s, const cat_entity *e, int column, const fb_value *equal,
+                                  arena *memory, fb_code (*fn)(void *ctx, const fb_value *values),
+                                  void *ctx);
 FB_MUST_USE fb_code store_row_insert(store *s, const cat_entity *e, const fb_value *values);
-FB_MUST_USE fb_code store_row_update(store *s, const cat_entity *e, const fb_id *id, const int *columns,
-                                     const fb_value *values, uint32_t count);
+FB_MUST_USE fb_code store_row_update(store *s, const cat_entity *e, const fb_id *id,
+                                     const int *columns, const fb_value *values, uint32_t count);
 FB_MUST_USE fb_code store_row_delete(store *s, const cat_entity *e, const fb_id *id);
 FB_MUST_USE fb_code store_row_ver_set(store *s, const cat_entity *e, const fb_id *id, int64_t ver);
-/* Number of an entity in fs_* tables, stable over catalogues; and back (NULL: not in this catalogue). */
+/* Number of an entity in fs_* tables, stable over catalogues; and back (NULL: not in this
+ * catalogue). */
 int64_t store_entity_number(store *s, const cat_entity *e);
 const cat_entity *store_entity_by_number(store *s, int64_t number);
 
@@ -100,14 +109,14 @@ typedef enum store_name {
     STORE_NAMES
 } store_name;
 store_stmt *store_prepare(store *s, store_name name);
-void store_bind_int(store_stmt *q, int i, int64_t v);      /* i from 1 */
-void store_bind_text(store_stmt *q, int i, fb_text v);     /* borrowed until reset */
+void store_bind_int(store_stmt *q, int i, int64_t v);  /* i from 1 */
+void store_bind_text(store_stmt *q, int i, fb_text v); /* borrowed until reset */
 void store_bind_blob(store_stmt *q, int i, const void *data, size_t size);
 void store_bind_id(store_stmt *q, int i, const fb_id *id);
 FB_MUST_USE fb_code store_step(store_stmt *q, bool *row_out);
 FB_MUST_USE fb_code store_run(store_stmt *q);
 void store_reset(store_stmt *q);
-int64_t store_int(store_stmt *q, int i);                   /* i from 0 */
+int64_t store_int(store_stmt *q, int i); /* i from 0 */
 fb_text store_text(store_stmt *q, int i);
 fb_text store_blob(store_stmt *q, int i);
 fb_id store_id(store_stmt *q, int i);
@@ -118,9 +127,21 @@ FB_MUST_USE fb_code store_meta_set(store *s, const char *key, fb_text value);
 /* Whole numbers in fs_meta: `absent` where the key is missing. */
 FB_MUST_USE fb_code store_meta_int(store *s, const char *key, int64_t absent, int64_t *out);
 FB_MUST_USE fb_code store_meta_int_set(store *s, const char *key, int64_t value);
-FB_MUST_USE fb_code store_backup(store *s, const char *to_path, void (*progress)(void *ctx, int done, int total),
-                                 void *ctx, fb_error *err);
+FB_MUST_USE fb_code store_backup(store *s, const char *to_path,
+                                 void (*progress)(void *ctx, int done, int total), void *ctx,
+                                 fb_error *err);
 FB_MUST_USE fb_code store_check(store *s, fb_error *err);
+/* The high-water mark: PATH.high-water, a small file of its own beside the database, so that a
+ * database put back from an older copy is noticed. Each call opens and closes it. E_NOT_FOUND. */
+typedef struct store_mark {
+    fb_id epoch;
+    int64_t cid, audit_seq; /* newest commit and audit entry */
+    digest audit;           /* hash of that entry */
+} store_mark;
+FB_MUST_USE fb_code store_mark_get(const char *path, const char *vfs, store_mark *out,
+                                   fb_error *err);
+FB_MUST_USE fb_code store_mark_put(const char *path, const char *vfs, const store_mark *mark,
+                                   fb_error *err);
 /* Read-only SQL for the administrator's and manager's reports (never from a device). */
 typedef struct sql_stmt sql_stmt;
 FB_MUST_USE fb_code store_query(store *s, fb_text sql, sql_stmt **out, fb_error *err);

@@ -14,7 +14,7 @@ typedef struct row_plan {
     bool in_views;
     sql_stmt **by;      /* per column: whole rows */
     sql_stmt **keys_by; /* per column: key columns */
-    int *key_columns;  /* columns the scope rules name */
+    int *key_columns;   /* columns the scope rules name */
     uint32_t keys_count;
     struct row_update { /* one per list of columns; beyond the maximum the whole row is written */
         sql_stmt *stmt;
@@ -35,7 +35,8 @@ struct store {
     sql_db *reports; /* read-only connection for people's queries, opened when first needed */
     char *path;
     const char *vfs;
-    bool read_only, installed; /* installed: the catalogue was changed inside the open transaction */
+    bool read_only,
+        installed; /* installed: the catalogue was changed inside the open transaction */
     store_stmt stmts[STORE_NAMES];
     catalog *catalog;
     arena *plans_memory;

@@ -1,4 +1,5 @@
-/* store_row.c - see store.h: entity rows by catalogue, one prepared statement per entity and purpose.
+/* store_row.c - see store.h: entity rows by catalogue, one prepared statement per entity and
+ * purpose.
  *
  * Statement texts are made once from the catalogue and kept by sql/; the pointers are found by
  * entity number without hashing. Values keep catalogue order, whatever order the file has. */
@@ -205,7 +206,7 @@ typedef struct row_list {
     struct row_node {
         struct row_node *next;
         fb_value *values;
-    } *first, **end;
+    } * first, **end;
 } row_list;
 
 static fb_code append_row(sql_stmt *q, uint32_t count, arena *memory, row_list *list)

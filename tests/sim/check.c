@@ -35,7 +35,7 @@ static const projection PROJECTIONS[] = {
 };
 
 static const char WITH_REP[] =
-    "WITH T AS (SELECT territory_id FROM user_territory WHERE user_id = :u), "
+    "WITH T AS (SELECT territory_id FROM user_territory WHERE user_id = :u AND valid_to IS NULL), "
     "C AS (SELECT id FROM customer WHERE territory_id IN T OR owner_id = :u OR id IN "
     "(SELECT customer_id FROM customer_assignment WHERE to_at IS NULL AND (user_id = :u OR territory_id IN T))) ";
 static const char WITH_MANAGER[] =
@@ -43,7 +43,7 @@ static const char WITH_MANAGER[] =
     "C AS (SELECT id FROM customer WHERE territory_id IN T OR owner_id = :u OR id IN "
     "(SELECT customer_id FROM customer_assignment WHERE to_at IS NULL AND (user_id = :u OR territory_id IN T))) ";
 
-static sqlite3 *open_file(sim *s, const char *path)
+sqlite3 *open_file(sim *s, const char *path)
 {
     sqlite3 *db = NULL;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "simfs") != SQLITE_OK) {
@@ -179,7 +179,7 @@ static void replica_compare(sim_device *d, sqlite3 *master, const catalog *cat)
     sqlite3_close(replica);
 }
 
-static int64_t number(sqlite3 *db, const char *sql, const char *text)
+int64_t number(sqlite3 *db, const char *sql, const char *text)
 {
     sqlite3_stmt *q = NULL;
     int64_t n = -1;
@@ -207,6 +207,23 @@ static fb_code tray_look(void *ctx, const fb_problem *p)
     return FB_OK;
 }
 
+/* Where the group is, if anywhere: the first thing one asks. */
+static void action_explain(sim *s, const sim_action *a, sqlite3 *master)
+{
+    sqlite3_stmt *q = NULL;
+    if (sqlite3_prepare_v2(master, "SELECT incarnation, gseq, code, state, replaced_by, verdict FROM fs_verdict WHERE instr(payload, ?1) > 0", -1,
+                           &q, NULL) != SQLITE_OK) {
+        return;
+    }
+    sqlite3_bind_text(q, 1, a->marker, -1, SQLITE_TRANSIENT);
+    while (sqlite3_step(q) == SQLITE_ROW) {
+        sim_trace(s, "  server: %lld/%lld code=%d state=%d replaced_by=%lld %.120s", (long long)sqlite3_column_int64(q, 0),
+                  (long long)sqlite3_column_int64(q, 1), sqlite3_column_int(q, 2), sqlite3_column_int(q, 3),
+                  (long long)sqlite3_column_int64(q, 4), (const char *)sqlite3_column_text(q, 5));
+    }
+    sqlite3_finalize(q);
+}
+
 /* I2 and I5 for one saved group. */
 static void action_check(sim *s, const sim_action *a, sqlite3 *master)
 {
@@ -223,8 +240,12 @@ static void action_check(sim *s, const sim_action *a, sqlite3 *master)
         sim_violation(s, "I5: %s stands %lld times in %s", a->marker, (long long)count, a->entity);
         return;
     }
+    if (number(master, "SELECT count(*) FROM fs_verdict WHERE code = 4 AND state = 0 AND instr(payload, ?1) > 0", a->marker) > 0) {
+        return; /* held: it waits on the server, also when the device has begun a new life since */
+    }
     tray t = {.marker = a->marker};
     if (fb_problem_each(s->devices[a->device].db, tray_look, &t, NULL) != FB_OK || !t.found) {
+        action_explain(s, a, master);
         sim_violation(s, "I2: %s of dev%d (group %lld) was saved and is neither on the server nor in the tray", a->marker,
                       a->device, (long long)a->gseq);
     }

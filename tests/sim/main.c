@@ -12,6 +12,8 @@ const char *const FAULT_NAMES[FAULTS] = {
     "lose_request",     "lose_reply",       "double_request", "delay",      "cut_reply",
     "cut_request",      "partition",        "crash_device",   "crash_server", "disk_full_device",
     "disk_full_server", "sync_error",       "clock_jump",     "territory_move", "server_edit",
+    "phone_restored",   "phone_torn",       "phone_cloned",   "server_backup", "server_restored",
+    "server_put_back",  "membership",       "assignment",     "role",       "catalogue",
 };
 
 enum { STEPS_PER_DAY = 220, HEAL_ROUNDS_MAX = 400, DAY_MS = 24 * 3600 * 1000 };
@@ -97,10 +99,13 @@ static void heal(sim *s)
     crash_vfs_quota(s->vfs, "server", 0);
     crash_vfs_fail_sync(s->vfs, "server", 0);
     s->server_dark_until_ms = 0;
+    machines_tend(s);
+    office_heal(s);
     bool quiet = false;
     for (int round = 0; round < HEAL_ROUNDS_MAX && !quiet; round++) {
         s->now_ms += 60000;
         machines_tend(s);
+        disaster_heal(s);
         for (int i = 0; i < s->devices_count; i++) {
             s->devices[i].wake_ms = 0;
             for (int k = 0; k < 40; k++) {
@@ -124,11 +129,15 @@ static void run_seed(sim *s, uint64_t seed, int days, bool trace, const char *wi
         bool drawn = sim_chance(s, 40);
         s->faults[f] = drawn && strstr(without, FAULT_NAMES[f]) == NULL;
     }
+    /* Nothing can be put back where no backup is taken. */
+    s->faults[FAULT_SERVER_BACKUP] |= s->faults[FAULT_SERVER_RESTORED] || s->faults[FAULT_SERVER_PUT_BACK];
     world_open(s);
     for (int step = 0; step < days * STEPS_PER_DAY && s->violations == 0; step++) {
         s->now_ms += (int64_t)sim_random(s, 2 * DAY_MS / STEPS_PER_DAY);
         machines_tend(s);
         fault_step(s);
+        office_step(s);
+        disaster_step(s);
         act_step(s);
         for (int i = 0; i < s->devices_count; i++) {
             device_sync_step(&s->devices[i]);

@@ -185,6 +185,7 @@ static void reply_arrive(sim *s, const sim_flight *f)
     fb_code rc = fb_sync_reply(d->sync, &r, &err);
     sim_trace(s, "%s takes %llu: %s %s", d->machine, (unsigned long long)f->number, fb_code_name(rc), err.message);
     d->answered = rc == FB_OK;
+    d->must_enrol |= rc == FB_E_AUTH; /* the server was put back to before this device was enrolled */
     d->wake_ms = rc == FB_OK ? s->now_ms : s->now_ms + 60000;
 }
 

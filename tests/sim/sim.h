@@ -4,6 +4,8 @@
  *   world.c   machines: opening, crashing, rebooting; the company; virtual clocks
  *   net.c     a network that loses, doubles, delays (and so reorders) and cuts
  *   act.c     what people and faults do next: one step, chosen by the seed
+ *   disaster.c  copies put back: phone backups, clones, torn copies, the server's backups
+ *   office.c  what the administrator changes: rows, territories, roles, the catalogue
  *   check.c   after healing: convergence, verdicts, nothing lost, atomic groups
  *
  * Each seed first draws which faults it has at all (swarm testing), then a chaos phase of random
@@ -16,10 +18,16 @@
  *       if the verdict is not a refusal
  *   I4  a group's rows are all there or none
  *   I5  every group has exactly one verdict; the rows it inserted are there once
- *   L1  every outbox drains */
+ *   L1  every outbox drains
+ *
+ * What a disaster may take: groups that a restored phone had saved after its backup and never sent
+ * (sim_action.doubt), and groups of which the server held the only copy when it was put back itself.
+ * Everything else must be there: clones keep all groups of both, a restored server gets again what
+ * no backup held. */
 #ifndef FB_SIM_H
 #define FB_SIM_H
 
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,7 +44,8 @@ enum {
     SIM_PRODUCTS = 5,
     SIM_TERRITORIES = 3,
     SIM_FLIGHTS_MAX = 64,
-    SIM_ACTIONS_MAX = 4096
+    SIM_ACTIONS_MAX = 4096,
+    SIM_GROWTHS_MAX = 3
 };
 
 typedef enum sim_fault {
@@ -55,6 +64,16 @@ typedef enum sim_fault {
     FAULT_CLOCK_JUMP,
     FAULT_TERRITORY_MOVE,
     FAULT_SERVER_EDIT,
+    FAULT_PHONE_RESTORED,
+    FAULT_PHONE_TORN,
+    FAULT_PHONE_CLONED,
+    FAULT_SERVER_BACKUP,
+    FAULT_SERVER_RESTORED,
+    FAULT_SERVER_PUT_BACK,
+    FAULT_MEMBERSHIP,
+    FAULT_ASSIGNMENT,
+    FAULT_ROLE,
+    FAULT_CATALOGUE,
     FAULTS
 } sim_fault;
 extern const char *const FAULT_NAMES[FAULTS];
@@ -68,7 +87,8 @@ typedef struct sim_action {
     char marker[40];   /* unique text inside one of its rows */
     const char *entity; /* the row that holds it */
     const char *column;
-    bool doubt;        /* the call failed while the machine crashed: it may be there or not */
+    bool doubt;        /* it may be there or not: the call failed in a crash, or a disaster took it */
+    bool server_only;  /* its device was put back to before it: the server has the only copy */
 } sim_action;
 
 typedef struct sim_device {
@@ -89,6 +109,9 @@ typedef struct sim_device {
     uint32_t rounds_healed; /* complete syncs since the faults stopped */
     uint64_t flight_number; /* the request whose reply counts */
     uint64_t random;       /* own stream for fb_port.random */
+    bool has_backup, backup_torn; /* "bakN" holds a copy of its files, taken when ... */
+    int backup_actions;           /* ... so many actions had happened */
+    bool must_enrol;              /* it, or the server, was put back to before it was enrolled */
 } sim_device;
 
 typedef enum flight_kind { FLIGHT_REQUEST, FLIGHT_REPLY } flight_kind;
@@ -126,6 +149,9 @@ struct sim {
     sim_action *actions;
     int actions_count;
     uint64_t markers;
+    bool has_backup;              /* machine "srvbak" holds a verified copy of the server's files */
+    int growths;                  /* modules added to the catalogue */
+    bool server_suspect;          /* put back by hand: the next start must refuse */
     digest hash; /* of the trace */
     uint32_t violations;
     char why[400];
@@ -143,9 +169,11 @@ void world_open(sim *s);
 void world_close(sim *s);
 bool server_alive(sim *s);
 void server_boot(sim *s);
-void server_crash_now(sim *s);
+void server_down(sim *s);
 bool device_alive(sim_device *d);
 void device_boot(sim_device *d);
+sim_device *device_new(sim *s, int like); /* one more machine for the same person; NULL: no room */
+bool device_enrol_again(sim_device *d);
 void device_down(sim_device *d); /* handles closed after a crash */
 void machines_tend(sim *s);      /* notices crashes, reboots what is due */
 store *world_store_open(sim *s); /* an administrator's connection; NULL while the server is down */
@@ -159,7 +187,18 @@ void net_drop_all(sim *s);
 void act_step(sim *s);
 void fault_step(sim *s);
 
+/* disaster.c */
+void disaster_step(sim *s);
+void disaster_heal(sim *s); /* the operator and the help desk finish their work */
+
+/* office.c */
+void office_step(sim *s);
+void office_heal(sim *s);
+void office_grow(sim *s); /* the newest catalogue again, after a restore */
+
 /* check.c */
+sqlite3 *open_file(sim *s, const char *path);
+int64_t number(sqlite3 *db, const char *sql, const char *text);
 void check_all(sim *s);
 
 #endif

@@ -69,7 +69,7 @@ bool server_alive(sim *s)
     return s->srv != NULL && !crash_vfs_is_crashed(s->vfs, "server");
 }
 
-static void server_down(sim *s)
+void server_down(sim *s)
 {
     server_reader_close(s->reader);
     server_close(s->srv);
@@ -89,6 +89,7 @@ void server_boot(sim *s)
         return;
     }
     server_down(s);
+    sim_trace(s, "server does not start: %s %s", fb_code_name(rc), err.message);
     if (s->healing) {
         sim_violation(s, "the server does not open after a crash: %s %s", fb_code_name(rc), err.message);
     }
@@ -261,6 +262,7 @@ static void device_enrol(sim *s, sim_device *d, const char *code)
     fb_enrol_options o = FB_ENROL_OPTIONS_INIT;
     o.server_url = "https://sim";
     o.code = code;
+    o.again = d->must_enrol;
     fb_code rc = fb_enrol(d->db, &link, &o, &err);
     if (rc != FB_OK) {
         setup_failed("enrolment", rc, &err);
@@ -278,25 +280,31 @@ static void device_enrol(sim *s, sim_device *d, const char *code)
     server_job_free(l.job);
 }
 
+static void code_make(sim *s, sim_device *d, buf *code)
+{
+    store *db = world_store_open(s);
+    fb_error err = {0};
+    fb_code rc = store_begin(db);
+    if (rc == FB_OK) {
+        rc = door_code_make(db, &d->user, s->now_ms, 3600000, &s->server_port, code);
+    }
+    if (rc == FB_OK) {
+        rc = store_commit(db);
+    }
+    store_close(db);
+    if (rc != FB_OK) {
+        setup_failed("enrolment code", rc, &err);
+    }
+}
+
 static void devices_enrol(sim *s)
 {
     for (int i = 0; i < s->devices_count; i++) {
         sim_device *d = &s->devices[i];
-        store *db = world_store_open(s);
+        fb_error err = {0};
         buf code;
         buf_init(&code, 100);
-        fb_error err = {0};
-        fb_code rc = store_begin(db);
-        if (rc == FB_OK) {
-            rc = door_code_make(db, &d->user, s->now_ms, 3600000, &s->server_port, &code);
-        }
-        if (rc == FB_OK) {
-            rc = store_commit(db);
-        }
-        store_close(db);
-        if (rc != FB_OK) {
-            setup_failed("enrolment code", rc, &err);
-        }
+        code_make(s, d, &code);
         device_boot(d);
         if (d->db == NULL) {
             setup_failed("replica", FB_E_IO, &err);
@@ -304,6 +312,23 @@ static void devices_enrol(sim *s)
         device_enrol(s, d, buf_cstr(&code));
         buf_clear(&code);
     }
+}
+
+bool device_enrol_again(sim_device *d)
+{
+    sim *s = d->world;
+    buf code;
+    if (!device_alive(d) || !server_alive(s)) {
+        return false;
+    }
+    fb_sync_close(d->sync); /* it speaks for the device that was */
+    d->sync = NULL;
+    d->in_flight = false;
+    buf_init(&code, 100);
+    code_make(s, d, &code);
+    device_enrol(s, d, buf_cstr(&code));
+    buf_clear(&code);
+    return true;
 }
 
 static void device_init(sim *s, int i)
@@ -314,6 +339,18 @@ static void device_init(sim *s, int i)
     snprintf(d->path, sizeof d->path, "dev%d/replica.db", i);
     snprintf(d->user_key, sizeof d->user_key, "U%d", i);
     d->port = (fb_port){.ctx = d, .mono_ms = device_mono, .wall_ms = device_wall, .random = device_random};
+}
+
+sim_device *device_new(sim *s, int like)
+{
+    if (s->devices_count == SIM_DEVICES_MAX) {
+        return NULL;
+    }
+    int i = s->devices_count++;
+    device_init(s, i);
+    s->devices[i].manager = s->devices[like].manager;
+    s->devices[i].user = s->devices[like].user;
+    return &s->devices[i];
 }
 
 void world_open(sim *s)

@@ -31,6 +31,7 @@ typedef struct machine {
     uint64_t fail_in; /* calls until fail_result; 0: never */
     int fail_result;
     bool fail_for_ever, failed;
+    bool fail_reads; /* count reads instead of changes */
 } machine;
 
 typedef struct mem_file {
@@ -85,6 +86,24 @@ static void *must(void *p)
     return p;
 }
 
+/* Weak: a program that makes allocations fail keeps those of the file layer out of it. */
+__attribute__((weak)) void *crash_vfs_realloc(void *p, size_t size)
+{
+    return realloc(p, size);
+}
+
+__attribute__((weak)) void crash_vfs_release(void *p)
+{
+    free(p);
+}
+
+static void *zeroed(size_t size)
+{
+    void *p = must(crash_vfs_realloc(NULL, size));
+    memset(p, 0, size);
+    return p;
+}
+
 static machine *machine_get(crash_vfs *v, const char *path)
 {
     size_t n = strcspn(path, "/");
@@ -109,7 +128,7 @@ static void file_write(mem_file *f, uint64_t offset, const void *data, size_t si
     size_t end = (size_t)offset + size;
     if (end > f->capacity) {
         size_t capacity = end * 2 + 4096;
-        f->data = must(realloc(f->data, capacity));
+        f->data = must(crash_vfs_realloc(f->data, capacity));
         f->capacity = capacity;
     }
     if (end > f->size) {
@@ -135,8 +154,8 @@ static void pending_drop(mem_file *f)
 {
     while (f->first != NULL) {
         pending_write *next = f->first->next;
-        free(f->first->data);
-        free(f->first);
+        crash_vfs_release(f->first->data);
+        crash_vfs_release(f->first);
         f->first = next;
     }
     f->last = &f->first;
@@ -144,11 +163,11 @@ static void pending_drop(mem_file *f)
 
 static void pending_add(mem_file *f, uint64_t offset, const void *data, uint32_t size)
 {
-    pending_write *w = must(calloc(1, sizeof *w));
+    pending_write *w = must(zeroed(sizeof *w));
     w->offset = offset;
     w->size = size;
     if (size > 0) {
-        w->data = must(malloc(size));
+        w->data = must(crash_vfs_realloc(NULL, size));
         memcpy(w->data, data, size);
     }
     *f->last = w;
@@ -160,8 +179,8 @@ static void file_sync(mem_file *f)
     if (f->first == NULL && f->synced_size == f->size) {
         return;
     }
-    free(f->synced);
-    f->synced = must(malloc(f->size + 1));
+    crash_vfs_release(f->synced);
+    f->synced = must(crash_vfs_realloc(NULL, f->size + 1));
     if (f->size > 0) {
         memcpy(f->synced, f->data, f->size);
     }
@@ -208,7 +227,7 @@ static void file_reboot(crash_vfs *v, mem_file *f)
     f->lock_shared = 0;
     f->lock_reserved = f->lock_pending = f->lock_exclusive = false;
     for (int i = 0; i < f->shm.regions_count; i++) {
-        free(f->shm.regions[i]);
+        crash_vfs_release(f->shm.regions[i]);
     }
     f->shm = (shm_node){0};
     file_sync(f); /* what survived is on the platter */
@@ -226,7 +245,7 @@ static mem_file *file_find(crash_vfs *v, const char *name)
 
 static mem_file *file_make(crash_vfs *v, const char *name)
 {
-    mem_file *f = must(calloc(1, sizeof *f));
+    mem_file *f = must(zeroed(sizeof *f));
     snprintf(f->name, sizeof f->name, "%s", name);
     f->owner = machine_get(v, name);
     f->last = &f->first;
@@ -239,11 +258,11 @@ static void file_free(mem_file *f)
 {
     pending_drop(f);
     for (int i = 0; i < f->shm.regions_count; i++) {
-        free(f->shm.regions[i]);
+        crash_vfs_release(f->shm.regions[i]);
     }
-    free(f->data);
-    free(f->synced);
-    free(f);
+    crash_vfs_release(f->data);
+    crash_vfs_release(f->synced);
+    crash_vfs_release(f);
 }
 
 /* Frees deleted files nobody holds. */
@@ -272,9 +291,9 @@ static bool machine_step(crash_vfs *v, machine *m)
 }
 
 /* The result that an injected fault asks for, or SQLITE_OK. */
-static int machine_fault(machine *m)
+static int machine_fault(machine *m, bool reading)
 {
-    if (m->fail_in == 0) {
+    if (m->fail_in == 0 || m->fail_reads != reading) {
         return SQLITE_OK;
     }
     if (m->fail_in > 1) {
@@ -320,6 +339,10 @@ static int x_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 offse
     if (!handle_lives(h)) {
         return SQLITE_IOERR_READ;
     }
+    int fault = h->temporary ? SQLITE_OK : machine_fault(h->file->owner, true);
+    if (fault != SQLITE_OK) {
+        return fault;
+    }
     size_t have = (size_t)offset < h->file->size ? h->file->size - (size_t)offset : 0;
     size_t n = have < (size_t)amount ? have : (size_t)amount;
     if (n > 0) {
@@ -343,7 +366,7 @@ static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int
     if (!handle_lives(h) || !machine_step(h->vfs, m)) {
         return SQLITE_IOERR_WRITE;
     }
-    int fault = machine_fault(m);
+    int fault = machine_fault(m, false);
     if (fault != SQLITE_OK) {
         return fault;
     }
@@ -370,7 +393,7 @@ static int x_truncate(sqlite3_file *base, sqlite3_int64 size)
     if (!handle_lives(h) || !machine_step(h->vfs, h->file->owner)) {
         return SQLITE_IOERR_TRUNCATE;
     }
-    int fault = machine_fault(h->file->owner);
+    int fault = machine_fault(h->file->owner, false);
     if (fault != SQLITE_OK) {
         return fault;
     }
@@ -391,7 +414,7 @@ static int x_sync(sqlite3_file *base, int flags)
     if (!handle_lives(h) || !machine_step(h->vfs, m)) {
         return SQLITE_IOERR_FSYNC;
     }
-    int fault = machine_fault(m);
+    int fault = machine_fault(m, false);
     if (fault != SQLITE_OK) {
         return fault;
     }
@@ -509,7 +532,7 @@ static int x_shm_map(sqlite3_file *base, int region, int bytes, int extend, void
         if (!extend) {
             return SQLITE_OK;
         }
-        s->regions[s->regions_count++] = must(calloc(1, (size_t)bytes));
+        s->regions[s->regions_count++] = must(zeroed((size_t)bytes));
         s->region_bytes = bytes;
     }
     *out = s->regions[region];
@@ -601,7 +624,7 @@ static int x_shm_unmap(sqlite3_file *base, int delete_it)
     shm_node *s = &h->file->shm;
     if (delete_it && s->users == 0) {
         for (int i = 0; i < s->regions_count; i++) {
-            free(s->regions[i]);
+            crash_vfs_release(s->regions[i]);
         }
         *s = (shm_node){0};
     }
@@ -668,7 +691,7 @@ static int x_delete(sqlite3_vfs *base, const char *name, int sync_dir)
     if (!machine_step(v, machine_get(v, name))) {
         return SQLITE_IOERR_DELETE;
     }
-    int fault = machine_fault(machine_get(v, name));
+    int fault = machine_fault(machine_get(v, name), false);
     if (fault != SQLITE_OK) {
         return fault;
     }
@@ -727,7 +750,7 @@ static int x_last_error(sqlite3_vfs *base, int size, char *out)
 
 crash_vfs *crash_vfs_new(const char *name, uint64_t seed)
 {
-    crash_vfs *v = must(calloc(1, sizeof *v));
+    crash_vfs *v = must(zeroed(sizeof *v));
     v->random = seed;
     v->base = (sqlite3_vfs){
         .iVersion = 2,
@@ -758,7 +781,7 @@ void crash_vfs_free(crash_vfs *v)
         file_free(v->files);
         v->files = next;
     }
-    free(v);
+    crash_vfs_release(v);
 }
 
 void crash_vfs_crash_after(crash_vfs *v, const char *name, uint64_t calls)
@@ -823,6 +846,7 @@ void crash_vfs_fail(crash_vfs *v, const char *name, uint64_t calls, int result, 
     m->fail_in = calls;
     m->fail_result = result;
     m->fail_for_ever = for_ever;
+    m->fail_reads = result == SQLITE_IOERR_READ;
     m->failed = false;
 }
 

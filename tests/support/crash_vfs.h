@@ -39,7 +39,7 @@ uint64_t crash_vfs_used(const crash_vfs *v, const char *machine);
 void crash_vfs_fail_sync(crash_vfs *v, const char *machine, uint64_t syncs);
 
 /* The machine's n-th mutating call from now fails with this SQLite result and changes nothing; with
- * for_ever, all later ones fail too. 0 = never. */
+ * for_ever, all later ones fail too. SQLITE_IOERR_READ: its n-th read instead. 0 = never. */
 void crash_vfs_fail(crash_vfs *v, const char *machine, uint64_t calls, int result, bool for_ever);
 /* Did a fault of crash_vfs_fail fire since it was set? */
 bool crash_vfs_failed(const crash_vfs *v, const char *machine);
@@ -58,6 +58,10 @@ void crash_vfs_listen(crash_vfs *v, void (*fn)(void *ctx, const crash_vfs_event 
 void crash_vfs_each(const crash_vfs *v, void (*fn)(void *ctx, const char *file, const void *data, size_t size), void *ctx);
 /* Make a file with these bytes, synced. It must not be open. */
 void crash_vfs_put(crash_vfs *v, const char *file, const void *data, size_t size);
+
+/* Memory of the file layer itself. Weak: a test of failing allocations brings its own. */
+void *crash_vfs_realloc(void *p, size_t size);
+void crash_vfs_release(void *p);
 
 /* Copy every file of one machine (its present bytes) to another name: a phone backup, a clone. */
 void crash_vfs_copy(crash_vfs *v, const char *from_machine, const char *to_machine);

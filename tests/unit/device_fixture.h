@@ -1,11 +1,11 @@
-/* device_fixture.h - for test_feed.c and test_feed_sim.c: a device that reads pages as the protocol says, and
- * checks each against the oracle of server_fixture.h.
+/* device_fixture.h - for test_feed.c and test_feed_sim.c: a device that reads pages as the protocol
+ * says, and checks each against the oracle of server_fixture.h.
  *
  *   base     what it holds since the last complete page
  *   staged   lines of pages since then, in order
  *   own      rows of its own plain groups that are not settled
- * Every page is checked for FED-1, FED-3 and FED-4; every complete one for FED-2: the base is then exactly the
- * projection of the tables, text by text. */
+ * Every page is checked for FED-1, FED-3 and FED-4; every complete one for FED-2: the base is then
+ * exactly the projection of the tables, text by text. */
 #ifndef FB_TESTS_UNIT_DEVICE_FIXTURE_H
 #define FB_TESTS_UNIT_DEVICE_FIXTURE_H
 
@@ -41,7 +41,7 @@ typedef struct sim_row {
     int64_t ver;
     char *text; /* its line */
     block_kind kind;
-    bool reset; /* staged only: everything before is void */
+    bool reset;   /* staged only: everything before is void */
     int64_t gseq; /* own only */
 } sim_row;
 
@@ -128,7 +128,8 @@ static inline void stage_line(device *d, fixture *f, const block_head *head, fb_
     fb_value values[CATALOG_COLUMNS_LIMIT];
     sim_row *r = row_add(&d->staged);
     r->kind = head->kind;
-    r->entity = entity_of(f, head->entity->name.data == NULL ? "" : arena_str(f->memory, head->entity->name.data));
+    r->entity = entity_of(
+        f, head->entity->name.data == NULL ? "" : arena_str(f->memory, head->entity->name.data));
     ok(row_get(line, head, f->memory, values));
     r->id = values[0].u.id;
     if (head->kind == BLOCK_ROW) {
@@ -226,10 +227,11 @@ static inline void ids_in_scope(fixture *f, const char *set, id_list *out)
 {
     char sql[8192];
     sqlite3_stmt *q = NULL;
-    snprintf(sql, sizeof sql,
-             "SELECT DISTINCT r.id FROM row_scope r JOIN fs_scope s ON s.kind = r.kind AND s.ref = r.ref"
-             " WHERE s.scope IN (%s)",
-             set);
+    snprintf(
+        sql, sizeof sql,
+        "SELECT DISTINCT r.id FROM row_scope r JOIN fs_scope s ON s.kind = r.kind AND s.ref = r.ref"
+        " WHERE s.scope IN (%s)",
+        set);
     assert_int_equal(sqlite3_prepare_v2(f->raw, sql, -1, &q, NULL), SQLITE_OK);
     out->count = 0;
     while (sqlite3_step(q) == SQLITE_ROW) {
@@ -249,12 +251,14 @@ static inline void set_text(const scope_list *list, char *out, size_t size)
 {
     size_t used = 0;
     for (uint32_t i = 0; i < list->count; i++) {
-        used += (size_t)snprintf(out + used, size - used, i == 0 ? "%lld" : ",%lld", (long long)list->scopes[i]);
+        used += (size_t)snprintf(out + used, size - used, i == 0 ? "%lld" : ",%lld",
+                                 (long long)list->scopes[i]);
     }
 }
 
 /* FED-1, FED-3, FED-4 of the page staged last. */
-static inline void check_page(device *d, fixture *f, const id_list *in_scope, size_t from, bool was_settled)
+static inline void check_page(device *d, fixture *f, const id_list *in_scope, size_t from,
+                              bool was_settled)
 {
     for (size_t i = from; i < d->staged.count; i++) {
         const sim_row *r = &d->staged.rows[i];
@@ -263,12 +267,15 @@ static inline void check_page(device *d, fixture *f, const id_list *in_scope, si
         }
         assert_int_equal(has_id(in_scope, &r->id), r->kind == BLOCK_ROW);
         for (size_t n = from; n < i && r->kind == BLOCK_ROW; n++) {
-            assert_false(d->staged.rows[n].entity == r->entity && id_equal(&d->staged.rows[n].id, &r->id));
+            assert_false(d->staged.rows[n].entity == r->entity &&
+                         id_equal(&d->staged.rows[n].id, &r->id));
         }
         const sim_row *own = row_find(&d->own, r->entity, &r->id);
-        if (was_settled && !d->reset && own != NULL && own->kind == BLOCK_ROW && own->ver == r->ver && own->gseq > d->settled) {
+        if (was_settled && !d->reset && own != NULL && own->kind == BLOCK_ROW &&
+            own->ver == r->ver && own->gseq > d->settled) {
             char sql[128];
-            snprintf(sql, sizeof sql, "SELECT plain FROM fs_commit WHERE cid = %lld", (long long)(r->ver >> 20));
+            snprintf(sql, sizeof sql, "SELECT plain FROM fs_commit WHERE cid = %lld",
+                     (long long)(r->ver >> 20));
             assert_int_equal(raw_int(f, sql), 0);
         }
     }

@@ -70,19 +70,22 @@ static const char SMALL_CATALOG[] =
 
 /* Every row with the scopes it must be in now (kind and ref of fs_scope), by SQL alone. Assignments
  * count from from_at on, until before to_at, at the scope clock. */
-#define ACTIVE                                                                                     \
-    " (a.from_at IS NULL OR a.from_at <= (SELECT ms FROM clock))"                                  \
+#define ACTIVE                                                    \
+    " (a.from_at IS NULL OR a.from_at <= (SELECT ms FROM clock))" \
     " AND (a.to_at IS NULL OR a.to_at > (SELECT ms FROM clock))"
 
 static const char *const ORACLE_VIEWS[] = {
-    "CREATE TEMP VIEW clock AS SELECT ifnull((SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM fs_meta"
+    "CREATE TEMP VIEW clock AS SELECT ifnull((SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM "
+    "fs_meta"
     " WHERE key = 'scope_clock_ms'), 0) AS ms",
     "CREATE TEMP VIEW customer_scope AS"
     " SELECT id, 2 AS kind, territory_id AS ref FROM customer WHERE territory_id IS NOT NULL"
     " UNION SELECT id, 4, owner_id FROM customer WHERE owner_id IS NOT NULL"
-    " UNION SELECT c.id, 2, a.territory_id FROM customer_assignment a JOIN customer c ON c.id = a.customer_id"
+    " UNION SELECT c.id, 2, a.territory_id FROM customer_assignment a JOIN customer c ON c.id = "
+    "a.customer_id"
     " WHERE a.territory_id IS NOT NULL AND" ACTIVE
-    " UNION SELECT c.id, 4, a.user_id FROM customer_assignment a JOIN customer c ON c.id = a.customer_id"
+    " UNION SELECT c.id, 4, a.user_id FROM customer_assignment a JOIN customer c ON c.id = "
+    "a.customer_id"
     " WHERE a.user_id IS NOT NULL AND" ACTIVE,
     "CREATE TEMP VIEW row_scope AS"
     " SELECT 'org_unit' AS entity, id, ver, 1 AS kind, x'' AS ref FROM org_unit"
@@ -92,24 +95,33 @@ static const char *const ORACLE_VIEWS[] = {
     " UNION SELECT 'app_user', id, ver, 3, org_unit_id FROM app_user WHERE org_unit_id IS NOT NULL"
     " UNION SELECT 'app_user', id, ver, 4, id FROM app_user"
     " UNION SELECT 'user_role', id, ver, 4, user_id FROM user_role WHERE user_id IS NOT NULL"
-    " UNION SELECT 'user_territory', id, ver, 4, user_id FROM user_territory WHERE user_id IS NOT NULL"
-    " UNION SELECT 'customer', r.id, r.ver, s.kind, s.ref FROM customer r JOIN customer_scope s ON s.id = r.id"
+    " UNION SELECT 'user_territory', id, ver, 4, user_id FROM user_territory WHERE user_id IS NOT "
+    "NULL"
+    " UNION SELECT 'customer', r.id, r.ver, s.kind, s.ref FROM customer r JOIN customer_scope s ON "
+    "s.id = r.id"
     " UNION SELECT 'customer_assignment', r.id, r.ver, s.kind, s.ref FROM customer_assignment r"
     "  JOIN customer_scope s ON s.id = r.customer_id"
-    " UNION SELECT 'visit', r.id, r.ver, s.kind, s.ref FROM visit r JOIN customer_scope s ON s.id = r.customer_id"
+    " UNION SELECT 'visit', r.id, r.ver, s.kind, s.ref FROM visit r JOIN customer_scope s ON s.id "
+    "= r.customer_id"
     " UNION SELECT 'note', r.id, r.ver, s.kind, s.ref FROM note r JOIN visit v ON v.id = r.visit_id"
     "  JOIN customer_scope s ON s.id = v.customer_id"
     " UNION SELECT 'task', id, ver, 4, user_id FROM task WHERE user_id IS NOT NULL"
-    " UNION SELECT 'task', r.id, r.ver, s.kind, s.ref FROM task r JOIN customer_scope s ON s.id = r.customer_id",
+    " UNION SELECT 'task', r.id, r.ver, s.kind, s.ref FROM task r JOIN customer_scope s ON s.id = "
+    "r.customer_id",
     /* STO-2 both ways: an entry that should be there and is not, or the reverse. */
     "CREATE TEMP VIEW feed_wrong AS"
-    " SELECT 'missing' AS what, r.entity, r.id FROM row_scope r WHERE NOT EXISTS (SELECT 1 FROM fs_feed f"
+    " SELECT 'missing' AS what, r.entity, r.id FROM row_scope r WHERE NOT EXISTS (SELECT 1 FROM "
+    "fs_feed f"
     "  JOIN fs_scope s ON s.scope = f.scope JOIN fs_entity e ON e.number = f.entity"
-    "  WHERE s.kind = r.kind AND s.ref = r.ref AND f.pos = r.ver AND f.kind = 0 AND f.id = r.id AND e.name = r.entity)"
+    "  WHERE s.kind = r.kind AND s.ref = r.ref AND f.pos = r.ver AND f.kind = 0 AND f.id = r.id "
+    "AND e.name = r.entity)"
     " UNION ALL SELECT 'stray', e.name, f.id FROM fs_feed f JOIN fs_scope s ON s.scope = f.scope"
-    "  JOIN fs_entity e ON e.number = f.entity WHERE f.kind = 0 AND NOT EXISTS (SELECT 1 FROM row_scope r"
-    "  WHERE s.kind = r.kind AND s.ref = r.ref AND f.pos = r.ver AND f.id = r.id AND e.name = r.entity)"
-    " UNION ALL SELECT 'twice', f.entity, f.id FROM fs_feed f GROUP BY f.scope, f.entity, f.id HAVING count(*) > 1",
+    "  JOIN fs_entity e ON e.number = f.entity WHERE f.kind = 0 AND NOT EXISTS (SELECT 1 FROM "
+    "row_scope r"
+    "  WHERE s.kind = r.kind AND s.ref = r.ref AND f.pos = r.ver AND f.id = r.id AND e.name = "
+    "r.entity)"
+    " UNION ALL SELECT 'twice', f.entity, f.id FROM fs_feed f GROUP BY f.scope, f.entity, f.id "
+    "HAVING count(*) > 1",
 };
 
 enum { BATCH_CHANGES_MAX = 64, FIXTURE_BYTES_MAX = 64 << 20 };
@@ -344,8 +356,8 @@ static inline void assert_feed_right(fixture *f)
     int64_t wrong = raw_int(f, "SELECT count(*) FROM feed_wrong");
     if (wrong != 0) {
         sqlite3_stmt *q = NULL;
-        sqlite3_prepare_v2(f->raw, "SELECT what || ' ' || entity || ' ' || hex(id) FROM feed_wrong", -1,
-                           &q, NULL);
+        sqlite3_prepare_v2(f->raw, "SELECT what || ' ' || entity || ' ' || hex(id) FROM feed_wrong",
+                           -1, &q, NULL);
         while (sqlite3_step(q) == SQLITE_ROW) {
             print_error("%s\n", (const char *)sqlite3_column_text(q, 0));
         }

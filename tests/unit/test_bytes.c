@@ -242,7 +242,7 @@ static void note_bug(const char *expr, const char *file, int line)
 static void bug__hook_is_told_what_and_where(void **state)
 {
     (void)state;
-    bug_hook_set(note_bug);
+    fb_bug_hook_set(note_bug);
     if (setjmp(bug_back) == 0) {
         FB_ASSERT(1 == 2);
         fail_msg("an assertion went through");

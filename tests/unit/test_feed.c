@@ -1,5 +1,6 @@
-/* test_feed.c - who sees what: scopes of users, tokens, pages, the echo rule. One promise per test on a small
- * company; random histories are in test_feed_sim.c. Every page is also checked by device_fixture.h. */
+/* test_feed.c - who sees what: scopes of users, tokens, pages, the echo rule. One promise per test
+ * on a small company; random histories are in test_feed_sim.c. Every page is also checked by
+ * device_fixture.h. */
 #include "device_fixture.h"
 
 /* ---- scopes of users ---- */
@@ -14,12 +15,17 @@ static const char *scopes_text(fixture *f, store *s, uint32_t user, int64_t now_
     size_t size = 0;
     for (uint32_t i = 0; i < list.count; i++) {
         char sql[128];
-        snprintf(sql, sizeof sql, "SELECT kind FROM fs_scope WHERE scope = %lld", (long long)list.scopes[i]);
+        snprintf(sql, sizeof sql, "SELECT kind FROM fs_scope WHERE scope = %lld",
+                 (long long)list.scopes[i]);
         int64_t kind = raw_int(f, sql);
-        snprintf(sql, sizeof sql, "SELECT unicode(CAST(substr(ref, 16) AS TEXT)) FROM fs_scope WHERE scope = %lld",
+        snprintf(sql, sizeof sql,
+                 "SELECT unicode(CAST(substr(ref, 16) AS TEXT)) FROM fs_scope WHERE scope = %lld",
                  (long long)list.scopes[i]);
         size += (size_t)snprintf(text + size, sizeof text - size, kind == 1 ? "g" : " %c%lld",
-                                 kind == 2 ? 't' : kind == 3 ? 'r' : 'u', (long long)raw_int(f, sql));
+                                 kind == 2   ? 't'
+                                 : kind == 3 ? 'r'
+                                             : 'u',
+                                 (long long)raw_int(f, sql));
     }
     return text;
 }
@@ -129,7 +135,8 @@ static void feed__org_unit_that_is_below_itself_ends(void **state)
 
 /* ---- pages read by one device ---- */
 
-/* Territory 1: user 1. Territory 4: user 2. Customers 1, 2 in 1, customer 3 in 4; each with visit and note. */
+/* Territory 1: user 1. Territory 4: user 2. Customers 1, 2 in 1, customer 3 in 4; each with visit
+ * and note. */
 static void two_reps(fixture *f, device *one, device *two)
 {
     company(f);
@@ -224,7 +231,8 @@ static void feed__change_of_scopes_fills_and_empties_in_small_pages(void **state
     batch_delete(&f, "user_territory", USER_TERRITORY(1));
     put_user_territory(&f, 3, 1, 4);
     batch_commit(&f);
-    /* A commit arrives between any two pages, one of them takes a row away that was sent already. */
+    /* A commit arrives between any two pages, one of them takes a row away that was sent already.
+     */
     for (uint32_t i = 0; !one.complete || i == 0; i++) {
         device_pull(&one, &f, 1);
         assert_true(i < 100);
@@ -298,7 +306,8 @@ static void feed__token_of_an_idle_device_moves_with_the_head(void **state)
     ok(feed_horizon_set(f.writer, cid << 20));
     ok(store_commit(f.writer));
     device_pull(&one, &f, 0);
-    assert_false(one.reset); /* it has seen everything before the horizon, though nothing was for it */
+    assert_false(
+        one.reset); /* it has seen everything before the horizon, though nothing was for it */
     finish(&f, &one, &two);
 }
 
@@ -328,8 +337,13 @@ static void feed__second_change_of_scopes_during_a_fill(void **state)
 /* A group of the device's own: insert a visit to a customer, or change the text of one. */
 static void own_visit(device *d, fixture *f, uint32_t visit, uint32_t customer, bool plain)
 {
-    commit_source from = {.device = DEVICE(d->number), .incarnation = INCARNATION(d->number), .user = USER(d->user),
-                          .gseq = ++d->gseq, .at_ms = f->now_ms, .plain = plain, .kind = text_of("visit")};
+    commit_source from = {.device = DEVICE(d->number),
+                          .incarnation = INCARNATION(d->number),
+                          .user = USER(d->user),
+                          .gseq = ++d->gseq,
+                          .at_ms = f->now_ms,
+                          .plain = plain,
+                          .kind = text_of("visit")};
     int64_t cid = 0;
     if (customer > 0) {
         put_visit(f, visit, customer);
@@ -364,7 +378,8 @@ static void feed__FED_4_own_plain_groups_are_left_out_until_settled(void **state
     buf_clear(&line);
     device_pull_all(&one, &f, 0);
     assert_int_equal(one.rows, 0);
-    /* Not plain: it comes. Another device's: it comes. Settled: it comes when it is asked for again. */
+    /* Not plain: it comes. Another device's: it comes. Settled: it comes when it is asked for
+     * again. */
     own_visit(&one, &f, 10, 0, false);
     device_pull_all(&one, &f, 0);
     assert_int_equal(one.rows, 1);
@@ -385,8 +400,13 @@ static void feed__row_that_an_own_group_moved_out_of_scope_leaves(void **state)
     device one, two;
     int64_t cid = 0;
     two_reps(&f, &one, &two);
-    commit_source from = {.device = DEVICE(1), .incarnation = INCARNATION(1), .user = USER(1), .gseq = ++one.gseq,
-                          .at_ms = f.now_ms, .plain = true, .kind = text_of("customer.move")};
+    commit_source from = {.device = DEVICE(1),
+                          .incarnation = INCARNATION(1),
+                          .user = USER(1),
+                          .gseq = ++one.gseq,
+                          .at_ms = f.now_ms,
+                          .plain = true,
+                          .kind = text_of("customer.move")};
     batch_update(&f, "customer", CUSTOMER(1));
     batch_set(&f, "territory_id", id_value(TERRITORY(4)));
     ok(store_begin(f.writer));
@@ -403,10 +423,31 @@ static void feed__row_that_an_own_group_moved_out_of_scope_leaves(void **state)
 static void feed__token_that_cannot_be_honoured_starts_anew(void **state)
 {
     (void)state;
-    static const char *const tokens[] = {
-        "", "1", "1.", ".1", "1.1x", "1.1+", "1.1-", "1.1-5", "1.1+1.5", "2.1+1.5", "0.5", "-1.5", "1.-5",
-        "1.99999999999999999999", "1.999999999999", "7.1048575", "1.01", "01.1", "1.1+2.1+3.1+4.1+5.1", "1.1+2.1-",
-        "0.1048575+9.5", "1.1048575 ", "reset", "1.1048575+2.0-99999999999999", "1.1,2.2"};
+    static const char *const tokens[] = {"",
+                                         "1",
+                                         "1.",
+                                         ".1",
+                                         "1.1x",
+                                         "1.1+",
+                                         "1.1-",
+                                         "1.1-5",
+                                         "1.1+1.5",
+                                         "2.1+1.5",
+                                         "0.5",
+                                         "-1.5",
+                                         "1.-5",
+                                         "1.99999999999999999999",
+                                         "1.999999999999",
+                                         "7.1048575",
+                                         "1.01",
+                                         "01.1",
+                                         "1.1+2.1+3.1+4.1+5.1",
+                                         "1.1+2.1-",
+                                         "0.1048575+9.5",
+                                         "1.1048575 ",
+                                         "reset",
+                                         "1.1048575+2.0-99999999999999",
+                                         "1.1,2.2"};
     fixture f;
     device one, two;
     two_reps(&f, &one, &two);
@@ -436,7 +477,8 @@ static void feed__token_before_the_horizon_starts_anew_but_a_fill_goes_on(void *
     assert_int_equal(raw_int(&f, "SELECT count(*) FROM fs_feed WHERE kind <> 0"), 0);
     batch_insert(&f, "product", PRODUCT(1));
     batch_commit(&f);
-    device_pull(&one, &f, 1); /* one small page of a first download, positions far below the horizon */
+    device_pull(&one, &f,
+                1); /* one small page of a first download, positions far below the horizon */
     assert_true(one.reset);
     assert_false(one.complete);
     while (!one.complete) {
@@ -507,7 +549,8 @@ static void feed__block_of_each_entity_once_parents_first(void **state)
     buf_init(&out, 1 << 24);
     scope_list set = {0};
     page_result result;
-    page_request q = {.device = DEVICE(1), .incarnation = INCARNATION(1), .user = USER(1), .set = &set};
+    page_request q = {
+        .device = DEVICE(1), .incarnation = INCARNATION(1), .user = USER(1), .set = &set};
     ok(store_snapshot(f.reader));
     ok(feed_scope_set_get(f.reader, &q.device, memory, &set, &q.set_number));
     ok(feed_page(f.reader, &q, memory, &out, &result));

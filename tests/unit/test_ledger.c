@@ -1,8 +1,8 @@
 /* test_ledger.c - the only writer: numbers, versions, feed entries and audit of each commit.
  *
  * Method: a small company; after every commit the oracle's SQL says where each feed entry must be
- * (server_fixture.h). Whatever is remembered between commits is attacked by undoing savepoints and by
- * a second writer. */
+ * (server_fixture.h). Whatever is remembered between commits is attacked by undoing savepoints and
+ * by a second writer. */
 #include "server_fixture.h"
 
 /* Two territories, two users, customer 1 in territory 1 with visit 1 and note 1. */
@@ -161,8 +161,9 @@ static void ledger__children_move_with_their_customer(void **state)
     batch_set(&f, "territory_id", id_value(TERRITORY(1)));
     batch_commit(&f);
     assert_feed_right(&f);
-    assert_int_equal(raw_int(&f, "SELECT count(*) FROM fs_feed f JOIN fs_scope s ON s.scope = f.scope"
-                                 " WHERE f.kind = 1 AND substr(s.ref, 16, 1) = x'02'"),
+    assert_int_equal(raw_int(&f,
+                             "SELECT count(*) FROM fs_feed f JOIN fs_scope s ON s.scope = f.scope"
+                             " WHERE f.kind = 1 AND substr(s.ref, 16, 1) = x'02'"),
                      4);
     assert_int_equal(raw_int(&f, "SELECT count(*) FROM fs_feed WHERE kind = 1"), 4);
     fixture_close(&f);
@@ -267,8 +268,8 @@ static void ledger__assignment_shows_the_customer_while_it_is_active(void **stat
     fixture f;
     int64_t cid = 0;
     company(&f);
-    put_assignment(&f, 1, 1, 2, 0, f.now_ms, 0);                       /* at once, open end */
-    put_assignment(&f, 2, 1, 0, 1, f.now_ms + 1000, f.now_ms + 2000);  /* later, for a while */
+    put_assignment(&f, 1, 1, 2, 0, f.now_ms, 0);                      /* at once, open end */
+    put_assignment(&f, 2, 1, 0, 1, f.now_ms + 1000, f.now_ms + 2000); /* later, for a while */
     batch_commit(&f);
     assert_feed_right(&f);
     assert_int_equal(raw_int(&f, "SELECT count(*) FROM row_scope WHERE entity = 'note'"), 2);
@@ -311,9 +312,12 @@ static void ledger__assignment_and_its_customer_in_one_commit(void **state)
     put_customer(&f, 5, 1, 0);
     batch_commit(&f);
     assert_feed_right(&f);
-    assert_int_equal(raw_int(&f, "SELECT count(*) FROM row_scope WHERE entity = 'visit' AND id = (SELECT id FROM visit"
-                                 " WHERE customer_id = (SELECT customer_id FROM customer_assignment))"),
-                     3);
+    assert_int_equal(
+        raw_int(
+            &f,
+            "SELECT count(*) FROM row_scope WHERE entity = 'visit' AND id = (SELECT id FROM visit"
+            " WHERE customer_id = (SELECT customer_id FROM customer_assignment))"),
+        3);
     fixture_close(&f);
 }
 
@@ -324,8 +328,13 @@ static void ledger__plain_is_taken_back_when_rows_follow(void **state)
     int64_t cid = 0;
     company(&f);
     put_device(&f, 1, 1);
-    commit_source from = {.device = DEVICE(1), .incarnation = INCARNATION(1), .user = USER(1),
-                          .gseq = 1, .at_ms = f.now_ms, .plain = true, .kind = text_of("visit.add")};
+    commit_source from = {.device = DEVICE(1),
+                          .incarnation = INCARNATION(1),
+                          .user = USER(1),
+                          .gseq = 1,
+                          .at_ms = f.now_ms,
+                          .plain = true,
+                          .kind = text_of("visit.add")};
     put_visit(&f, 2, 1);
     ok(store_begin(f.writer));
     ok(ledger_commit(f.writer, &from, f.changes, f.count, &cid));
@@ -335,8 +344,10 @@ static void ledger__plain_is_taken_back_when_rows_follow(void **state)
     from.gseq = 2;
     ok(ledger_commit(f.writer, &from, f.changes, f.count, &cid));
     ok(store_commit(f.writer));
-    assert_int_equal(raw_int(&f, "SELECT plain FROM fs_commit WHERE gseq = 1 AND incarnation = 1"), 1);
-    assert_int_equal(raw_int(&f, "SELECT plain FROM fs_commit WHERE gseq = 2 AND incarnation = 1"), 0);
+    assert_int_equal(raw_int(&f, "SELECT plain FROM fs_commit WHERE gseq = 1 AND incarnation = 1"),
+                     1);
+    assert_int_equal(raw_int(&f, "SELECT plain FROM fs_commit WHERE gseq = 2 AND incarnation = 1"),
+                     0);
     fixture_close(&f);
 }
 
@@ -382,10 +393,12 @@ static void audit__keeps_old_and_new_values_but_nothing_personal(void **state)
     batch_set(&f, "name", text_value(&f, "Müller"));
     batch_set(&f, "phone", text_value(&f, "+8613811111111"));
     batch_commit(&f);
-    assert_int_equal(raw_int(&f, "SELECT count(*) FROM fs_audit WHERE entity = 'customer' AND rows = 1 AND cid = 3"
-                                 " AND detail LIKE '%\"name\":[\"shop\",\"Müller\"]%'"
-                                 " AND detail LIKE '%\"phone\":[\"*\",\"*\"]%' AND length(digest) = 32"),
-                     1);
+    assert_int_equal(
+        raw_int(&f,
+                "SELECT count(*) FROM fs_audit WHERE entity = 'customer' AND rows = 1 AND cid = 3"
+                " AND detail LIKE '%\"name\":[\"shop\",\"Müller\"]%'"
+                " AND detail LIKE '%\"phone\":[\"*\",\"*\"]%' AND length(digest) = 32"),
+        1);
     batch_delete(&f, "customer", CUSTOMER(1));
     batch_commit(&f);
     assert_int_equal(raw_int(&f, "SELECT count(*) FROM fs_audit WHERE detail LIKE '%Müller%'"), 2);
@@ -436,7 +449,8 @@ static void audit__every_tampering_is_found(void **state)
             print_error("not found: %s\n", tampering[i]);
         }
         assert_int_equal(bad, 3);
-        raw_run(&f, "DELETE FROM fs_audit; INSERT INTO fs_audit SELECT * FROM kept; DROP TABLE kept");
+        raw_run(&f,
+                "DELETE FROM fs_audit; INSERT INTO fs_audit SELECT * FROM kept; DROP TABLE kept");
     }
     ok(audit_verify(f.reader, &entries, &bad));
     assert_int_equal(bad, 0);
@@ -460,8 +474,10 @@ static void audit__digest_covers_what_is_inserted(void **state)
         batch_delete(&f, "product", PRODUCT(1));
         batch_commit(&f);
     }
-    assert_int_equal(raw_int(&f, "SELECT count(DISTINCT digest) FROM fs_audit WHERE seq IN (3, 5)"), 2);
-    assert_int_equal(raw_int(&f, "SELECT count(DISTINCT digest) FROM fs_audit WHERE seq IN (4, 6)"), 1);
+    assert_int_equal(raw_int(&f, "SELECT count(DISTINCT digest) FROM fs_audit WHERE seq IN (3, 5)"),
+                     2);
+    assert_int_equal(raw_int(&f, "SELECT count(DISTINCT digest) FROM fs_audit WHERE seq IN (4, 6)"),
+                     1);
     fixture_close(&f);
 }
 

@@ -155,6 +155,35 @@ static void pack__no_room_for_the_result_is_told(void **state)
     buf_clear(&packed);
 }
 
+/* What a frame left behind, whole or cut, does not reach the next one. */
+static void packer__calls_do_not_know_each_other(void **state)
+{
+    (void)state;
+    packer *p = packer_new();
+    assert_non_null(p);
+    for (size_t size = 1; size < 40000; size = size * 3 + 1) {
+        buf plain = sample(size), packed, back;
+        buf_init(&packed, 8 << 20);
+        buf_init(&back, 8 << 20);
+        assert_int_equal(packer_put(p, &packed, buf_text(&plain)), FB_OK);
+        fb_text cut = {packed.data, packed.size - 1};
+        assert_int_equal(packer_get(p, &back, cut, size + 1), FB_E_PROTOCOL);
+        assert_int_equal(back.size, 0);
+        assert_int_equal(packer_get(p, &back, buf_text(&packed), size - 1), FB_E_LIMIT);
+        assert_int_equal(packer_get(p, &back, buf_text(&packed), size), FB_OK);
+        assert_int_equal(back.size, size);
+        assert_memory_equal(back.data, plain.data, size);
+        buf_reset(&back);
+        assert_int_equal(pack_get(&back, buf_text(&packed), size), FB_OK); /* the same form */
+        assert_int_equal(back.size, size);
+        buf_clear(&plain);
+        buf_clear(&packed);
+        buf_clear(&back);
+    }
+    packer_free(p);
+    packer_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +193,7 @@ int main(void)
         cmocka_unit_test(pack__bomb_takes_no_more_memory_than_allowed),
         cmocka_unit_test(pack__damage_cuts_and_trailing_bytes_are_refused),
         cmocka_unit_test(pack__no_room_for_the_result_is_told),
+        cmocka_unit_test(packer__calls_do_not_know_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

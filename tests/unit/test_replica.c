@@ -157,7 +157,7 @@ static void replica__rebirth_renumbers_what_was_not_answered(void **state)
     assert_int_equal(box.acked, 0);
     assert_true(lab_has(&l, 1) && lab_has(&l, 2) && lab_has(&l, 3)); /* nothing flickers */
     /* In no backup yet: kept, though not sent again. */
-    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE gseq < 0 AND state=4"), 1);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE gseq < 0 AND state=5"), 1);
     lab_check(&l);
     buf_reset(&number);
     lab_begin(&l, "lab.save");
@@ -382,6 +382,108 @@ static void replica__a_full_disk_refuses_and_changes_nothing(void **state)
     crash_vfs_free(v);
 }
 
+/* Two lives were answered by a server that is then restored: all of it goes up again, oldest first. */
+static void replica__sends_again_what_earlier_lives_were_answered(void **state)
+{
+    lab l;
+    buf out;
+    outbox_state box;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_start(&l, DB, 8);
+    for (unsigned life = 0; life < 2; life++) {
+        lab_save(&l, 1 + 2 * life, "answered", 1);
+        lab_save(&l, 2 + 2 * life, "answered too", 2);
+        reply_begin(&l, &out, 2, 0, 7);
+        verdict_run_put(&out, 1, 2, 6);
+        reply_page(&out, "0.7", true, life > 0);
+        reply_take(&l, &out);
+        assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
+    }
+    lab_save(&l, 5, "waits", 5);
+    assert_int_equal(outbox_state_get(l.r, &box), FB_OK);
+    assert_int_equal(box.last, 1);
+
+    l.epoch = lab_id(0xE0FFFF);
+    reply_begin(&l, &out, 0, 0, 3);
+    reply_page(&out, "0.3", true, true);
+    stage_result got = reply_take(&l, &out);
+    assert_true(got.epoch_changed);
+    assert_true(got.reborn);
+    assert_int_equal(outbox_state_get(l.r, &box), FB_OK);
+    assert_int_equal(box.acked, 0);
+    assert_int_equal(box.last, 5);
+    for (int64_t g = 1; g <= 5; g++) {
+        char id[FB_ID_TEXT_BYTES];
+        uint32_t count = 0;
+        digest before;
+        fb_id row = lab_id((unsigned)g);
+        id_put(&row, id);
+        buf_reset(&out);
+        assert_int_equal(outbox_read(l.r, g, 1, 1, &out, &count, &before), FB_OK);
+        assert_int_equal(count, 1);
+        assert_non_null(strstr(buf_cstr(&out), id));
+    }
+    buf_clear(&out);
+    reply_begin(&l, &out, 0, 0, 3);
+    reply_page(&out, "0.3", true, true);
+    reply_take(&l, &out);
+    assert_true(lab_has(&l, 1) && lab_has(&l, 4) && lab_has(&l, 5));
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+/* A backup that holds a group of this life holds everything that was answered before. */
+static void replica__forgets_earlier_lives_once_a_backup_holds_this_one(void **state)
+{
+    lab l;
+    buf out;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_start(&l, DB, 9);
+    lab_save(&l, 1, "answered", 1);
+    reply_begin(&l, &out, 1, 0, 6);
+    verdict_run_put(&out, 1, 1, 6);
+    reply_page(&out, "0.6", true, false);
+    reply_take(&l, &out);
+    assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
+    lab_save(&l, 2, "of this life", 2);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE state=5"), 1);
+    reply_begin(&l, &out, 1, 1, 7);
+    verdict_run_put(&out, 1, 1, 7);
+    reply_page(&out, "0.7", true, true);
+    reply_take(&l, &out);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE state=5"), 0);
+    lab_stop(&l);
+}
+
+/* Restored from an older backup than the one it had told of: nothing is stuck, all that is left goes. */
+static void replica__outlives_a_backup_older_than_the_one_it_heard_of(void **state)
+{
+    lab l;
+    buf out;
+    outbox_state box;
+    (void)state;
+    lab_start(&l, DB, 10);
+    lab_save(&l, 1, "one", 1);
+    lab_save(&l, 2, "two", 2);
+    lab_save(&l, 3, "three", 3);
+    reply_begin(&l, &out, 3, 2, 8);
+    verdict_run_put(&out, 1, 3, 6);
+    reply_page(&out, "0.8", true, false);
+    reply_take(&l, &out);
+    l.epoch = lab_id(0xE0FFFE);
+    reply_begin(&l, &out, 1, 0, 6);
+    reply_page(&out, "0.6", true, true);
+    stage_result got = reply_take(&l, &out);
+    assert_true(got.reborn);
+    assert_int_equal(outbox_state_get(l.r, &box), FB_OK);
+    assert_int_equal(box.acked, 0);
+    assert_int_equal(box.last, 1); /* 1 and 2 were pruned on the server's word */
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +493,9 @@ int main(void)
         cmocka_unit_test(replica__another_person_takes_over_only_a_settled_device),
         cmocka_unit_test(replica__clock_is_corrected_and_doubted),
         cmocka_unit_test(replica__rebirth_renumbers_what_was_not_answered),
+        cmocka_unit_test(replica__sends_again_what_earlier_lives_were_answered),
+        cmocka_unit_test(replica__forgets_earlier_lives_once_a_backup_holds_this_one),
+        cmocka_unit_test(replica__outlives_a_backup_older_than_the_one_it_heard_of),
         cmocka_unit_test(replica__check_finds_damage),
         cmocka_unit_test(replica__keeps_its_promises_after_a_crash_at_every_write),
         cmocka_unit_test(replica__a_full_disk_refuses_and_changes_nothing),

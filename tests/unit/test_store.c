@@ -143,7 +143,8 @@ static void store__any_list_of_columns_is_updated(void **state)
     }
     id = CUSTOMER(2);
     assert_int_equal(store_row_update(f.writer, e, &id, (int[]){1}, row, 1), FB_E_NOT_FOUND);
-    assert_int_equal(store_row_update(f.writer, e, &id, (int[]){1, 2, 5, 9}, row, 4), FB_E_NOT_FOUND);
+    assert_int_equal(store_row_update(f.writer, e, &id, (int[]){1, 2, 5, 9}, row, 4),
+                     FB_E_NOT_FOUND);
     ok(store_commit(f.writer));
     fixture_close(&f);
 }
@@ -164,8 +165,8 @@ static fb_code on_visit(void *ctx, const fb_value *values)
     w->seen[w->count++] = values[0].u.id;
     if (w->depth == 0) { /* the same statement again while its rows are being walked */
         walk inner = {.f = w->f, .depth = 1};
-        ok(store_rows_by(w->f->writer, e, cat_column_str(e, "customer_id"), &values[1], w->f->memory,
-                         on_visit, &inner));
+        ok(store_rows_by(w->f->writer, e, cat_column_str(e, "customer_id"), &values[1],
+                         w->f->memory, on_visit, &inner));
         assert_int_equal(inner.count, 3);
     }
     return w->count == 2 && w->depth == 2 ? FB_E_LIMIT : FB_OK;
@@ -317,10 +318,10 @@ static void store__undo_takes_back_rows_and_moves_the_stamp(void **state)
 
 /* ---- catalogue ---- */
 
-static const char MORE[] =
-    "{'module':'acme','entities':[{'name':'aaa_first'," LABEL
-    ",'class':'reference','scope':[{'by':'global'}],'columns':[" TEXT(
-        "name") "],'grants':{'REP':'r'}}],'extend':[{'entity':'customer','columns':[" TEXT("acme_no") "]}]}";
+static const char MORE[] = "{'module':'acme','entities':[{'name':'aaa_first'," LABEL
+                           ",'class':'reference','scope':[{'by':'global'}],'columns':[" TEXT(
+                               "name") "],'grants':{'REP':'r'}}],'extend':[{'entity':'customer','"
+                                       "columns':[" TEXT("acme_no") "]}]}";
 
 static fb_text grown_catalog(fixture *f, buf *out)
 {
@@ -354,7 +355,8 @@ static void store__catalogue_grows_while_entity_numbers_stay(void **state)
     batch_set(&f, "acme_no", text_value(&f, "A1"));
     batch_insert(&f, "aaa_first", id_no(0x50, 1));
     batch_commit(&f);
-    assert_int_equal(raw_int(&f, "SELECT count(*) FROM customer WHERE acme_no = 'A1' AND name = 'shop'"), 1);
+    assert_int_equal(
+        raw_int(&f, "SELECT count(*) FROM customer WHERE acme_no = 'A1' AND name = 'shop'"), 1);
     /* Another connection sees it when it looks. */
     assert_null(catalog_entity_str(store_catalog(f.reader), "aaa_first"));
     ok_with(store_catalog_refresh(f.reader, &err), &err);
@@ -404,8 +406,9 @@ static void store__query_of_a_person_cannot_write(void **state)
 {
     (void)state;
     static const char *const writing[] = {
-        "DELETE FROM product", "INSERT INTO product (id) VALUES (x'00')", "DROP TABLE product",
-        "UPDATE fs_meta SET value = x''", "CREATE TABLE t (a)",
+        "DELETE FROM product", "INSERT INTO product (id) VALUES (x'00')",
+        "DROP TABLE product",  "UPDATE fs_meta SET value = x''",
+        "CREATE TABLE t (a)",
     };
     fixture f;
     fb_error err = {0};
@@ -429,7 +432,8 @@ static void store__query_of_a_person_cannot_write(void **state)
             }
             assert_int_not_equal(rc, FB_OK);
         }
-        assert_int_not_equal(store_query(stores[i], text_of("SELECT 1; DELETE FROM product"), &q, &err), FB_OK);
+        assert_int_not_equal(
+            store_query(stores[i], text_of("SELECT 1; DELETE FROM product"), &q, &err), FB_OK);
     }
     assert_int_equal(raw_int(&f, "SELECT count(*) FROM product"), 1);
     fixture_close(&f);
