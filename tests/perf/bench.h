@@ -41,30 +41,31 @@ typedef struct bench {
     const char *json_path; /* NULL: none */
     bool quick, enforce, keep;
     uint32_t repeats;
-    uint32_t orders;         /* of W1 .. W3 */
-    char home[PATH_BYTES];   /* everything below it is ours */
+    uint32_t orders;                                        /* of W1 .. W3 */
+    char home[PATH_BYTES];                                  /* everything below it is ours */
     char ca[PATH_BYTES], cert[PATH_BYTES], key[PATH_BYTES]; /* of the floor */
 } bench;
 
-/* --- measure.c --------------------------------------------------------------------------------- */
+/* --- measure.c ---------------------------------------------------------------------------------
+ */
 
 /* What one role measured of itself. Unused fields are 0. */
 typedef struct sample {
     int64_t wall_ns, cpu_ns, server_cpu_ns;
     int64_t rows, count;
     int64_t up_bytes, down_bytes;
-    int64_t peak_kib;    /* VmHWM at the end */
-    int64_t growth_kib;  /* peak over what stood before the measured part */
+    int64_t peak_kib;   /* VmHWM at the end */
+    int64_t growth_kib; /* peak over what stood before the measured part */
     int64_t file_bytes;
     int64_t p50_ns, p99_ns;
-    int64_t port;        /* of a server role */
+    int64_t port; /* of a server role */
 } sample;
 
 int64_t now_ns(void);
 int64_t cpu_ns_of(pid_t pid); /* user and system, all threads; 0: this process */
 /* A line of /proc/PID/status in KiB: "VmHWM", "VmRSS". pid 0: this process. */
 int64_t status_kib(pid_t pid, const char *name);
-void peak_restart(void); /* VmHWM begins anew from what is resident now */
+void peak_restart(void);                 /* VmHWM begins anew from what is resident now */
 int64_t file_bytes_of(const char *path); /* with its -wal, 0 when there is none */
 void sort_ns(int64_t *values, size_t count);
 /* values must be sorted; per_mille 500 is the median. */
@@ -114,9 +115,18 @@ void series_add(series *s, const sample *one);
 int64_t series_median(const series *s, size_t field_offset);
 #define MEDIAN(series_, field_) series_median(series_, offsetof(sample, field_))
 
-/* --- report.c ----------------------------------------------------------------------------------- */
+/* --- report.c -----------------------------------------------------------------------------------
+ */
 
-typedef enum unit { UNIT_MS, UNIT_SECONDS, UNIT_COUNT, UNIT_PER_SECOND, UNIT_BYTES, UNIT_KIB, UNIT_RATIO } unit;
+typedef enum unit {
+    UNIT_MS,
+    UNIT_SECONDS,
+    UNIT_COUNT,
+    UNIT_PER_SECOND,
+    UNIT_BYTES,
+    UNIT_KIB,
+    UNIT_RATIO
+} unit;
 typedef enum goal { GOAL_NONE, GOAL_RATIO_MAX, GOAL_RATIO_MIN, GOAL_VALUE_MAX } goal;
 
 /* One figure. value and floor in nanoseconds for UNIT_MS and UNIT_SECONDS, thousandths for
@@ -136,7 +146,8 @@ uint32_t report_end(const bench *b);
 /* value * 1000 / count, rounded; 0 for count 0. */
 int64_t per_milli(int64_t value, int64_t count);
 
-/* --- the workloads ------------------------------------------------------------------------------ */
+/* --- the workloads ------------------------------------------------------------------------------
+ */
 void w1_run(const bench *b);
 void w2_run(const bench *b);
 void w3_run(const bench *b);

@@ -16,7 +16,13 @@
 #include "sync-server/ledger/ledger.h"
 #include "sync-server/store/store.h"
 
-enum { COMMIT_ROWS = 1000, CODE_VALID_MS = 3600000, SMALL_USERS = 101, START_MS = 20000, ENROLMENTS = 16 };
+enum {
+    COMMIT_ROWS = 1000,
+    CODE_VALID_MS = 3600000,
+    SMALL_USERS = 101,
+    START_MS = 20000,
+    ENROLMENTS = 16
+};
 
 /* ---------------------------------------------------------------- rows through the ledger */
 
@@ -31,7 +37,8 @@ typedef struct filler {
 static void filler_commit(filler *f)
 {
     int64_t cid = 0;
-    commit_source from = {.at_ms = fb_port_posix()->wall_ms(fb_port_posix()->ctx), .kind = text_of("import")};
+    commit_source from = {.at_ms = fb_port_posix()->wall_ms(fb_port_posix()->ctx),
+                          .kind = text_of("import")};
     if (f->count == 0) {
         return;
     }
@@ -53,21 +60,24 @@ static void filler_add(filler *f, gen_row row)
     for (uint32_t i = 0; i < row.count; i++) {
         values[row.columns[i]] = row.values[i];
     }
-    f->changes[f->count++] = (change){
-        .kind = CHANGE_INSERT, .entity = e, .id = values[0].u.id, .values = values, .columns_count = e->columns_count};
+    f->changes[f->count++] = (change){.kind = CHANGE_INSERT,
+                                      .entity = e,
+                                      .id = values[0].u.id,
+                                      .values = values,
+                                      .columns_count = e->columns_count};
     if (f->count == COMMIT_ROWS) {
         filler_commit(f);
     }
 }
 
-#define ADD(f, entity, ...)                                                       \
-    filler_add(f, gen_make((f)->g, entity, (const gen_cell[]){__VA_ARGS__},        \
+#define ADD(f, entity, ...)                                                 \
+    filler_add(f, gen_make((f)->g, entity, (const gen_cell[]){__VA_ARGS__}, \
                            sizeof((const gen_cell[]){__VA_ARGS__}) / sizeof(gen_cell)))
 
 static void organisation_add(filler *f, const gen_size *size)
 {
-    ADD(f, "org_unit", {"id", gen_ref(GEN_ORG_UNIT, 0)}, {"code", gen_str("HQ")}, {"name", gen_str("Head office")},
-        {"kind", gen_str("company")});
+    ADD(f, "org_unit", {"id", gen_ref(GEN_ORG_UNIT, 0)}, {"code", gen_str("HQ")},
+        {"name", gen_str("Head office")}, {"kind", gen_str("company")});
     for (uint32_t i = 0; i < size->territories; i++) {
         ADD(f, "territory", {"id", gen_ref(GEN_TERRITORY, i)}, {"code", gen_text(f->g, "T%03u", i)},
             {"name", gen_text(f->g, "Territory %u", i)}, {"org_unit_id", gen_ref(GEN_ORG_UNIT, 0)});
@@ -79,7 +89,8 @@ static fb_value role_of(filler *f, const char *code)
     const cat_entity *e = catalog_entity_str(store_catalog(f->db), "role");
     fb_value values[CATALOG_COLUMNS_LIMIT];
     fb_value equal = gen_str(code);
-    must(store_row_by(f->db, e, cat_column_str(e, "code"), &equal, f->memory, values), NULL, "the role REP");
+    must(store_row_by(f->db, e, cat_column_str(e, "code"), &equal, f->memory, values), NULL,
+         "the role REP");
     return values[0];
 }
 
@@ -90,7 +101,8 @@ static void people_add(filler *f, const gen_size *size, uint32_t users)
         ADD(f, "app_user", {"id", gen_ref(GEN_USER, u)}, {"code", gen_text(f->g, "U%03u", u)},
             {"login", gen_text(f->g, "rep%03u", u)}, {"name", gen_text(f->g, "Rep %u", u)},
             {"org_unit_id", gen_ref(GEN_ORG_UNIT, 0)}, {"status", gen_str("active")});
-        ADD(f, "user_role", {"id", gen_ref(GEN_USER_ROLE, u)}, {"user_id", gen_ref(GEN_USER, u)}, {"role_id", rep});
+        ADD(f, "user_role", {"id", gen_ref(GEN_USER_ROLE, u)}, {"user_id", gen_ref(GEN_USER, u)},
+            {"role_id", rep});
         for (uint32_t t = 0; t < size->territories; t++) {
             if (!gen_is_member(size, u, t)) {
                 continue;
@@ -104,15 +116,16 @@ static void people_add(filler *f, const gen_size *size, uint32_t users)
 
 static void lists_add(filler *f)
 {
-    ADD(f, "tax_code", {"id", gen_ref(GEN_TAX, 0)}, {"code", gen_str("VAT13")}, {"name", gen_str("VAT 13 %")},
-        {"rate_bp", gen_int(1300)}, {"included", gen_int(0)});
+    ADD(f, "tax_code", {"id", gen_ref(GEN_TAX, 0)}, {"code", gen_str("VAT13")},
+        {"name", gen_str("VAT 13 %")}, {"rate_bp", gen_int(1300)}, {"included", gen_int(0)});
     for (uint32_t i = 0; i < 8; i++) {
-        ADD(f, "product_category", {"id", gen_ref(GEN_CATEGORY, i)}, {"code", gen_text(f->g, "K%u", i + 1)},
-            {"name", gen_text(f->g, "Category %u", i + 1)});
+        ADD(f, "product_category", {"id", gen_ref(GEN_CATEGORY, i)},
+            {"code", gen_text(f->g, "K%u", i + 1)}, {"name", gen_text(f->g, "Category %u", i + 1)});
     }
     for (uint32_t i = 0; i < GEN_LISTS; i++) {
         ADD(f, "price_list", {"id", gen_ref(GEN_LIST, i)}, {"code", gen_text(f->g, "L%u", i + 1)},
-            {"name", gen_text(f->g, "List %u", i + 1)}, {"currency", gen_str("CNY")}, {"tax_included", gen_int(0)});
+            {"name", gen_text(f->g, "List %u", i + 1)}, {"currency", gen_str("CNY")},
+            {"tax_included", gen_int(0)});
         ADD(f, "price_assignment", {"id", gen_ref(GEN_LIST_FOR, i)},
             {"target_kind", gen_str(i == 0 ? "global" : "channel")},
             {"target_code", i == 0 ? (fb_value){0} : gen_str(i == 1 ? "ka" : "online")},
@@ -164,7 +177,8 @@ static int free_port(void)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof a;
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
         bench_die("no free port on loopback: %s", strerror(errno));
     }
     close(fd);
@@ -183,8 +197,21 @@ void company_make(company *c, const char *folder, const gen_size *size, uint32_t
     *c = (company){.port = free_port()};
     company_paths(c, folder);
     folder_make(c->home);
-    const char *argv[] = {"fieldbook-admin", "--home", c->home, "init", "--company", "Bench", "--code", "BE",
-                          "--host", "localhost,127.0.0.1", "--listen", "127.0.0.1", "--port", number_text(c->port), NULL};
+    const char *argv[] = {"fieldbook-admin",
+                          "--home",
+                          c->home,
+                          "init",
+                          "--company",
+                          "Bench",
+                          "--code",
+                          "BE",
+                          "--host",
+                          "localhost,127.0.0.1",
+                          "--listen",
+                          "127.0.0.1",
+                          "--port",
+                          number_text(c->port),
+                          NULL};
     program_run(argv, c->log);
     company_fill(c, size, users);
 }
@@ -235,7 +262,8 @@ void company_start(company *c)
     const char *argv[] = {"fieldbookd", "--config", config, "--ready-file", ready, NULL};
     c->server = program_start(argv, c->log);
     for (int64_t start = now_ns(); access(ready, F_OK) != 0;) {
-        if (waitpid(c->server, NULL, WNOHANG) == c->server || now_ns() - start > START_MS * INT64_C(1000000)) {
+        if (waitpid(c->server, NULL, WNOHANG) == c->server ||
+            now_ns() - start > START_MS * INT64_C(1000000)) {
             bench_die("fieldbookd did not start: see %s", c->log);
         }
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
@@ -260,7 +288,8 @@ static void code_make(const company *c, uint32_t user, buf *out)
     path_of(path, "%s/master.db", c->home);
     must(store_open(&(store_options){.path = path}, &db, &err), &err, path);
     must(store_begin(db), NULL, "enrolment code");
-    must(door_code_make(db, &id, port->wall_ms(port->ctx), CODE_VALID_MS, port, out), NULL, "enrolment code");
+    must(door_code_make(db, &id, port->wall_ms(port->ctx), CODE_VALID_MS, port, out), NULL,
+         "enrolment code");
     must(store_commit(db), NULL, "enrolment code");
     store_close(db);
 }
@@ -271,7 +300,9 @@ static sample enrol(const company *c, uint32_t user, const char *db, const char 
     buf_init(&code, 256);
     code_make(c, user, &code);
     file_remove(db);
-    const char *args[] = {"enrol", db, number_text(c->port), number_text(c->server), c->ca, buf_cstr(&code), how, NULL};
+    const char *args[] = {
+        "enrol", db,  number_text(c->port), number_text(c->server), c->ca, buf_cstr(&code),
+        how,     NULL};
     sample s = role_run(args);
     buf_clear(&code);
     return s;

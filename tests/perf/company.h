@@ -23,7 +23,8 @@ sample company_enrol(const company *c, uint32_t user, const char *db);
 /* The same without the first synchronisation. */
 void company_enrol_only(const company *c, uint32_t user, const char *db);
 
-/* The company of W1 to W3, made once: BENCH full/, and its only rep's device with all master data. */
+/* The company of W1 to W3, made once: BENCH full/, and its only rep's device with all master data.
+ */
 void full_company(const bench *b, company *c, char device[PATH_BYTES]);
 /* The company of W4 and W5 with its devices, made once: BENCH small/, devices/dNNN.db. */
 void small_company(const bench *b, company *c);

@@ -78,7 +78,8 @@ void role_floor_record(int argc, char **argv, sample *out)
     }
     catalog *cat = load_catalog();
     gen *g = floor_gen(cat, "full", 0);
-    tables_open(&t, cat, &(tables_options){.path = argv[0], .sync_normal = strcmp(argv[2], "normal") == 0});
+    tables_open(&t, cat,
+                &(tables_options){.path = argv[0], .sync_normal = strcmp(argv[2], "normal") == 0});
     tables_seed(&t, g);
     tables_run(&t, "PRAGMA wal_checkpoint(TRUNCATE)");
     uint32_t orders = (uint32_t)number_of(argv[1]);
@@ -150,7 +151,8 @@ static int64_t packed_bytes(tables *t)
     return size;
 }
 
-/* floor-push DB PORT SERVER CA: all orders of a floor-record database; `count` is the packed size. */
+/* floor-push DB PORT SERVER CA: all orders of a floor-record database; `count` is the packed size.
+ */
 void role_floor_push(int argc, char **argv, sample *out)
 {
     tables t;
@@ -278,7 +280,8 @@ static net_conn *renew(net *client, int port, net_mode mode, net_conn *before)
     if (mode == NET_KEPT && before != NULL) {
         return before;
     }
-    net_conn *c = net_connect(client, port, mode == NET_RESUMED && before != NULL ? before->ticket : NULL);
+    net_conn *c =
+        net_connect(client, port, mode == NET_RESUMED && before != NULL ? before->ticket : NULL);
     net_close(before);
     return c;
 }

@@ -122,7 +122,9 @@ static void whole_file(floor_server *s, floor_conn *c)
 {
     for (size_t at = 0; at < s->file.size; at += FLOOR_BLOCK_BYTES) {
         size_t left = s->file.size - at;
-        frame_put(&c->out, 'f', (fb_text){s->file.data + at, left < FLOOR_BLOCK_BYTES ? left : FLOOR_BLOCK_BYTES});
+        frame_put(
+            &c->out, 'f',
+            (fb_text){s->file.data + at, left < FLOOR_BLOCK_BYTES ? left : FLOOR_BLOCK_BYTES});
         conn_flush(c);
     }
     frame_put(&c->out, 'e', (fb_text){NULL, 0});
@@ -227,7 +229,8 @@ void role_floor_server(int argc, char **argv, sample *out)
         bench_die("floor-server: arguments are missing");
     }
     must(catalog_load(catalog_builtin_text(), &s.cat, &err), &err, "catalogue");
-    tables_open(&s.tables, s.cat, &(tables_options){.path = argv[0], .side = CAT_SERVER, .upsert = true});
+    tables_open(&s.tables, s.cat,
+                &(tables_options){.path = argv[0], .side = CAT_SERVER, .upsert = true});
     floor_fill(&s.tables, argv[3], (uint32_t)number_of(argv[4]));
     buf_init(&s.block, FLOOR_BYTES_MAX);
     buf_init(&s.news, FLOOR_BYTES_MAX);

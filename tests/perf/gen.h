@@ -21,15 +21,17 @@ enum {
 
 typedef struct gen_size {
     uint32_t customers, products, territories;
-    bool apart; /* reps share territory 0 only, where nobody sells; rep u sells in territory u + 1 */
+    bool
+        apart; /* reps share territory 0 only, where nobody sells; rep u sells in territory u + 1 */
 } gen_size;
-extern const gen_size GEN_FULL;  /* 5,000 and 2,000; the rep sells everywhere */
-extern const gen_size GEN_SMALL; /* 1,020 and 200, apart: an order of one rep is no news for others */
+extern const gen_size GEN_FULL; /* 5,000 and 2,000; the rep sells everywhere */
+extern const gen_size
+    GEN_SMALL; /* 1,020 and 200, apart: an order of one rep is no news for others */
 
 /* Which rep: its orders and numbers differ from those of others. */
 typedef struct gen_who {
-    uint32_t user;   /* 0 .. GEN_USERS_MAX - 1 */
-    fb_id device;    /* for stamps */
+    uint32_t user; /* 0 .. GEN_USERS_MAX - 1 */
+    fb_id device;  /* for stamps */
     fb_text device_code;
 } gen_who;
 
@@ -91,8 +93,8 @@ fb_value gen_text(gen *g, const char *format, ...) __attribute__((format(printf,
 fb_value gen_str(const char *terminated); /* borrowed */
 fb_value gen_ref(gen_kind kind, uint32_t number);
 
-/* What a person gives: the row with its id, without derived columns and ver. names and values have room for
- * CATALOG_COLUMNS_LIMIT. Returns how many. */
+/* What a person gives: the row with its id, without derived columns and ver. names and values have
+ * room for CATALOG_COLUMNS_LIMIT. Returns how many. */
 uint32_t gen_given(const gen_row *row, const char **names, fb_value *values);
 
 #endif

@@ -191,8 +191,8 @@ void live_run(const live *l, const load_server *server, sample *out)
 /* ---------------------------------------------------------------- the floor's side */
 
 typedef struct floor_side {
-    buf asks;          /* of all devices, one behind the other */
-    size_t *at;        /* devices * syncs + 1 */
+    buf asks;   /* of all devices, one behind the other */
+    size_t *at; /* devices * syncs + 1 */
     uint32_t syncs, devices;
     net_conn **conns;
     buf change;
@@ -257,7 +257,9 @@ void role_floor_load(int argc, char **argv, sample *out)
     buf_init(&s.asks, FLOOR_BYTES_MAX);
     tables_open(&t, cat, &(tables_options){.path = ":memory:"});
     asks_make(&s, cat, &t);
-    load_run(&(load){&s, (uint32_t)number_of(argv[3]), s.devices, s.syncs, floor_ask, floor_answered}, &server, out);
+    load_run(
+        &(load){&s, (uint32_t)number_of(argv[3]), s.devices, s.syncs, floor_ask, floor_answered},
+        &server, out);
     tables_close(&t);
     buf_clear(&s.asks);
     free(s.at);
@@ -313,8 +315,8 @@ void role_floor_live(int argc, char **argv, sample *out)
     for (uint32_t i = 0; i <= s.devices; i++) {
         s.conns[i] = net_connect(server.client, server.port, NULL);
     }
-    live_run(&(live){&s, s.devices, (uint32_t)number_of(argv[4]), s.conns, floor_wait_all, floor_change, floor_answered,
-                     floor_round_end},
+    live_run(&(live){&s, s.devices, (uint32_t)number_of(argv[4]), s.conns, floor_wait_all,
+                     floor_change, floor_answered, floor_round_end},
              &server, out);
     for (uint32_t i = 0; i <= s.devices; i++) {
         net_close(s.conns[i]);

@@ -6,9 +6,9 @@
 
 #include "perf/net.h"
 
-/* W4: `connections` at once. Each carries the syncs of its devices, one after the other: number k those
- * of devices k, k + connections, ... A device may not ask as often as a bench wants (the server's
- * rate limit), so that even one connection needs many of them. */
+/* W4: `connections` at once. Each carries the syncs of its devices, one after the other: number k
+ * those of devices k, k + connections, ... A device may not ask as often as a bench wants (the
+ * server's rate limit), so that even one connection needs many of them. */
 typedef struct load {
     void *ctx;
     uint32_t connections, devices, syncs; /* syncs of each device */
@@ -28,7 +28,7 @@ void load_run(const load *l, const load_server *server, sample *out);
 typedef struct live {
     void *ctx;
     uint32_t devices, rounds;
-    net_conn **conns; /* devices + 1; the last one writes */
+    net_conn **conns;                            /* devices + 1; the last one writes */
     void (*wait_all)(void *ctx, uint32_t round); /* every device waits at the server afterwards */
     void (*change)(void *ctx, uint32_t round, buf *out);
     bool (*arrived)(void *ctx, uint32_t device, net_conn *c);

@@ -16,17 +16,27 @@ static const struct {
     const char *name;
     role_fn fn;
 } ROLES[] = {
-    {"floor-server", role_floor_server}, {"floor-record", role_floor_record}, {"floor-push", role_floor_push},
-    {"floor-pull", role_floor_pull},     {"floor-file", role_floor_file},     {"floor-everyday", role_floor_everyday},
-    {"floor-load", role_floor_load},     {"floor-live", role_floor_live},     {"enrol", role_enrol},
-    {"record", role_record},             {"sync", role_sync},                 {"everyday", role_everyday},
-    {"load", role_load},                 {"live", role_live},
+    {"floor-server", role_floor_server},
+    {"floor-record", role_floor_record},
+    {"floor-push", role_floor_push},
+    {"floor-pull", role_floor_pull},
+    {"floor-file", role_floor_file},
+    {"floor-everyday", role_floor_everyday},
+    {"floor-load", role_floor_load},
+    {"floor-live", role_floor_live},
+    {"enrol", role_enrol},
+    {"record", role_record},
+    {"sync", role_sync},
+    {"everyday", role_everyday},
+    {"load", role_load},
+    {"live", role_live},
 };
 
 static const struct {
     const char *name;
     void (*run)(const bench *b);
-} WORKLOADS[] = {{"W1", w1_run}, {"W2", w2_run}, {"W3", w3_run}, {"W4", w4_run}, {"W5", w5_run}, {"SIZE", size_run}};
+} WORKLOADS[] = {{"W1", w1_run}, {"W2", w2_run}, {"W3", w3_run},
+                 {"W4", w4_run}, {"W5", w5_run}, {"SIZE", size_run}};
 enum { WORKLOADS_COUNT = sizeof WORKLOADS / sizeof *WORKLOADS };
 
 int role_main(int argc, char **argv)
@@ -109,7 +119,8 @@ static void home_make(bench *b, const char *folder)
     fb_error err = {0};
     path_of(b->home, "%s/fieldbook-bench-XXXXXX", base != NULL ? base : "/tmp");
     if (mkdtemp(b->home) == NULL) {
-        bench_die("cannot make a folder below %s: %s", base != NULL ? base : "/tmp", strerror(errno));
+        bench_die("cannot make a folder below %s: %s", base != NULL ? base : "/tmp",
+                  strerror(errno));
     }
     path_of(b->ca, "%s/floor-ca.pem", b->home);
     path_of(ca_key, "%s/floor-ca.key", b->home);
@@ -117,7 +128,12 @@ static void home_make(bench *b, const char *folder)
     path_of(b->key, "%s/floor.key", b->home);
     must(ca_create(b->ca, ca_key, "Floor", &err), &err, "certificate authority");
     must(ca_issue(b->ca, ca_key,
-                  &(ca_leaf){.names = NAMES, .names_count = 2, .days = 30, .cert_path = b->cert, .key_path = b->key}, &err),
+                  &(ca_leaf){.names = NAMES,
+                             .names_count = 2,
+                             .days = 30,
+                             .cert_path = b->cert,
+                             .key_path = b->key},
+                  &err),
          &err, "certificate");
 }
 

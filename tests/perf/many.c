@@ -17,15 +17,22 @@
 #include "sync/push.h"
 #include "wire/pack.h"
 
-enum { WAIT_MS = 60000, PARK_MS = 100, REST_S = 2, BYTES_MAX = 64 << 20, LINE_BYTES = 64 << 10 };
+enum {
+    WAIT_MS = 60000,
+    PARK_MS = 100,
+    REST_S = 2,
+    FIRST_PART = 5,
+    BYTES_MAX = 64 << 20,
+    LINE_BYTES = 64 << 10
+};
 
 /* ---------------------------------------------------------------- load */
 
 typedef struct light {
     sync_request next; /* of the request to come */
     buf token, authorization;
-    buf *lines;        /* one group each, with its end */
-    digest *chains;    /* before each */
+    buf *lines;     /* one group each, with its end */
+    digest *chains; /* before each */
 } light;
 
 typedef struct lights {
@@ -46,7 +53,8 @@ static void groups_read(replica *r, light *d, uint32_t count)
     }
     for (uint32_t i = 0; i < count; i++) {
         buf_init(&d->lines[i], LINE_BYTES);
-        must(outbox_read(r, state.acked + 1 + i, 1, LINE_BYTES, &d->lines[i], &got, &d->chains[i]), NULL, "outbox");
+        must(outbox_read(r, state.acked + 1 + i, 1, LINE_BYTES, &d->lines[i], &got, &d->chains[i]),
+             NULL, "outbox");
     }
     d->next.acked = state.acked;
     d->next.settled = state.settled;
@@ -58,7 +66,8 @@ static void light_open(light *d, const char *path, uint32_t count)
     replica *r = NULL;
     replica_identity me;
     fb_error err = {0};
-    must(replica_open(&(replica_options){.path = path, .port = fb_port_posix()}, &r, &err), &err, path);
+    must(replica_open(&(replica_options){.path = path, .port = fb_port_posix()}, &r, &err), &err,
+         path);
     must(replica_identity_get(r, &me), NULL, "identity");
     d->next = (sync_request){.protocol = PROTOCOL_VERSION,
                              .device = me.device,
@@ -106,7 +115,8 @@ static void token_take(lights *all, light *d, fb_text body)
     arena_reset(all->memory);
     line_reader_init(&lines, body);
     if (!line_next(&lines, &line) || sync_reply_get(line, all->memory, &reply) != FB_OK) {
-        bench_die("an answer cannot be read: %.*s", (int)(body.size < 200 ? body.size : 200), body.data);
+        bench_die("an answer cannot be read: %.*s", (int)(body.size < 200 ? body.size : 200),
+                  body.data);
     }
     while (line_next(&lines, &line)) {
         reply_item item;
@@ -120,7 +130,8 @@ static void token_take(lights *all, light *d, fb_text body)
         }
     }
     if (!applied || !quiet) {
-        bench_die("an order was not applied, or there was news: %.*s", (int)(body.size < 6000 ? body.size : 6000), body.data);
+        bench_die("an order was not applied, or there was news: %.*s",
+                  (int)(body.size < 6000 ? body.size : 6000), body.data);
     }
     d->next.settled = d->next.acked = reply.applied;
 }
@@ -133,7 +144,8 @@ static bool light_answered(void *ctx, uint32_t device, net_conn *c)
         return false;
     }
     if (r.status != 200) {
-        bench_die("the server answered %d: %.*s", r.status, (int)(r.body.size < 200 ? r.body.size : 200), r.body.data);
+        bench_die("the server answered %d: %.*s", r.status,
+                  (int)(r.body.size < 200 ? r.body.size : 200), r.body.data);
     }
     if (r.zstd) {
         buf_reset(&all->plain);
@@ -162,7 +174,8 @@ void role_load(int argc, char **argv, sample *out)
         path_of(path, "%s/d%03u.db", argv[0], i);
         light_open(&all.d[i], path, syncs);
     }
-    load_run(&(load){&all, (uint32_t)number_of(argv[4]), devices, syncs, light_ask, light_answered}, &server, out);
+    load_run(&(load){&all, (uint32_t)number_of(argv[4]), devices, syncs, light_ask, light_answered},
+             &server, out);
     net_free(server.client);
 }
 
@@ -179,9 +192,6 @@ typedef struct crowd {
     waiting d[BENCH_DEVICES_MAX + 1];
     uint32_t devices;
     net_conn *conns[BENCH_DEVICES_MAX + 1];
-    pid_t server;
-    int64_t idle_kib; /* the server's memory before they came */
-    int64_t grown_kib;
     buf out;
 } crowd;
 
@@ -218,19 +228,34 @@ static void request_put(waiting *w, buf *out)
     bench_die("a device has nothing to say");
 }
 
-static void crowd_wait_all(void *ctx, uint32_t round)
+static void crowd_wait(crowd *all, uint32_t from, uint32_t to)
 {
-    crowd *all = ctx;
-    for (uint32_t i = 0; i < all->devices; i++) {
+    for (uint32_t i = from; i < to; i++) {
         buf_reset(&all->out);
         request_put(&all->d[i], &all->out);
         net_send(all->conns[i], all->out.data, all->out.size);
     }
-    nanosleep(&(struct timespec){.tv_nsec = PARK_MS * 1000000}, NULL);
-    if (round == 1) { /* a connection gives memory back when it has been quiet for a second */
-        nanosleep(&(struct timespec){.tv_sec = REST_S}, NULL);
-        all->grown_kib = status_kib(all->server, "VmRSS") - all->idle_kib;
+}
+
+static void crowd_wait_all(void *ctx, uint32_t round)
+{
+    crowd *all = ctx;
+    if (round > 0) { /* in the first they wait already: crowd_come */
+        crowd_wait(all, 0, all->devices);
     }
+    nanosleep(&(struct timespec){.tv_nsec = PARK_MS * 1000000}, NULL);
+}
+
+/* Devices from..to connect and wait; then the server's memory, once it is quiet: a connection gives
+ * memory back when nothing has moved for a second. */
+static int64_t crowd_come(crowd *all, const load_server *server, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        all->conns[i] = net_connect(server->client, server->port, NULL);
+    }
+    crowd_wait(all, from, to);
+    nanosleep(&(struct timespec){.tv_sec = REST_S}, NULL);
+    return status_kib(server->pid, "VmRSS");
 }
 
 static void crowd_change(void *ctx, uint32_t round, buf *out)
@@ -243,7 +268,9 @@ static void crowd_change(void *ctx, uint32_t round, buf *out)
     const char *name = "opening_hours";
     snprintf(text, sizeof text, "09:00-18:00, round %u", round);
     fb_value value = gen_str(text);
-    must(fb_record_update(w->db, "customer", &customer, &(fb_record_change){&name, &value, 1}, &err), &err, "change");
+    must(
+        fb_record_update(w->db, "customer", &customer, &(fb_record_change){&name, &value, 1}, &err),
+        &err, "change");
     request_put(w, out);
 }
 
@@ -281,7 +308,8 @@ static void crowd_close(crowd *all)
     buf_clear(&all->out);
 }
 
-/* live FOLDER PORT SERVER CA DEVICES ROUNDS: device number DEVICES makes the changes. */
+/* live FOLDER PORT SERVER CA DEVICES ROUNDS: device number DEVICES makes the changes. growth_kib is
+ * what the devices beyond the first fifth cost, which warmed the server up. */
 void role_live(int argc, char **argv, sample *out)
 {
     static crowd all;
@@ -290,21 +318,18 @@ void role_live(int argc, char **argv, sample *out)
     }
     load_server server = {net_client(argv[3]), (int)number_of(argv[1]), (pid_t)number_of(argv[2])};
     all.devices = (uint32_t)number_of(argv[4]);
-    all.server = server.pid;
     buf_init(&all.out, BYTES_MAX);
     for (uint32_t i = 0; i <= all.devices; i++) {
         char path[PATH_BYTES];
         path_of(path, "%s/d%03u.db", argv[0], i);
         waiting_open(&all.d[i], path, i < all.devices ? WAIT_MS : 0);
     }
-    all.idle_kib = status_kib(server.pid, "VmRSS");
-    for (uint32_t i = 0; i <= all.devices; i++) {
-        all.conns[i] = net_connect(server.client, server.port, NULL);
-    }
-    live_run(&(live){&all, all.devices, (uint32_t)number_of(argv[5]), all.conns, crowd_wait_all, crowd_change,
-                     crowd_arrived, crowd_round_end},
+    all.conns[all.devices] = net_connect(server.client, server.port, NULL);
+    int64_t first_kib = crowd_come(&all, &server, 0, all.devices / FIRST_PART);
+    out->growth_kib = crowd_come(&all, &server, all.devices / FIRST_PART, all.devices) - first_kib;
+    live_run(&(live){&all, all.devices, (uint32_t)number_of(argv[5]), all.conns, crowd_wait_all,
+                     crowd_change, crowd_arrived, crowd_round_end},
              &server, out);
-    out->growth_kib = all.grown_kib;
     crowd_close(&all);
     net_free(server.client);
 }

@@ -130,7 +130,8 @@ void must(fb_code rc, const fb_error *err, const char *what)
         return;
     }
     bool told = err != NULL && err->code == rc;
-    bench_die("%s: %s %s %s", what, fb_code_name(rc), told ? err->field : "", told ? err->message : "");
+    bench_die("%s: %s %s %s", what, fb_code_name(rc), told ? err->field : "",
+              told ? err->message : "");
 }
 
 int64_t number_of(const char *text)

@@ -19,7 +19,14 @@
 
 #include "base/decimal.h"
 
-enum { IN_BYTES_MAX = 64 << 20, READ_BYTES = 16384, READ_ENOUGH_BYTES = 1 << 20, TICKET_S = 3600, FRAME_HEAD = 5, BACKLOG = 512 };
+enum {
+    IN_BYTES_MAX = 64 << 20,
+    READ_BYTES = 16384,
+    READ_ENOUGH_BYTES = 1 << 20,
+    TICKET_S = 3600,
+    FRAME_HEAD = 5,
+    BACKLOG = 512
+};
 
 struct net {
     mbedtls_ssl_config config;
@@ -29,7 +36,8 @@ struct net {
 };
 
 static const int SUITES[] = {MBEDTLS_TLS1_3_AES_128_GCM_SHA256, 0};
-static const uint16_t GROUPS[] = {MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
+static const uint16_t GROUPS[] = {MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
+                                  MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
 
 static void tls_must(int rc, const char *what)
 {
@@ -61,7 +69,8 @@ static net *net_new(int endpoint)
     mbedtls_x509_crt_init(&n->cert);
     mbedtls_pk_init(&n->key);
     mbedtls_ssl_ticket_init(&n->tickets);
-    tls_must(mbedtls_ssl_config_defaults(&n->config, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT),
+    tls_must(mbedtls_ssl_config_defaults(&n->config, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                         MBEDTLS_SSL_PRESET_DEFAULT),
              "settings");
     mbedtls_ssl_conf_rng(&n->config, random_get, NULL);
     mbedtls_ssl_conf_min_tls_version(&n->config, MBEDTLS_SSL_VERSION_TLS1_3);
@@ -77,8 +86,11 @@ net *net_server(const char *cert_file, const char *key_file)
     tls_must(mbedtls_x509_crt_parse_file(&n->cert, cert_file), cert_file);
     tls_must(mbedtls_pk_parse_keyfile(&n->key, key_file, NULL, random_get, NULL), key_file);
     tls_must(mbedtls_ssl_conf_own_cert(&n->config, &n->cert, &n->key), "certificate");
-    tls_must(mbedtls_ssl_ticket_setup(&n->tickets, random_get, NULL, MBEDTLS_CIPHER_AES_256_GCM, TICKET_S), "tickets");
-    mbedtls_ssl_conf_session_tickets_cb(&n->config, mbedtls_ssl_ticket_write, mbedtls_ssl_ticket_parse, &n->tickets);
+    tls_must(mbedtls_ssl_ticket_setup(&n->tickets, random_get, NULL, MBEDTLS_CIPHER_AES_256_GCM,
+                                      TICKET_S),
+             "tickets");
+    mbedtls_ssl_conf_session_tickets_cb(&n->config, mbedtls_ssl_ticket_write,
+                                        mbedtls_ssl_ticket_parse, &n->tickets);
     return n;
 }
 
@@ -88,8 +100,8 @@ net *net_client(const char *ca_file)
     tls_must(mbedtls_x509_crt_parse_file(&n->cert, ca_file), ca_file);
     mbedtls_ssl_conf_ca_chain(&n->config, &n->cert, NULL);
     mbedtls_ssl_conf_authmode(&n->config, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(&n->config,
-                                                             MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        &n->config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
     return n;
 }
 
@@ -111,7 +123,8 @@ static int wire_send(void *ctx, const unsigned char *data, size_t size)
     net_conn *c = ctx;
     ssize_t n = send(c->fd, data, size, MSG_NOSIGNAL);
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_SSL_CONN_EOF;
+        return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE
+                                                 : MBEDTLS_ERR_SSL_CONN_EOF;
     }
     c->up_bytes += n;
     return (int)n;
@@ -122,7 +135,8 @@ static int wire_receive(void *ctx, unsigned char *data, size_t size)
     net_conn *c = ctx;
     ssize_t n = recv(c->fd, data, size, 0);
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_SSL_CONN_EOF;
+        return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ
+                                                 : MBEDTLS_ERR_SSL_CONN_EOF;
     }
     c->down_bytes += n;
     return n == 0 ? MBEDTLS_ERR_SSL_CONN_EOF : (int)n;
@@ -177,7 +191,9 @@ static void ticket_take(net_conn *c)
 
 net_conn *net_connect(net *n, int port, const mbedtls_ssl_session *ticket)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
         bench_die("connect to port %d: %s", port, strerror(errno));
@@ -297,7 +313,8 @@ int net_listen(int *port_out)
 void frame_put(buf *out, char kind, fb_text payload)
 {
     uint32_t size = (uint32_t)payload.size + 1;
-    char head[FRAME_HEAD] = {(char)size, (char)(size >> 8), (char)(size >> 16), (char)(size >> 24), kind};
+    char head[FRAME_HEAD] = {(char)size, (char)(size >> 8), (char)(size >> 16), (char)(size >> 24),
+                             kind};
     buf_put(out, head, sizeof head);
     buf_put_text(out, payload);
 }
@@ -334,8 +351,9 @@ frame frame_wait(net_conn *c)
 
 void http_put(buf *out, const fb_link_request *q)
 {
-    buf_printf(out, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", q->method, q->path,
-               q->content_type, q->body.size);
+    buf_printf(out,
+               "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
+               q->method, q->path, q->content_type, q->body.size);
     if (q->content_encoding != NULL) {
         buf_printf(out, "Content-Encoding: %s\r\n", q->content_encoding);
     }
@@ -372,7 +390,8 @@ bool http_next(net_conn *c, fb_link_response *out)
     }
     end[2] = '\0';
     bool known = header_value(head, "Content-Length", 14, &length) && i64_get(length, &size);
-    bool packed = header_value(head, "Content-Encoding", 16, &encoding) && text_is(encoding, "zstd");
+    bool packed =
+        header_value(head, "Content-Encoding", 16, &encoding) && text_is(encoding, "zstd");
     end[2] = '\r';
     if (!known || strncmp(head, "HTTP/1.1 ", 9) != 0) {
         bench_die("an answer that is not HTTP as agreed: %.60s", head);
@@ -381,7 +400,8 @@ bool http_next(net_conn *c, fb_link_response *out)
     if (c->in.size - body_at < (size_t)size) {
         return false;
     }
-    *out = (fb_link_response){.status = (head[9] - '0') * 100 + (head[10] - '0') * 10 + (head[11] - '0'),
+    *out = (fb_link_response){.status =
+                                  (head[9] - '0') * 100 + (head[10] - '0') * 10 + (head[11] - '0'),
                               .zstd = packed,
                               .body = {c->in.data + body_at, (size_t)size}};
     c->taken = body_at + (size_t)size;

@@ -20,12 +20,12 @@ void net_free(net *n);
 typedef struct net_conn {
     mbedtls_ssl_context ssl;
     int fd;
-    bool ready;                 /* the handshake is done */
+    bool ready; /* the handshake is done */
     bool closed, blocking;
     int64_t up_bytes, down_bytes; /* of the client's view: sent, received */
-    buf in;                     /* read, not taken yet */
-    size_t taken;               /* of `in` */
-    mbedtls_ssl_session *ticket; /* the newest one received; NULL: none */
+    buf in;                       /* read, not taken yet */
+    size_t taken;                 /* of `in` */
+    mbedtls_ssl_session *ticket;  /* the newest one received; NULL: none */
 } net_conn;
 
 /* Client: connects to loopback and shakes hands, resuming from `ticket` if there is one. */

@@ -90,12 +90,14 @@ static void line_print(const line *l)
         milli_text(l->f.wish_milli, wish);
     }
     if (strcmp(workload_before, l->f.workload) != 0) {
-        printf("\n%-3s %-46s %12s %12s %9s  %-9s %-8s\n", l->f.workload, "", "ours", "floor", "ratio", "target", "aim");
+        printf("\n%-3s %-46s %12s %12s %9s  %-9s %-8s\n", l->f.workload, "", "ours", "floor",
+               "ratio", "target", "aim");
         workload_before = l->f.workload;
     }
     const char *sign = l->f.goal == GOAL_NONE ? "" : l->good ? "ok" : "MISSED";
-    printf("    %-43s %-3s %12s %12s %9s  %s%-8s %-8s %s\n", l->name, unit_name(l->f.unit), value, floor, ratio,
-           l->f.goal == GOAL_NONE       ? " "
+    printf("    %-43s %-3s %12s %12s %9s  %s%-8s %-8s %s\n", l->name, unit_name(l->f.unit), value,
+           floor, ratio,
+           l->f.goal == GOAL_NONE        ? " "
            : l->f.goal == GOAL_RATIO_MIN ? ">"
                                          : "<",
            target, wish, sign);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const char *const NAMES[TABLES] = {"customer", "product", "price_list_item",
+static const char *const NAMES[TABLES] = {"customer", "product",     "price_list_item",
                                           "visit",    "sales_order", "sales_order_line"};
 
 static void check(tables *t, int rc)
@@ -59,7 +59,8 @@ static void write_sql(const cat_entity *e, bool upsert, buf *sql)
     }
     buf_put_str(sql, upsert ? ") ON CONFLICT (id) DO UPDATE SET " : ")");
     for (uint32_t i = 1; upsert && i < e->columns_count; i++) {
-        buf_printf(sql, "%s%s=excluded.%s", i == 1 ? "" : ",", e->columns[i].name.data, e->columns[i].name.data);
+        buf_printf(sql, "%s%s=excluded.%s", i == 1 ? "" : ",", e->columns[i].name.data,
+                   e->columns[i].name.data);
     }
 }
 

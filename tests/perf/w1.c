@@ -28,21 +28,22 @@ static sample ours_once(const bench *b, const char *device, const char *sync, co
 static void figures(const w1 *m, uint32_t orders)
 {
     int64_t rows = MEDIAN(&m->full, rows);
-    report_add(&(figure){"W1", "CPU, synchronous FULL", UNIT_MS, MEDIAN(&m->full, cpu_ns), MEDIAN(&m->floor_full, cpu_ns),
-                         GOAL_RATIO_MAX, 1300, 1100});
+    report_add(&(figure){"W1", "CPU, synchronous FULL", UNIT_MS, MEDIAN(&m->full, cpu_ns),
+                         MEDIAN(&m->floor_full, cpu_ns), GOAL_RATIO_MAX, 1300, 1100});
     report_add(&(figure){"W1", "CPU, synchronous NORMAL", UNIT_MS, MEDIAN(&m->normal, cpu_ns),
                          MEDIAN(&m->floor_normal, cpu_ns), GOAL_NONE, 0, 0});
     report_add(&(figure){"W1", "wall, synchronous FULL", UNIT_MS, MEDIAN(&m->full, wall_ns),
                          MEDIAN(&m->floor_full, wall_ns), GOAL_NONE, 0, 0});
     report_add(&(figure){"W1", "wall, synchronous NORMAL", UNIT_MS, MEDIAN(&m->normal, wall_ns),
                          MEDIAN(&m->floor_normal, wall_ns), GOAL_NONE, 0, 0});
-    report_add(&(figure){"W1", "CPU, visit and order API with pricing, FULL", UNIT_MS, MEDIAN(&m->typed, cpu_ns),
-                         MEDIAN(&m->floor_full, cpu_ns), GOAL_NONE, 0, 0});
+    report_add(&(figure){"W1", "CPU, visit and order API with pricing, FULL", UNIT_MS,
+                         MEDIAN(&m->typed, cpu_ns), MEDIAN(&m->floor_full, cpu_ns), GOAL_NONE, 0,
+                         0});
     report_add(&(figure){"W1", "file growth", UNIT_KIB, MEDIAN(&m->full, file_bytes) / 1024,
                          MEDIAN(&m->floor_full, file_bytes) / 1024, GOAL_RATIO_MAX, 1700, 1250});
     report_add(&(figure){"W1", "rows a second, FULL", UNIT_PER_SECOND,
-                         rows * 1000000000 / MEDIAN(&m->full, wall_ns), rows * 1000000000 / MEDIAN(&m->floor_full, wall_ns),
-                         GOAL_NONE, 0, 0});
+                         rows * 1000000000 / MEDIAN(&m->full, wall_ns),
+                         rows * 1000000000 / MEDIAN(&m->floor_full, wall_ns), GOAL_NONE, 0, 0});
     report_add(&(figure){"W1", "CPU of one order, FULL", UNIT_MS, MEDIAN(&m->full, cpu_ns) / orders,
                          MEDIAN(&m->floor_full, cpu_ns) / orders, GOAL_NONE, 0, 0});
 }
@@ -62,8 +63,10 @@ void w1_run(const bench *b)
         series_add(&m.floor_normal, &s);
         s = ours_once(b, device, "normal", "record");
         series_add(&m.normal, &s);
-        s = ours_once(b, device, "full", "order");
-        series_add(&m.typed, &s);
+        if (i == 0) { /* a disk that is slow to sync makes this the longest of all */
+            s = ours_once(b, device, "full", "order");
+            series_add(&m.typed, &s);
+        }
     }
     figures(&m, b->orders);
 }

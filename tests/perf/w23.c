@@ -17,7 +17,8 @@ static const char *recorded_device(const bench *b)
         full_company(b, &c, device);
         path_of(db, "%s/recorded.db", b->home);
         file_copy(device, db);
-        const char *args[] = {"record", db, number_text(b->orders), "normal", "record", "full", "0", NULL};
+        const char *args[] = {"record", db,  number_text(b->orders), "normal", "record", "full",
+                              "0",      NULL};
         (void)role_run(args);
     }
     return db;
@@ -52,7 +53,8 @@ static void floor_start(const bench *b, floor_run *f, uint32_t orders, const cha
     sample ready;
     path_of(f->db, "%s/floor-server.db", b->home);
     file_remove(f->db);
-    const char *args[] = {"floor-server", f->db, b->cert, b->key, "full", number_text(orders), file, NULL};
+    const char *args[] = {"floor-server",      f->db, b->cert, b->key, "full",
+                          number_text(orders), file,  NULL};
     f->pid = role_start(args, &ready);
     f->port = ready.port;
 }
@@ -80,22 +82,28 @@ static sample floor_push(const bench *b)
 static void w2_figures(const series *floor, const series *ours)
 {
     int64_t rows = MEDIAN(floor, rows);
-    report_add(&(figure){"W2", "wall", UNIT_MS, MEDIAN(ours, wall_ns), MEDIAN(floor, wall_ns), GOAL_RATIO_MAX, 2500, 1300});
-    report_add(&(figure){"W2", "server CPU", UNIT_MS, MEDIAN(ours, server_cpu_ns), MEDIAN(floor, server_cpu_ns),
+    report_add(&(figure){"W2", "wall", UNIT_MS, MEDIAN(ours, wall_ns), MEDIAN(floor, wall_ns),
                          GOAL_RATIO_MAX, 2500, 1300});
-    report_add(&(figure){"W2", "client CPU", UNIT_MS, MEDIAN(ours, cpu_ns), MEDIAN(floor, cpu_ns), GOAL_NONE, 0, 0});
-    report_add(&(figure){"W2", "bytes up for one row (floor: raw)", UNIT_BYTES, per_milli(MEDIAN(ours, up_bytes), rows),
+    report_add(&(figure){"W2", "server CPU", UNIT_MS, MEDIAN(ours, server_cpu_ns),
+                         MEDIAN(floor, server_cpu_ns), GOAL_RATIO_MAX, 2500, 1300});
+    report_add(&(figure){"W2", "client CPU", UNIT_MS, MEDIAN(ours, cpu_ns), MEDIAN(floor, cpu_ns),
+                         GOAL_NONE, 0, 0});
+    report_add(&(figure){"W2", "bytes up for one row (floor: raw)", UNIT_BYTES,
+                         per_milli(MEDIAN(ours, up_bytes), rows),
                          per_milli(MEDIAN(floor, up_bytes), rows), GOAL_VALUE_MAX, 50000, 30000});
     report_add(&(figure){"W2", "bytes up for one row (floor: with zstd)", UNIT_BYTES,
-                         per_milli(MEDIAN(ours, up_bytes), rows), per_milli(MEDIAN(floor, count), rows), GOAL_NONE, 0, 0});
-    report_add(&(figure){"W2", "bytes down in all", UNIT_COUNT, MEDIAN(ours, down_bytes), MEDIAN(floor, down_bytes),
-                         GOAL_NONE, 0, 0});
-    report_add(&(figure){"W2", "rows a second", UNIT_PER_SECOND, rows * 1000000000 / MEDIAN(ours, wall_ns),
+                         per_milli(MEDIAN(ours, up_bytes), rows),
+                         per_milli(MEDIAN(floor, count), rows), GOAL_NONE, 0, 0});
+    report_add(&(figure){"W2", "bytes down in all", UNIT_COUNT, MEDIAN(ours, down_bytes),
+                         MEDIAN(floor, down_bytes), GOAL_NONE, 0, 0});
+    report_add(&(figure){"W2", "rows a second", UNIT_PER_SECOND,
+                         rows * 1000000000 / MEDIAN(ours, wall_ns),
                          rows * 1000000000 / MEDIAN(floor, wall_ns), GOAL_NONE, 0, 0});
-    report_add(&(figure){"W2", "growth of the server's file", UNIT_KIB, MEDIAN(ours, file_bytes) / 1024,
-                         MEDIAN(floor, file_bytes) / 1024, GOAL_NONE, 0, 0});
-    report_add(&(figure){"W2", "client peak memory", UNIT_KIB, MEDIAN(ours, peak_kib), MEDIAN(floor, peak_kib), GOAL_NONE, 0,
-                         0});
+    report_add(&(figure){"W2", "growth of the server's file", UNIT_KIB,
+                         MEDIAN(ours, file_bytes) / 1024, MEDIAN(floor, file_bytes) / 1024,
+                         GOAL_NONE, 0, 0});
+    report_add(&(figure){"W2", "client peak memory", UNIT_KIB, MEDIAN(ours, peak_kib),
+                         MEDIAN(floor, peak_kib), GOAL_NONE, 0, 0});
     report_add(&(figure){"W2", "requests", UNIT_COUNT, MEDIAN(ours, count), 0, GOAL_NONE, 0, 0});
 }
 
@@ -173,7 +181,8 @@ static void ours_bootstrap(const bench *b, company *c, w3 *m)
     const char *args[] = {"sync", db, number_text(c->port), number_text(c->server), c->ca, NULL};
     sample s = role_run(args);
     if (s.rows < MEDIAN(&m->floor, rows)) {
-        bench_die("a fresh device got %lld rows of %lld", (long long)s.rows, (long long)MEDIAN(&m->floor, rows));
+        bench_die("a fresh device got %lld rows of %lld", (long long)s.rows,
+                  (long long)MEDIAN(&m->floor, rows));
     }
     series_add(&m->ours, &s);
     file_remove(db);
@@ -182,26 +191,31 @@ static void ours_bootstrap(const bench *b, company *c, w3 *m)
 static void w3_figures(const w3 *m)
 {
     int64_t rows = MEDIAN(&m->floor, rows);
-    report_add(&(figure){"W3", "wall", UNIT_MS, MEDIAN(&m->ours, wall_ns), MEDIAN(&m->floor, wall_ns), GOAL_RATIO_MAX, 2000,
-                         600});
-    report_add(&(figure){"W3", "wall, beside the packed file", UNIT_MS, MEDIAN(&m->ours, wall_ns), MEDIAN(&m->file, wall_ns),
-                         GOAL_NONE, 0, 0});
-    report_add(&(figure){"W3", "client CPU", UNIT_MS, MEDIAN(&m->ours, cpu_ns), MEDIAN(&m->floor, cpu_ns), GOAL_NONE, 0, 0});
-    report_add(&(figure){"W3", "server CPU", UNIT_MS, MEDIAN(&m->ours, server_cpu_ns), MEDIAN(&m->floor, server_cpu_ns),
-                         GOAL_NONE, 0, 0});
+    report_add(&(figure){"W3", "wall", UNIT_MS, MEDIAN(&m->ours, wall_ns),
+                         MEDIAN(&m->floor, wall_ns), GOAL_RATIO_MAX, 2000, 600});
+    report_add(&(figure){"W3", "wall, beside the packed file", UNIT_MS, MEDIAN(&m->ours, wall_ns),
+                         MEDIAN(&m->file, wall_ns), GOAL_NONE, 0, 0});
+    report_add(&(figure){"W3", "client CPU", UNIT_MS, MEDIAN(&m->ours, cpu_ns),
+                         MEDIAN(&m->floor, cpu_ns), GOAL_NONE, 0, 0});
+    report_add(&(figure){"W3", "server CPU", UNIT_MS, MEDIAN(&m->ours, server_cpu_ns),
+                         MEDIAN(&m->floor, server_cpu_ns), GOAL_NONE, 0, 0});
     report_add(&(figure){"W3", "bytes down for one row (floor: raw)", UNIT_BYTES,
-                         per_milli(MEDIAN(&m->ours, down_bytes), rows), per_milli(MEDIAN(&m->floor, down_bytes), rows),
-                         GOAL_VALUE_MAX, 55000, 30000});
+                         per_milli(MEDIAN(&m->ours, down_bytes), rows),
+                         per_milli(MEDIAN(&m->floor, down_bytes), rows), GOAL_VALUE_MAX, 55000,
+                         30000});
     report_add(&(figure){"W3", "bytes down for one row (floor: packed file)", UNIT_BYTES,
-                         per_milli(MEDIAN(&m->ours, down_bytes), rows), per_milli(MEDIAN(&m->file, down_bytes), rows),
-                         GOAL_NONE, 0, 0});
-    report_add(&(figure){"W3", "client peak memory", UNIT_KIB, MEDIAN(&m->ours, peak_kib), MEDIAN(&m->floor, peak_kib),
-                         GOAL_VALUE_MAX, INT64_C(40960000), INT64_C(16384000)});
-    report_add(&(figure){"W3", "rows a second", UNIT_PER_SECOND, rows * 1000000000 / MEDIAN(&m->ours, wall_ns),
+                         per_milli(MEDIAN(&m->ours, down_bytes), rows),
+                         per_milli(MEDIAN(&m->file, down_bytes), rows), GOAL_NONE, 0, 0});
+    report_add(&(figure){"W3", "client peak memory", UNIT_KIB, MEDIAN(&m->ours, peak_kib),
+                         MEDIAN(&m->floor, peak_kib), GOAL_VALUE_MAX, INT64_C(40960000),
+                         INT64_C(16384000)});
+    report_add(&(figure){"W3", "rows a second", UNIT_PER_SECOND,
+                         rows * 1000000000 / MEDIAN(&m->ours, wall_ns),
                          rows * 1000000000 / MEDIAN(&m->floor, wall_ns), GOAL_NONE, 0, 0});
     report_add(&(figure){"W3", "the device's file", UNIT_KIB, MEDIAN(&m->ours, file_bytes) / 1024,
                          MEDIAN(&m->floor, file_bytes) / 1024, GOAL_NONE, 0, 0});
-    report_add(&(figure){"W3", "requests", UNIT_COUNT, MEDIAN(&m->ours, count), 0, GOAL_NONE, 0, 0});
+    report_add(
+        &(figure){"W3", "requests", UNIT_COUNT, MEDIAN(&m->ours, count), 0, GOAL_NONE, 0, 0});
 }
 
 void w3_run(const bench *b)
