@@ -12,9 +12,12 @@ typedef struct image_file {
 
 static disk *shown; /* the image at hand: SQLite gives the file layer no better place */
 
-static disk_file *file_at(sqlite3_file *base)
+/* A file that is not on the tape was never written: it reads as empty. */
+static const disk_file *file_at(sqlite3_file *base)
 {
-    return &shown->files[((image_file *)base)->file];
+    static const disk_file EMPTY = {0};
+    int file = ((image_file *)base)->file;
+    return file < 0 ? &EMPTY : &shown->files[file];
 }
 
 static int x_close(sqlite3_file *base)
@@ -40,13 +43,20 @@ static int x_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 offse
 
 static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int64 offset)
 {
-    disk_write(shown, ((image_file *)base)->file, (uint64_t)offset, data, (size_t)amount);
+    int file = ((image_file *)base)->file;
+    if (file < 0) {
+        return SQLITE_IOERR_WRITE;
+    }
+    disk_write(shown, file, (uint64_t)offset, data, (size_t)amount);
     return SQLITE_OK;
 }
 
 static int x_truncate(sqlite3_file *base, sqlite3_int64 size)
 {
-    disk_truncate(shown, ((image_file *)base)->file, (uint64_t)size);
+    int file = ((image_file *)base)->file;
+    if (file >= 0) {
+        disk_truncate(shown, file, (uint64_t)size);
+    }
     return SQLITE_OK;
 }
 
@@ -118,13 +128,11 @@ static int x_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int f
     (void)base;
     image_file *f = (image_file *)file;
     *f = (image_file){.file = name == NULL ? -1 : disk_find(shown, name)};
-    if (f->file < 0) {
-        return SQLITE_CANTOPEN; /* nothing that is not on the tape is ever needed */
+    bool exists = f->file >= 0 && shown->files[f->file].exists;
+    if (!exists && (flags & SQLITE_OPEN_CREATE) == 0) {
+        return SQLITE_CANTOPEN;
     }
-    if (!shown->files[f->file].exists) {
-        if ((flags & SQLITE_OPEN_CREATE) == 0) {
-            return SQLITE_CANTOPEN;
-        }
+    if (!exists && f->file >= 0) {
         disk_truncate(shown, f->file, 0);
     }
     f->base.pMethods = &METHODS;

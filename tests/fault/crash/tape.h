@@ -23,7 +23,7 @@
 
 #include "support/crash_vfs.h"
 
-enum { TAPE_FILES_MAX = 16, TAPE_MACHINES_MAX = 4, TAPE_NAME_BYTES = 64 };
+enum { TAPE_FILES_MAX = 64, TAPE_MACHINES_MAX = 4, TAPE_NAME_BYTES = 64 };
 
 typedef enum fate_mode {
     FATE_LOST,

@@ -1,0 +1,50 @@
+/* crash.h - the crash grid: power fails after every file call of a workload, in every way, and the
+ * product must come back with exactly what it had promised.
+ *
+ *   main.c       options, grids, pairs of crashes, the summary line
+ *   work.c       the workload: devices, server, office and administrator over crash_vfs
+ *   judge.c      the full check of one state with the product's own code, and healing by one sync
+ *   tape.c       the record of file calls and the images made of it
+ *   image_vfs.c  an image as SQLite sees it
+ *
+ * Method. Every image is recovered by SQLite and all its pages are hashed. C(j) is the hash of the
+ * state at call j if nothing is lost, so the C(j) are the committed states of the workload. With p the
+ * call at which the last promise was made, a crash at k must recover to one of C(p)..C(k): no less
+ * than was promised, and nothing that was never committed. Every distinct C(j) is then judged by the
+ * product: it opens, its checks pass, its groups are the promised ones, one sync heals. That
+ * is as strong as opening every image with the product, because what the product reads of
+ * an image are the pages that were hashed; a sample of the images themselves is judged as well. */
+#ifndef FB_FAULT_CRASH_H
+#define FB_FAULT_CRASH_H
+
+#include "fault/crash/image_vfs.h"
+#include "support/fleet.h"
+
+typedef struct work_report {
+    uint32_t ops, groups, rejected, syncs, migrations, backups, reopened;
+} work_report;
+
+typedef struct work_options {
+    uint64_t seed;
+    uint32_t ops;
+    bool planted; /* the first device does not sync its commits */
+} work_options;
+/* Run the workload and leave its tape in *t. */
+void work_run(tape *t, const work_options *o, work_report *out);
+
+typedef enum judge_target { JUDGE_DEVICE, JUDGE_SERVER } judge_target;
+typedef struct judge_state {
+    disk *image;
+    judge_target target;
+    int64_t now_ms;
+    int64_t last_least, last_most; /* newest group of device 1 allowed; -1: not known */
+    char why[400];
+} judge_state;
+/* True: the state is sound and heals. */
+bool judge(judge_state *j);
+/* What a person does after a crash, recorded for a second one: open, check, sync. */
+bool judge_recover(judge_state *j, tape *t);
+/* Newest group of a replica, read without the product; -1: there is none. */
+int64_t judge_last_group(const char *vfs, const char *path);
+
+#endif

@@ -1,0 +1,407 @@
+/* inner.c - see cut.h: bodies cut between a device and a server in one process. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "fault/cut/cut.h"
+#include "sql/sql.h"
+#include "support/fleet.h"
+#include "sync-server/door/door.h"
+
+enum { BODY_BYTES_MAX = 8 << 20 };
+
+typedef struct inner {
+    fleet f;
+    const cut_options *o;
+    cut_counters *n;
+    fleet_device *d;
+    fb_sync *sync;
+    const char *message; /* what is being cut */
+    int64_t marks;
+    char *unpacked;
+} inner;
+
+/* A body of its own: the link's and the job's do not last. */
+typedef struct copy {
+    char *data;
+    size_t size;
+    bool zstd;
+    int status;
+} copy;
+
+static void copy_take(copy *c, fb_text body, bool zstd, int status)
+{
+    free(c->data);
+    *c = (copy){malloc(body.size + 1), body.size, zstd, status};
+    if (c->data == NULL) {
+        abort();
+    }
+    if (body.size > 0) {
+        memcpy(c->data, body.data, body.size);
+    }
+}
+
+static void ask(inner *w, const fb_link_request *q, fb_text body, copy *out)
+{
+    server_request r = {text_of(q->method), text_of(q->path), text_of(q->authorization), text_of(q->content_type),
+                        text_of(q->content_encoding), text_of("test"), body};
+    server_tick(w->f.srv, (uint64_t)w->f.now_ms);
+    server_job *job = server_handle(w->f.srv, w->f.reader, &r);
+    const server_reply *reply = server_job_reply(job);
+    copy_take(out, reply->body, reply->zstd, reply->status);
+    server_job_free(job);
+}
+
+static void count(inner *w, bool packed)
+{
+    w->n->plain += !packed;
+    w->n->packed += packed;
+}
+
+/* Every byte, or every N-th; the last few always. */
+static size_t step(const inner *w, size_t k, size_t size)
+{
+    return k + w->o->every + 8 < size ? (size_t)w->o->every : 1;
+}
+
+/* --- verdicts ------------------------------------------------------------------------------- */
+
+/* The verdict lines of an answer, one after the other. */
+static size_t verdicts(inner *w, const copy *reply, char *out)
+{
+    size_t size = reply->size, total = 0;
+    const char *text = reply->data;
+    if (reply->zstd) {
+        size = ZSTD_decompress(w->unpacked, BODY_BYTES_MAX, reply->data, reply->size);
+        text = w->unpacked;
+        if (ZSTD_isError(size)) {
+            return SIZE_MAX;
+        }
+    }
+    for (size_t at = 0; at < size;) {
+        const char *end = memchr(text + at, '\n', size - at);
+        size_t n = end == NULL ? size - at : (size_t)(end - (text + at)) + 1;
+        if (n > 9 && (memcmp(text + at, "{\"m\":\"ok\"", 9) == 0 || memcmp(text + at, "{\"m\":\"ver", 9) == 0)) {
+            memcpy(out + total, text + at, n);
+            total += n;
+        }
+        at += n;
+    }
+    return total;
+}
+
+/* --- enrolment -------------------------------------------------------------------------------- */
+
+typedef struct enrolling {
+    inner *w;
+    int64_t up, down; /* -1: whole */
+    size_t up_size, down_size;
+    copy reply;
+} enrolling;
+
+static fb_code enrol_exchange(void *ctx, const fb_link_request *q, fb_link_response *out)
+{
+    enrolling *e = ctx;
+    fb_text body = q->body;
+    e->up_size = body.size;
+    if (e->up >= 0) {
+        body.size = (size_t)e->up;
+    }
+    ask(e->w, q, body, &e->reply);
+    if (e->up >= 0) {
+        if (e->reply.status == 200) {
+            cut_bad(e->w->n, "enrol", "up", (uint64_t)e->up, "a cut request was answered with 200");
+        }
+        return FB_E_TRUNCATED;
+    }
+    e->down_size = e->reply.size;
+    size_t size = e->down >= 0 ? (size_t)e->down : e->reply.size;
+    *out = (fb_link_response){.status = e->reply.status, .zstd = e->reply.zstd, .body = {e->reply.data, size}};
+    return FB_OK;
+}
+
+static fb_code enrol_try(inner *w, enrolling *e, const char *code)
+{
+    fb_error err = {0};
+    fb_link link = {e, enrol_exchange};
+    fb_enrol_options o = FB_ENROL_OPTIONS_INIT;
+    o.server_url = "https://test";
+    o.code = code;
+    count(w, false);
+    return fb_enrol(w->d->db, &link, &o, &err);
+}
+
+static int64_t number_of(inner *w, const char *sql)
+{
+    sql_stmt *s = NULL;
+    bool row = false;
+    int64_t v = -1;
+    fb_error err = {0};
+    fleet_must(store_query(w->f.admin, text_of(sql), &s, &err), &err, sql);
+    if (sql_step(s, &row) == FB_OK && row) {
+        v = sql_int(s, 0);
+    }
+    sql_finalize(s);
+    return v;
+}
+
+static void enrol_cuts(inner *w, const char *code)
+{
+    enrolling e = {.w = w, .up = 0, .down = -1, .up_size = 1};
+    int64_t before = number_of(w, "SELECT count(*) FROM fs_device");
+    w->n->messages += 2;
+    for (size_t k = 0; k < e.up_size; k += step(w, k, e.up_size)) {
+        e.up = (int64_t)k;
+        if (enrol_try(w, &e, code) == FB_OK) {
+            cut_bad(w->n, "enrol", "up", k, "the device believes it is enrolled");
+        }
+    }
+    if (number_of(w, "SELECT count(*) FROM fs_device") != before) {
+        cut_bad(w->n, "enrol", "up", e.up_size, "a cut request made a device");
+    }
+    e.up = -1;
+    e.down_size = 1;
+    for (size_t k = 0; k < e.down_size; k += step(w, k, e.down_size)) {
+        e.down = (int64_t)k;
+        if (enrol_try(w, &e, code) == FB_OK) {
+            cut_bad(w->n, "enrolled", "down", k, "a cut answer was believed");
+        }
+    }
+    e.down = -1;
+    if (enrol_try(w, &e, code) != FB_OK || number_of(w, "SELECT count(*) FROM fs_device") != before + 1) {
+        cut_bad(w->n, "enrolled", "down", e.down_size, "in the end there is not exactly one more device");
+    }
+    free(e.reply.data);
+}
+
+/* --- synchronisation ----------------------------------------------------------------------------- */
+
+/* The next request; false: nothing is left. */
+static bool next_request(inner *w, fb_link_request *q)
+{
+    fb_error err = {0};
+    for (int i = 0; i < 8; i++) {
+        fb_sync_action action;
+        uint32_t wait_ms = 0;
+        fleet_must(fb_sync_next(w->sync, &action, q, &wait_ms, &err), &err, w->message);
+        if (action != FB_SYNC_WAIT) {
+            return action == FB_SYNC_SEND;
+        }
+        w->f.now_ms += wait_ms;
+    }
+    fleet_must(FB_E_BUG, NULL, "the session waits for ever");
+    return false;
+}
+
+/* Groups may be sent in smaller parts after failures; what must not change are the bytes of a group. */
+static void up_cuts(inner *w)
+{
+    fb_link_request q;
+    copy reply = {0};
+    fb_error err = {0};
+    size_t size = 1;
+    int64_t head = server_head(w->f.srv), verdicts_before = number_of(w, "SELECT count(*) FROM fs_verdict");
+    for (size_t k = 0; k < size; k += step(w, k, size)) {
+        if (!next_request(w, &q)) {
+            cut_bad(w->n, w->message, "up", k, "the device sends nothing");
+            break;
+        }
+        size = q.body.size;
+        ask(w, &q, (fb_text){q.body.data, k < size ? k : size - 1}, &reply);
+        count(w, q.content_encoding != NULL);
+        if (reply.status == 200) {
+            cut_bad(w->n, w->message, "up", k, "a cut request was answered with 200");
+        }
+        fleet_must(fb_sync_failed(w->sync, FB_E_TRUNCATED, &err), &err, "fb_sync_failed");
+    }
+    if (server_head(w->f.srv) != head || number_of(w, "SELECT count(*) FROM fs_verdict") != verdicts_before) {
+        cut_bad(w->n, w->message, "up", size, "a cut request had an effect");
+    }
+    free(reply.data);
+}
+
+static void down_cuts(inner *w, bool refused)
+{
+    fb_link_request q;
+    copy first = {0}, again = {0};
+    char *lost = malloc(BODY_BYTES_MAX), *got = malloc(BODY_BYTES_MAX);
+    fb_error err = {0};
+    if (lost == NULL || got == NULL || !next_request(w, &q)) {
+        abort();
+    }
+    ask(w, &q, q.body, &first);
+    size_t lost_size = verdicts(w, &first, lost);
+    int64_t head = server_head(w->f.srv);
+    copy_take(&again, (fb_text){first.data, first.size}, first.zstd, first.status);
+    for (size_t k = 0; k < again.size; k += step(w, k, again.size)) {
+        fb_link_response r = {.status = again.status, .zstd = again.zstd, .body = {again.data, k}};
+        count(w, again.zstd);
+        if (fb_sync_reply(w->sync, &r, &err) == FB_OK && !refused) {
+            cut_bad(w->n, w->message, "down", k, "a cut answer was taken");
+        }
+        if (!next_request(w, &q)) {
+            cut_bad(w->n, w->message, "down", k, "the device does not ask again");
+            break;
+        }
+        ask(w, &q, q.body, &again);
+        size_t size = verdicts(w, &again, got);
+        if (size != lost_size || memcmp(lost, got, size) != 0) {
+            cut_bad(w->n, w->message, "down", k, "the repeated verdict differs from the lost one");
+        }
+    }
+    if (server_head(w->f.srv) != head) {
+        cut_bad(w->n, w->message, "down", again.size, "the repeats had an effect");
+    }
+    fb_link_response whole = {.status = again.status, .zstd = again.zstd, .body = {again.data, again.size}};
+    fb_code rc = fb_sync_reply(w->sync, &whole, &err);
+    if ((rc == FB_OK) == refused) {
+        cut_bad(w->n, w->message, "down", again.size, "the whole answer was not taken as it should");
+    }
+    free(first.data);
+    free(again.data);
+    free(lost);
+    free(got);
+}
+
+static void sync_begin(inner *w, const char *message)
+{
+    fb_error err = {0};
+    w->message = message;
+    w->f.now_ms += 60000;
+    w->n->messages += 2;
+    fleet_must(fb_sync_open(w->d->db, NULL, &w->sync, &err), &err, message);
+}
+
+static void sync_cuts(inner *w, const char *message)
+{
+    fb_error err = {0};
+    sync_begin(w, message);
+    up_cuts(w);
+    down_cuts(w, false);
+    fb_sync_close(w->sync);
+    fleet_sync(w->d); /* what else there is, over a good line */
+    if (fb_db_check(w->d->db, &err) != FB_OK) {
+        cut_bad(w->n, message, "down", 0, err.message);
+    }
+    if (number_of(w, "SELECT count(*) FROM activity WHERE subject LIKE 'mark %'") != w->marks ||
+        number_of(w, "SELECT count(DISTINCT subject) FROM activity WHERE subject LIKE 'mark %'") != w->marks) {
+        cut_bad(w->n, message, "down", 0, "the groups do not stand exactly once");
+    }
+}
+
+static void groups_add(inner *w, int groups)
+{
+    for (int i = 0; i < groups; i++) {
+        char text[40];
+        snprintf(text, sizeof text, "mark %lld", (long long)++w->marks);
+        fleet_must(fb_activity_log(w->d->db, &w->f.customers[0], text, NULL, NULL, NULL), NULL, "activity");
+    }
+}
+
+static void order_add(inner *w)
+{
+    fb_error err = {0};
+    fb_order *order = NULL;
+    fleet_must(fb_order_new(w->d->db, &w->f.customers[0], NULL, &order, &err), &err, "order");
+    fleet_must(fb_order_line_add(order, &w->f.product, NULL, 1000, NULL, NULL, &err), &err, "line");
+    fleet_must(fb_order_submit(order, NULL, &err), &err, "submit");
+    fb_order_close(order);
+}
+
+static void device_block(inner *w, bool blocked)
+{
+    fb_identity me = {.size_bytes = sizeof me};
+    fleet_must(fb_db_identity(w->d->db, &me, NULL), NULL, "identity");
+    fleet_must(store_begin(w->f.admin), NULL, "begin");
+    fleet_must(blocked ? door_device_block(w->f.admin, &me.device, w->f.now_ms) : door_device_allow(w->f.admin, &me.device, w->f.now_ms),
+               NULL, "block");
+    fleet_must(store_commit(w->f.admin), NULL, "commit");
+}
+
+/* An error body: whatever is left of it, the device knows that it was refused and keeps its groups. */
+static void error_cuts(inner *w)
+{
+    fb_error err = {0};
+    fb_link_request q;
+    copy reply = {0};
+    groups_add(w, 1);
+    device_block(w, true);
+    sync_begin(w, "error body");
+    if (!next_request(w, &q)) {
+        abort();
+    }
+    ask(w, &q, q.body, &reply);
+    for (size_t k = 0; k <= reply.size; k++) {
+        fb_sync *sync = NULL;
+        fb_link_response r = {.status = reply.status, .zstd = reply.zstd, .body = {reply.data, k}};
+        fb_sync_action action;
+        uint32_t wait_ms;
+        fleet_must(fb_sync_open(w->d->db, NULL, &sync, &err), &err, "open");
+        fleet_must(fb_sync_next(sync, &action, &q, &wait_ms, &err), &err, "next");
+        if (fb_sync_reply(sync, &r, &err) == FB_OK) {
+            cut_bad(w->n, w->message, "down", k, "a refusal was taken for an answer");
+        }
+        fb_sync_close(sync);
+        count(w, false);
+    }
+    fb_sync_close(w->sync);
+    free(reply.data);
+    device_block(w, false);
+    sync_cuts(w, "sync after a refusal");
+}
+
+static void code_make(inner *w, char *out, size_t size)
+{
+    buf code;
+    buf_init(&code, 100);
+    fleet_must(store_begin(w->f.admin), NULL, "begin");
+    fleet_must(door_code_make(w->f.admin, &w->f.users[0], w->f.now_ms, 3600000, &w->f.port, &code), NULL, "code");
+    fleet_must(store_commit(w->f.admin), NULL, "commit");
+    snprintf(out, size, "%s", buf_cstr(&code));
+    buf_clear(&code);
+}
+
+void inner_cuts(const cut_options *o, cut_counters *n)
+{
+    inner *w = calloc(1, sizeof *w);
+    char code[60];
+    fb_error err = {0};
+    if (w == NULL || (w->unpacked = malloc(BODY_BYTES_MAX)) == NULL) {
+        abort();
+    }
+    w->o = o;
+    w->n = n;
+    fleet_open(&w->f);
+    fleet_device *other = fleet_device_add(&w->f, &w->f.users[1]);
+    w->d = &w->f.devices[w->f.devices_count++];
+    *w->d = (fleet_device){.world = &w->f, .random = 99 + o->seed, .path = "dev9/replica.db", .port = other->port};
+    w->d->port.ctx = w->d;
+    fb_db_options open = FB_DB_OPTIONS_INIT;
+    open.port = &w->d->port;
+    open.vfs = "fleetfs";
+    fleet_must(fb_db_open(w->d->path, &open, &w->d->db, &err), &err, "open");
+    code_make(w, code, sizeof code);
+    enrol_cuts(w, code);
+    sync_cuts(w, "first sync");
+    groups_add(w, 1);
+    sync_cuts(w, "one group");
+    groups_add(w, 60);
+    sync_cuts(w, "many groups");
+    order_add(w);
+    company_set(&w->f.company, "product", &w->f.product, PAIRS("status", "suspended"));
+    sync_cuts(w, "a rejected group");
+    company_set(&w->f.company, "product", &w->f.product, PAIRS("status", "active"));
+    sync_cuts(w, "a page");
+    for (int i = 0; i < 40; i++) {
+        char code_text[12];
+        snprintf(code_text, sizeof code_text, "N%d", i);
+        company_add(&w->f.company, "customer", PAIRS("code", code_text, "name", code_text, "party_type", "customer", "status", "active",
+                                                     "territory_id", id_text(&w->f.territories[0])));
+    }
+    sync_cuts(w, "a long page");
+    error_cuts(w);
+    fleet_close(&w->f);
+    free(w->unpacked);
+    free(w);
+}

@@ -1,0 +1,245 @@
+/* tls.c - see cut.h: the encrypted stream between fb_link_curl and the real listener is cut. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fault/cut/cut.h"
+#include "platform/posix/ca.h"
+#include "platform/posix/link_curl.h"
+#include "platform/posix/listen.h"
+#include "platform/posix/port.h"
+#include "sql/sql.h"
+#include "support/fleet.h"
+#include "sync-server/door/door.h"
+
+static const server_ops OPS = {
+    .reader_open = server_reader_open,
+    .reader_close = server_reader_close,
+    .prepare = server_prepare,
+    .write = server_write,
+    .read = server_read,
+    .job_next = server_job_next,
+    .job_wait_until_ms = server_job_wait_until_ms,
+    .job_reply = server_job_reply,
+    .job_free = server_job_free,
+    .head = server_head,
+    .tick = server_tick,
+};
+
+typedef struct wire {
+    const cut_options *o;
+    cut_counters *n;
+    char folder[40], master[64], replica[64], ca[64], ca_key[64], cert[64], key[64], url[48];
+    posix_log quiet;
+    fb_port port;
+    server *srv;
+    store *admin;
+    company company;
+    listener *l;
+    pthread_t thread;
+    proxy *p;
+    fb_id user, customer;
+    fb_db *db;
+    int64_t marks;
+} wire;
+
+static void *run(void *ctx)
+{
+    wire *w = ctx;
+    if (listener_run(w->l) != FB_OK) {
+        fputs("cut: the listener broke down\n", stderr);
+    }
+    return NULL;
+}
+
+static void paths_make(wire *w)
+{
+    snprintf(w->folder, sizeof w->folder, "/tmp/fb-cut-XXXXXX");
+    if (mkdtemp(w->folder) == NULL) {
+        abort();
+    }
+    snprintf(w->master, sizeof w->master, "%s/master.db", w->folder);
+    snprintf(w->replica, sizeof w->replica, "%s/replica.db", w->folder);
+    snprintf(w->ca, sizeof w->ca, "%s/ca.pem", w->folder);
+    snprintf(w->ca_key, sizeof w->ca_key, "%s/ca.key", w->folder);
+    snprintf(w->cert, sizeof w->cert, "%s/server.pem", w->folder);
+    snprintf(w->key, sizeof w->key, "%s/server.key", w->folder);
+}
+
+static void company_make(wire *w)
+{
+    company *c = &w->company;
+    company_init(c, w->admin, &w->port, 7);
+    fb_id region = company_add(c, "org_unit", PAIRS("code", "R1", "name", "East", "kind", "region"));
+    fb_id territory = company_add(c, "territory", PAIRS("code", "T1", "name", "T1", "org_unit_id", id_text(&region)));
+    fb_id rep = company_find(c, "role", "REP");
+    w->user = company_add(c, "app_user", PAIRS("code", "U1", "name", "U1", "org_unit_id", id_text(&region), "status", "active"));
+    company_add(c, "user_role", PAIRS("user_id", id_text(&w->user), "role_id", id_text(&rep)));
+    company_add(c, "user_territory", PAIRS("user_id", id_text(&w->user), "territory_id", id_text(&territory)));
+    w->customer = company_add(c, "customer", PAIRS("code", "C1", "name", "C1", "party_type", "customer", "status", "active",
+                                                   "territory_id", id_text(&territory)));
+}
+
+static void server_up(wire *w)
+{
+    fb_error err = {0};
+    static const char *const NAMES[] = {"127.0.0.1"};
+    ca_leaf leaf = {.names = NAMES, .names_count = 1, .days = 30, .cert_path = w->cert, .key_path = w->key};
+    w->quiet = (posix_log){.fd = STDERR_FILENO, .level = 0};
+    w->port = fb_port_posix_to(&w->quiet);
+    fleet_must(ca_create(w->ca, w->ca_key, "Cut", &err), &err, "ca");
+    fleet_must(ca_issue(w->ca, w->ca_key, &leaf, &err), &err, "certificate");
+    server_create_options c = {.path = w->master, .port = &w->port, .company_code = "CUT", .company_name = "Cut"};
+    fleet_must(server_create(&c, &err), &err, "server_create");
+    fleet_must(store_open(&(store_options){.path = w->master}, &w->admin, &err), &err, "store");
+    company_make(w);
+    server_options so = {.path = w->master, .port = &w->port};
+    fleet_must(server_open(&so, &w->srv, &err), &err, "server_open");
+    listen_options lo = {.address = "127.0.0.1", .cert_file = w->cert, .key_file = w->key, .port_of_os = &w->port,
+                         .server = w->srv, .ops = &OPS, .readers_count = 1, .limits = LISTEN_LIMITS_DEFAULT};
+    fleet_must(listener_open(&lo, &w->l, &err), &err, "listener");
+    if (pthread_create(&w->thread, NULL, run, w) != 0 || (w->p = proxy_start(listener_get_port(w->l))) == NULL) {
+        abort();
+    }
+    snprintf(w->url, sizeof w->url, "https://127.0.0.1:%u", (unsigned)proxy_port(w->p));
+}
+
+static void server_down(wire *w)
+{
+    static const char *const NAMES[] = {"ca.pem", "ca.key", "server.pem", "server.key", "master.db", "master.db-wal",
+                                        "master.db-shm", "replica.db", "replica.db-wal", "replica.db-shm"};
+    proxy_stop(w->p);
+    listener_stop(w->l);
+    pthread_join(w->thread, NULL);
+    listener_close(w->l);
+    server_close(w->srv);
+    store_close(w->admin);
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        char path[80];
+        snprintf(path, sizeof path, "%s/%s", w->folder, NAMES[i]);
+        unlink(path);
+    }
+    rmdir(w->folder);
+}
+
+static fb_link *link_new(wire *w)
+{
+    fb_link *link = NULL;
+    fb_error err = {0};
+    fleet_must(fb_link_curl_new(w->url, w->ca, &link, &err), &err, "link");
+    return link;
+}
+
+static void device_up(wire *w)
+{
+    buf code;
+    fb_error err = {0};
+    fb_db_options o = FB_DB_OPTIONS_INIT;
+    fb_enrol_options e = FB_ENROL_OPTIONS_INIT;
+    o.port = &w->port;
+    fleet_must(fb_db_open(w->replica, &o, &w->db, &err), &err, "replica");
+    buf_init(&code, 100);
+    fleet_must(store_begin(w->admin), NULL, "begin");
+    fleet_must(door_code_make(w->admin, &w->user, w->port.wall_ms(w->port.ctx), 3600000, &w->port, &code), NULL, "code");
+    fleet_must(store_commit(w->admin), NULL, "commit");
+    e.server_url = w->url;
+    e.code = buf_cstr(&code);
+    for (int64_t k = 0; k < 4000; k += 250) { /* the enrolment is cut too: same code, same device */
+        fb_link *cut = link_new(w);
+        proxy_cut(w->p, k, -1);
+        fb_code rc = fb_enrol(w->db, cut, &e, &err);
+        fb_link_curl_free(cut);
+        w->n->tls++;
+        if (rc == FB_OK) {
+            break;
+        }
+    }
+    proxy_cut(w->p, -1, -1);
+    fb_link *link = link_new(w);
+    fb_code rc = fb_enrol(w->db, link, &e, &err);
+    fleet_must(rc == FB_E_EXISTS ? FB_OK : rc, &err, "enrol");
+    fb_link_curl_free(link);
+    buf_clear(&code);
+}
+
+static fb_code sync_once(wire *w, bool *complete)
+{
+    fb_sync *sync = NULL;
+    fb_sync_report report = {0};
+    fb_error err = {0};
+    fb_link *link = link_new(w);
+    fleet_must(fb_sync_open(w->db, NULL, &sync, &err), &err, "sync");
+    fb_code rc = fb_sync_step(sync, link, 0, &report, &err);
+    *complete = rc == FB_OK && report.complete;
+    fb_sync_close(sync);
+    fb_link_curl_free(link);
+    return rc;
+}
+
+static int64_t number_of(wire *w, const char *sql)
+{
+    sql_stmt *s = NULL;
+    bool row = false;
+    int64_t v = -1;
+    fb_error err = {0};
+    fleet_must(store_query(w->admin, text_of(sql), &s, &err), &err, sql);
+    if (sql_step(s, &row) == FB_OK && row) {
+        v = sql_int(s, 0);
+    }
+    sql_finalize(s);
+    return v;
+}
+
+/* One group, one cut, one repeat. False: the stream was shorter than that. */
+static bool cut_once(wire *w, int64_t up, int64_t down)
+{
+    char text[40];
+    bool complete = false;
+    const char *direction = up >= 0 ? "up" : "down";
+    uint64_t at = (uint64_t)(up >= 0 ? up : down);
+    snprintf(text, sizeof text, "mark %lld", (long long)++w->marks);
+    fleet_must(fb_activity_log(w->db, &w->customer, text, NULL, NULL, NULL), NULL, "activity");
+    proxy_cut(w->p, up, down);
+    (void)sync_once(w, &complete);
+    bool was_cut = proxy_did_cut(w->p);
+    proxy_cut(w->p, -1, -1);
+    w->n->tls += was_cut;
+    fb_code rc = sync_once(w, &complete);
+    if (rc != FB_OK || !complete) {
+        cut_bad(w->n, "tls", direction, at, "the repeat does not complete");
+    }
+    return was_cut;
+}
+
+void tls_cuts(const cut_options *o, cut_counters *n)
+{
+    wire *w = calloc(1, sizeof *w);
+    bool complete = false;
+    fb_error err = {0};
+    if (w == NULL) {
+        abort();
+    }
+    w->o = o;
+    w->n = n;
+    paths_make(w);
+    server_up(w);
+    device_up(w);
+    fleet_must(sync_once(w, &complete), NULL, "first sync");
+    for (int64_t k = (int64_t)(o->seed % o->tls_every); cut_once(w, k, -1); k += (int64_t)o->tls_every) {
+    }
+    for (int64_t k = (int64_t)(o->seed % o->tls_every); cut_once(w, -1, k); k += (int64_t)o->tls_every) {
+    }
+    if (number_of(w, "SELECT count(*) FROM activity WHERE subject LIKE 'mark %'") != w->marks ||
+        number_of(w, "SELECT count(DISTINCT subject) FROM activity WHERE subject LIKE 'mark %'") != w->marks ||
+        number_of(w, "SELECT count(*) FROM fs_device") != 1) {
+        cut_bad(n, "tls", "both", 0, "groups or devices do not stand exactly once");
+    }
+    if (fb_db_check(w->db, &err) != FB_OK) {
+        cut_bad(n, "tls", "both", 0, err.message);
+    }
+    fb_db_close(w->db);
+    server_down(w);
+    free(w);
+}

@@ -1,0 +1,288 @@
+/* main.c - fb-torture: the loop over sites and what must hold after each. See torture.h. */
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/decimal.h"
+#include "fault/torture/torture.h"
+
+typedef enum weapon { NO_MEMORY, WRITE_ERROR, DISK_FULL, READ_ERROR, WEAPONS } weapon;
+static const char *const WEAPON_NAMES[WEAPONS] = {"malloc", "write", "full", "read"};
+enum { SHOWN_MAX = 40 };
+
+typedef struct options {
+    const char *api;
+    uint64_t every, seed, only;
+} options;
+
+typedef struct counters {
+    uint64_t sites, runs, unclear, leaks, bad, scenes;
+} counters;
+
+typedef struct torture {
+    stage *s;
+    const scene *played;
+    counters *n;
+    weapon with;
+    bool for_ever;
+    uint64_t site;
+    uint64_t before, after, after_counts; /* dumps around an undisturbed run */
+    int64_t live;
+} torture;
+
+static void bad(torture *t, const char *what, fb_code rc, const fb_error *err)
+{
+    if (t->n->bad++ < SHOWN_MAX) {
+        fprintf(stderr, "bad: %s %s site=%llu %s: %s: %s %s %s\n", t->played->name, WEAPON_NAMES[t->with], (unsigned long long)t->site,
+                t->for_ever ? "for ever" : "once", what, fb_code_name(rc), err->field, err->message);
+    }
+}
+
+/* A crash must say where. */
+static char crash_line[200];
+static void crashed(int sig)
+{
+    static const char END[] = "\ntorture failed: crashes=1\n";
+    (void)sig;
+    if (write(STDERR_FILENO, crash_line, strlen(crash_line)) < 0 || write(STDOUT_FILENO, END, sizeof END - 1) < 0) {
+        _exit(1);
+    }
+    _exit(1);
+}
+
+static void arm(torture *t, uint64_t n)
+{
+    static const int RESULTS[WEAPONS] = {0, SQLITE_IOERR_WRITE, SQLITE_FULL, SQLITE_IOERR_READ};
+    snprintf(crash_line, sizeof crash_line, "crash: %s %s site=%llu %s", t->played->name, WEAPON_NAMES[t->with],
+             (unsigned long long)n, t->for_ever ? "for ever" : "once");
+    if (t->with == NO_MEMORY) {
+        heap_arm(n, t->for_ever);
+    } else {
+        crash_vfs_fail(t->s->f.vfs, "dev1", n, RESULTS[t->with], t->for_ever);
+    }
+}
+
+/* True: a fault fired. */
+static bool disarm(torture *t)
+{
+    if (t->with == NO_MEMORY) {
+        (void)heap_disarm();
+        return heap_fired();
+    }
+    bool fired = crash_vfs_failed(t->s->f.vfs, "dev1");
+    crash_vfs_fail(t->s->f.vfs, "dev1", 0, SQLITE_OK, false);
+    return fired;
+}
+
+/* What a scene opened is closed, so that it can be played again on the same handle. */
+static void rewind_scene(stage *s, const scene *c)
+{
+    if (c->before == NULL) {
+        fb_order_close(s->order);
+        fb_sync_close(s->sync);
+        s->order = NULL;
+        s->sync = NULL;
+    }
+    s->waited_ms += 3600000; /* past every scheduled retry */
+}
+
+/* The undisturbed run: the dumps around it. */
+static bool learn(torture *t)
+{
+    stage *s = t->s;
+    fb_error err = {0};
+    stage_set(s, t->played);
+    t->before = stage_dump(s, false);
+    fb_code rc = t->played->play(s, &err);
+    t->after = stage_dump(s, false);
+    t->after_counts = stage_dump(s, true);
+    stage_close(s);
+    if (rc != FB_OK) {
+        bad(t, "the undisturbed run fails", rc, &err);
+    }
+    return rc == FB_OK;
+}
+
+/* After a failure: the file, then the same scene again, then every promise of the replica. */
+static void failed_check(torture *t, fb_code rc, const fb_error *err)
+{
+    stage *s = t->s;
+    fb_error again = {0};
+    uint64_t dump = stage_dump(s, false), counts = stage_dump(s, true);
+    bool done = dump == t->after || counts == t->after_counts;
+    if (fb_code_class(rc) == FB_CLASS_BUG || fb_code_class(rc) == FB_CLASS_CALLER) {
+        bad(t, "the error says something else than what happened", rc, err);
+    }
+    if (dump != t->before && !done) {
+        t->n->unclear++;
+        if (!t->played->unenrolled && strncmp(t->played->name, "fb_sync", 7) != 0) {
+            bad(t, "the replica is neither as before nor as after", rc, err);
+        } /* enrolment and sync are several transactions: what one kept stands */
+    }
+    rewind_scene(s, t->played);
+    fb_code second = t->played->play(s, &again);
+    if (second != FB_OK && dump == t->before) {
+        bad(t, "the same call fails again without a fault", second, &again);
+    }
+}
+
+static void ended_check(torture *t)
+{
+    stage *s = t->s;
+    fb_error err = {0};
+    if (s->db != NULL) {
+        fb_code rc = fb_db_check(s->db, &err);
+        if (rc != FB_OK) {
+            bad(t, "fb_db_check", rc, &err);
+        }
+    }
+    stage_close(s);
+    int64_t left = heap_live() - t->live;
+    if (left != 0) {
+        t->n->leaks++;
+        char what[60];
+        snprintf(what, sizeof what, "%lld allocations are left", (long long)left);
+        bad(t, what, FB_OK, &err);
+    }
+}
+
+/* One attempt. False: no fault fired any more. */
+static bool attempt(torture *t)
+{
+    stage *s = t->s;
+    fb_error err = {0};
+    t->live = heap_live();
+    stage_set(s, t->played);
+    arm(t, t->site);
+    fb_code rc = t->played->play(s, &err);
+    bool fired = disarm(t);
+    if (rc != FB_OK) {
+        failed_check(t, rc, &err);
+    } else if (fired && t->after != stage_dump(s, false) && t->after_counts != stage_dump(s, true)) {
+        bad(t, "success, but not its effect", rc, &err);
+    }
+    if (rc != FB_OK && !fired) {
+        bad(t, "fails without a fault", rc, &err);
+    }
+    ended_check(t);
+    t->n->runs++;
+    return fired;
+}
+
+static void weapon_use(torture *t, const options *o)
+{
+    uint64_t first = o->only > 0 ? o->only : 1 + (o->seed + (uint64_t)(t->played - SCENES)) % o->every;
+    for (t->site = first;; t->site += o->every) {
+        t->for_ever = false;
+        bool fired = attempt(t);
+        if (!fired) {
+            return;
+        }
+        t->n->sites++;
+        t->for_ever = true;
+        (void)attempt(t);
+        if (o->only > 0) {
+            return;
+        }
+    }
+}
+
+static void scene_torture(stage *s, const scene *c, const options *o, counters *n)
+{
+    torture t = {.s = s, .played = c, .n = n};
+    if (!learn(&t)) {
+        return;
+    }
+    n->scenes++;
+    for (int with = 0; with < WEAPONS; with++) {
+        t.with = (weapon)with;
+        weapon_use(&t, o);
+    }
+}
+
+static int usage(void)
+{
+    fputs("fb-torture: every allocation and file call of every public function fails once, and for ever\n"
+          "  --api NAME    only the function with this name\n"
+          "  --every N     only every N-th site (default 1: all)\n"
+          "  --seed S      where counting by N begins (default 0)\n"
+          "  --site N      only this site\n"
+          "  --quick       every 150th site, for every test run\n"
+          "  --list        the functions\n",
+          stdout);
+    return 0;
+}
+
+static int list(void)
+{
+    for (int i = 0; i < SCENES_COUNT; i++) {
+        puts(SCENES[i].name);
+    }
+    return 0;
+}
+
+static bool options_take(options *o, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        int64_t v = 0;
+        bool more = i + 1 < argc, number = more && i64_get(text_of(argv[i + 1]), &v) && v >= 0;
+        if (strcmp(argv[i], "--quick") == 0) {
+            o->every = 150;
+        } else if (strcmp(argv[i], "--api") == 0 && more) {
+            o->api = argv[++i];
+        } else if (strcmp(argv[i], "--every") == 0 && number && v > 0) {
+            o->every = (uint64_t)v;
+            i++;
+        } else if (strcmp(argv[i], "--seed") == 0 && number) {
+            o->seed = (uint64_t)v;
+            i++;
+        } else if (strcmp(argv[i], "--site") == 0 && number) {
+            o->only = (uint64_t)v;
+            i++;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static stage s;
+    options o = {.every = 1};
+    counters n = {0};
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        return usage();
+    }
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+        return list();
+    }
+    if (!options_take(&o, argc, argv)) {
+        fputs("fb-torture: unknown option or bad number: see --help\n", stderr);
+        return 2;
+    }
+    signal(SIGSEGV, crashed);
+    signal(SIGABRT, crashed);
+    signal(SIGBUS, crashed);
+    stage_make(&s);
+    time_t told = time(NULL);
+    for (int i = 0; i < SCENES_COUNT; i++) {
+        if (o.api == NULL || strcmp(o.api, SCENES[i].name) == 0) {
+            scene_torture(&s, &SCENES[i], &o, &n);
+        }
+        if (time(NULL) - told >= 10) {
+            told = time(NULL);
+            fprintf(stderr, "torture: %s (%d/%d) runs=%llu bad=%llu\n", SCENES[i].name, i + 1, SCENES_COUNT,
+                    (unsigned long long)n.runs, (unsigned long long)n.bad);
+        }
+    }
+    stage_free(&s);
+    printf("torture %s: functions=%llu sites=%llu runs=%llu crashes=0 leaks=%llu bad=%llu every=%llu\n", n.bad == 0 ? "ok" : "failed",
+           (unsigned long long)n.scenes, (unsigned long long)n.sites, (unsigned long long)n.runs, (unsigned long long)n.leaks,
+           (unsigned long long)n.bad, (unsigned long long)o.every);
+    return n.bad == 0 ? 0 : 1;
+}

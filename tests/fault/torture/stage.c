@@ -1,0 +1,351 @@
+/* stage.c - see torture.h. */
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault/torture/torture.h"
+#include "sync-server/door/door.h"
+
+static const char PATH[] = "dev1/replica.db";
+static const char MODULE[] =
+    "{\"module\":\"acme\",\"entities\":[{\"name\":\"shelf_count\",\"label\":{\"en\":\"Shelf\",\"zh\":\"货架\"},\"class\":\"shared\","
+    "\"stamps\":true,\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],\"columns\":[{\"name\":\"customer_id\",\"type\":\"ref\","
+    "\"to\":\"customer\",\"required\":true,\"label\":{\"en\":\"Customer\",\"zh\":\"客户\"}},{\"name\":\"qty\",\"type\":\"int64\","
+    "\"min\":-1000000,\"max\":1000000,\"policy\":\"DELTA\",\"label\":{\"en\":\"Quantity\",\"zh\":\"数量\"}}],"
+    "\"grants\":{\"REP\":\"crud\"}}]}";
+
+static fb_code device_random(void *ctx, void *out, size_t size)
+{
+    stage *s = ctx;
+    unsigned char *bytes = out;
+    for (size_t i = 0; i < size; i++) {
+        s->random = s->random * 6364136223846793005ULL + 1442695040888963407ULL;
+        bytes[i] = (unsigned char)(s->random >> 56);
+    }
+    return FB_OK;
+}
+
+static uint64_t device_mono(void *ctx)
+{
+    const stage *s = ctx;
+    return (uint64_t)s->f.now_ms + s->waited_ms;
+}
+
+static int64_t device_wall(void *ctx)
+{
+    return ((stage *)ctx)->f.now_ms;
+}
+
+/* --- files ---------------------------------------------------------------------------------- */
+
+typedef struct keeping {
+    stage *s;
+    int set;
+} keeping;
+
+static void file_keep(void *ctx, const char *name, const void *data, size_t size)
+{
+    keeping *k = ctx;
+    if (strncmp(name, "dev1/", 5) != 0 || k->s->files_count[k->set] == STAGE_FILES_MAX) {
+        return;
+    }
+    stage_file *f = &k->s->files[k->set][k->s->files_count[k->set]++];
+    snprintf(f->name, sizeof f->name, "%s", name);
+    f->data = malloc(size + 1);
+    f->size = size;
+    if (f->data == NULL) {
+        abort();
+    }
+    if (size > 0) {
+        memcpy(f->data, data, size);
+    }
+}
+
+fb_code stage_open(stage *s, fb_error *err)
+{
+    fb_db_options o = FB_DB_OPTIONS_INIT;
+    o.port = &s->port;
+    o.vfs = STAGE_VFS;
+    return fb_db_open(PATH, &o, &s->db, err);
+}
+
+void stage_set(stage *s, const scene *played)
+{
+    fb_error err = {0};
+    crash_vfs_remove(s->f.vfs, "dev1");
+    crash_vfs_fail(s->f.vfs, "dev1", 0, SQLITE_OK, false);
+    for (int i = 0; i < s->files_count[played->unenrolled]; i++) {
+        const stage_file *f = &s->files[played->unenrolled][i];
+        crash_vfs_put(s->f.vfs, f->name, f->data, f->size);
+    }
+    s->random = played->unenrolled ? 77 : 7777; /* enrolment repeats the recorded one; other ids are new */
+    if (!played->bare) {
+        fleet_must(stage_open(s, &err), &err, "stage: open");
+    }
+    if (played->before != NULL) {
+        fleet_must(played->before(s), NULL, played->name);
+    }
+}
+
+void stage_close(stage *s)
+{
+    fb_order_close(s->order);
+    fb_sync_close(s->sync);
+    fb_db_close(s->db);
+    s->order = NULL;
+    s->sync = NULL;
+    s->db = NULL;
+    s->waited_ms = 0;
+    s->exports = 0;
+}
+
+/* --- a link that answers from memory ------------------------------------------------------------ */
+
+static void talk_keep(stage *s, const fb_link_request *q, const server_reply *reply)
+{
+    if (s->talks_count == STAGE_TALKS_MAX) {
+        abort();
+    }
+    stage_talk *t = &s->talks[s->talks_count++];
+    t->body_size = q->body.size;
+    t->reply_size = reply->body.size;
+    t->body = malloc(q->body.size + 1);
+    t->reply = malloc(reply->body.size + 1);
+    if (t->body == NULL || t->reply == NULL) {
+        abort();
+    }
+    memcpy(t->body, q->body.data, q->body.size);
+    memcpy(t->reply, reply->body.data, reply->body.size);
+    t->response = (fb_link_response){.status = reply->status, .zstd = reply->zstd, .body = {t->reply, t->reply_size}};
+}
+
+static server_job *ask(stage *s, const fb_link_request *q)
+{
+    server_request r = {text_of(q->method), text_of(q->path), text_of(q->authorization), text_of(q->content_type),
+                        text_of(q->content_encoding), text_of("test"), q->body};
+    server_tick(s->f.srv, (uint64_t)s->f.now_ms);
+    return server_handle(s->f.srv, s->f.reader, &r);
+}
+
+/* A request that a fault made different: the server has seen its groups and answers as it did. */
+static void ask_again(stage *s, const fb_link_request *q, fb_link_response *out)
+{
+    heap_pause();
+    server_job_free(s->f.job);
+    s->f.job = ask(s, q);
+    heap_resume();
+    const server_reply *reply = server_job_reply(s->f.job);
+    *out = (fb_link_response){.status = reply->status, .zstd = reply->zstd, .body = reply->body};
+}
+
+static fb_code exchange(void *ctx, const fb_link_request *q, fb_link_response *out)
+{
+    stage *s = ctx;
+    if (s->recording) {
+        server_job *job = ask(s, q);
+        talk_keep(s, q, server_job_reply(job));
+        server_job_free(job);
+        *out = s->talks[s->talks_count - 1].response;
+        return FB_OK;
+    }
+    for (int i = 0; i < s->talks_count; i++) {
+        const stage_talk *t = &s->talks[i];
+        if (t->body_size == q->body.size && memcmp(t->body, q->body.data, t->body_size) == 0) {
+            *out = t->response;
+            return FB_OK;
+        }
+    }
+    ask_again(s, q, out);
+    return FB_OK;
+}
+
+fb_link stage_link(stage *s)
+{
+    return (fb_link){s, exchange};
+}
+
+/* --- content --------------------------------------------------------------------------------------- */
+
+static void sync_now(stage *s)
+{
+    fb_error err = {0};
+    fb_link link = stage_link(s);
+    fb_sync *sync = NULL;
+    fb_sync_report report;
+    fleet_must(fb_sync_open(s->db, NULL, &sync, &err), &err, "sync open");
+    fleet_must(fb_sync_step(sync, &link, 0, &report, &err), &err, "sync");
+    fb_sync_close(sync);
+}
+
+static void order_take(stage *s, fb_id *id, bool submit)
+{
+    fb_error err = {0};
+    fb_order *order = NULL;
+    fleet_must(fb_order_new(s->db, &s->customer, NULL, &order, &err), &err, "order");
+    fleet_must(fb_order_line_add(order, &s->product, NULL, 3000, NULL, NULL, &err), &err, "line");
+    *id = *fb_order_id(order);
+    if (submit) {
+        fleet_must(fb_order_submit(order, NULL, &err), &err, "submit");
+    }
+    fb_order_close(order);
+}
+
+static fb_code problem_take(void *ctx, const fb_problem *p)
+{
+    *(int64_t *)ctx = p->gseq;
+    return FB_OK;
+}
+
+static void content_make(stage *s)
+{
+    char json[120];
+    fb_error err = {0};
+    fb_id rejected;
+    order_take(s, &s->sent_order, true);
+    fleet_must(fb_activity_log(s->db, &s->customer, "talk", NULL, &s->activity, &err), &err, "activity");
+    fleet_must(fb_task_add(s->db, "call", NULL, &s->task, &err), &err, "task");
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"tag\":\"vip\"}", id_text(&s->customer));
+    fleet_must(fb_record_put_json(s->db, "customer_tag", json, &s->tag, &err), &err, "tag");
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"qty\":\"5\"}", id_text(&s->customer));
+    fleet_must(fb_record_put_json(s->db, "shelf_count", json, &s->note, &err), &err, "shelf_count");
+    sync_now(s);
+    order_take(s, &rejected, true);
+    company_set(&s->f.company, "product", &s->product, PAIRS("status", "suspended"));
+    sync_now(s);
+    company_set(&s->f.company, "product", &s->product, PAIRS("status", "active"));
+    sync_now(s);
+    fleet_must(fb_problem_each(s->db, problem_take, &s->problem, &err), &err, "problem");
+    if (s->problem == 0) {
+        fleet_must(FB_E_BUG, NULL, "the order of a suspended product was not refused");
+    }
+    order_take(s, &s->draft, false);
+    fleet_must(fb_activity_log(s->db, &s->customer, "pending", NULL, NULL, &err), &err, "pending");
+}
+
+static void talks_drop(stage *s)
+{
+    for (int i = 0; i < s->talks_count; i++) {
+        free(s->talks[i].body);
+        free(s->talks[i].reply);
+    }
+    s->talks_count = 0;
+}
+
+static void code_make(stage *s)
+{
+    buf code;
+    buf_init(&code, 100);
+    fleet_must(store_begin(s->f.admin), NULL, "begin");
+    fleet_must(door_code_make(s->f.admin, &s->f.users[0], s->f.now_ms, 3600000, &s->f.port, &code), NULL, "code");
+    fleet_must(store_commit(s->f.admin), NULL, "commit");
+    snprintf(s->code, sizeof s->code, "%s", buf_cstr(&code));
+    buf_clear(&code);
+}
+
+static void enrol(stage *s)
+{
+    fb_error err = {0};
+    fb_link link = stage_link(s);
+    fb_enrol_options e = FB_ENROL_OPTIONS_INIT;
+    e.server_url = "https://test";
+    e.code = s->code;
+    fleet_must(fb_enrol(s->db, &link, &e, &err), &err, "enrol");
+}
+
+static void keep_files(stage *s, int set)
+{
+    keeping k = {s, set};
+    fb_db_close(s->db);
+    s->db = NULL;
+    crash_vfs_each(s->f.vfs, file_keep, &k);
+}
+
+void stage_make(stage *s)
+{
+    fb_error err = {0};
+    *s = (stage){.recording = true, .random = 77};
+    fleet_open(&s->f);
+    fleet_must(door_catalog_grow(s->f.admin, text_of(MODULE), &s->f.port, &err), &err, "grow");
+    s->port = (fb_port){s, device_mono, device_wall, device_random, NULL};
+    s->customer = s->f.customers[0];
+    s->product = s->f.product;
+    fleet_must(stage_open(s, &err), &err, "open");
+    keep_files(s, 1);
+    code_make(s);
+    s->random = 77;
+    fleet_must(stage_open(s, &err), &err, "open");
+    enrol(s);
+    stage_talk first = s->talks[0]; /* the answer to the enrolment stays */
+    s->talks_count = 0;
+    sync_now(s);
+    talks_drop(s);
+    content_make(s);
+    talks_drop(s);
+    keep_files(s, 0);
+    s->talks[s->talks_count++] = first;
+    stage_set(s, &(scene){.name = "recording"});
+    sync_now(s);
+    stage_close(s);
+    s->recording = false;
+    sqlite3_vfs_register(sqlite3_vfs_find(STAGE_VFS), 1); /* exports go to the default file layer */
+}
+
+void stage_free(stage *s)
+{
+    talks_drop(s);
+    for (int set = 0; set < 2; set++) {
+        for (int i = 0; i < s->files_count[set]; i++) {
+            free(s->files[set][i].data);
+        }
+    }
+    fleet_close(&s->f);
+}
+
+/* --- looking --------------------------------------------------------------------------------------- */
+
+static uint64_t hash_more(uint64_t hash, const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+    for (size_t i = 0; i < size; i++) {
+        hash = (hash ^ bytes[i]) * 1099511628211ULL;
+    }
+    return hash;
+}
+
+static uint64_t rows_hash(sqlite3 *db, const char *sql, uint64_t hash)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK) {
+        return 0;
+    }
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        for (int i = 0; i < sqlite3_column_count(s); i++) {
+            int size = sqlite3_column_bytes(s, i);
+            const void *data = sqlite3_column_blob(s, i);
+            hash = hash_more(hash + (uint64_t)sqlite3_column_type(s, i), data, data != NULL ? (size_t)size : 0);
+        }
+    }
+    sqlite3_finalize(s);
+    return hash;
+}
+
+uint64_t stage_dump(const stage *s, bool counts_only)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *tables = NULL;
+    uint64_t hash = 14695981039346656037ULL;
+    (void)s;
+    if (sqlite3_open_v2(PATH, &db, SQLITE_OPEN_READWRITE, STAGE_VFS) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name", -1, &tables, NULL) == SQLITE_OK) {
+        while (sqlite3_step(tables) == SQLITE_ROW) {
+            char sql[160];
+            const char *name = (const char *)sqlite3_column_text(tables, 0);
+            snprintf(sql, sizeof sql, "SELECT %s FROM %.100s", counts_only ? "count(*)" : "*", name);
+            hash = rows_hash(db, sql, hash_more(hash, name, strlen(name)));
+        }
+    }
+    sqlite3_finalize(tables);
+    sqlite3_close(db);
+    return hash;
+}

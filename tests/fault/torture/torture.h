@@ -1,0 +1,87 @@
+/* torture.h - every allocation and every file call of every public function fails, once and for ever.
+ *
+ *   main.c      options, the loop over sites, what must hold after each, the summary line
+ *   heap.c      malloc and its family, which count, and fail when they are told to
+ *   stage.c     a replica with something of everything, put back before each attempt
+ *   scenes.c    one scene for each function of core/include/fieldbook
+ *
+ * Method. A scene runs once undisturbed: its number of allocations (file calls) is the number of
+ * sites. Then, for n = 1, 2, ..., site n fails once, and in another run every one from n on. Then
+ *
+ *   TOR-1  no crash, and success or an error that says what happened
+ *   TOR-2  a scene that failed left the replica as it was or as if it had succeeded
+ *   TOR-3  the same scene then succeeds on the same handle, and fb_db_check passes
+ *   TOR-4  after closing everything no allocation is left */
+#ifndef FB_FAULT_TORTURE_H
+#define FB_FAULT_TORTURE_H
+
+#include "support/fleet.h"
+
+#define STAGE_VFS "fleetfs" /* the one fleet.h works with */
+
+/* --- heap ---------------------------------------------------------------------------------- */
+/* The n-th allocation from now fails (n 0: none); with for_ever all later ones too. */
+void heap_arm(uint64_t n, bool for_ever);
+/* Stop failing. Returns the allocations made since heap_arm. */
+uint64_t heap_disarm(void);
+bool heap_fired(void);
+int64_t heap_live(void); /* allocations that were not freed; the file layer's own do not count */
+/* What the server in the same process allocates in between neither fails nor counts. */
+void heap_pause(void);
+void heap_resume(void);
+
+/* --- stage ---------------------------------------------------------------------------------- */
+enum { STAGE_FILES_MAX = 8, STAGE_TALKS_MAX = 8 };
+
+typedef struct stage_file {
+    char name[64];
+    void *data;
+    size_t size;
+} stage_file;
+
+/* A request the real server once answered, and its answer. */
+typedef struct stage_talk {
+    void *body, *reply;
+    size_t body_size, reply_size;
+    fb_link_response response;
+} stage_talk;
+
+typedef struct stage {
+    fleet f;
+    fb_db *db;
+    fb_port port;
+    uint64_t random, waited_ms; /* waited_ms: added to the clock that only counts */
+    uint32_t exports;
+    stage_file files[2][STAGE_FILES_MAX]; /* enrolled replica; replica before its enrolment */
+    int files_count[2];
+    stage_talk talks[STAGE_TALKS_MAX];
+    int talks_count;
+    bool recording;
+    char code[40];
+    fb_id customer, product, draft, sent_order, visit, activity, task, tag, note;
+    int64_t problem;
+    fb_order *order; /* what a scene opened; closed after it */
+    fb_sync *sync;
+    uint32_t observer;
+} stage;
+
+typedef struct scene {
+    const char *name;    /* the public function it is about */
+    fb_code (*before)(stage *s); /* undisturbed; NULL: nothing */
+    fb_code (*play)(stage *s, fb_error *err);
+    bool unenrolled, bare; /* bare: no handle is open */
+} scene;
+extern const scene SCENES[];
+extern const int SCENES_COUNT;
+
+void stage_make(stage *s);
+void stage_free(stage *s);
+/* Put the files back and open the handle (unless bare). */
+void stage_set(stage *s, const scene *played);
+void stage_close(stage *s); /* handles of the attempt */
+fb_code stage_open(stage *s, fb_error *err);
+fb_link stage_link(stage *s);
+/* Hash of every row of every table; and of the numbers of rows only. 0: cannot be read. */
+uint64_t stage_dump(const stage *s, bool counts_only);
+
+#endif

@@ -1,0 +1,139 @@
+/* target_message.c - every message that is one line: the first byte says which.
+ *
+ * What is read can be written; the written line is read as the same message, and written again has
+ * the same bytes. */
+#include "fuzz.h"
+
+#include "wire/enrol_msg.h"
+#include "wire/sync_msg.h"
+
+enum { SCRATCH_BYTES = 16 << 20 };
+static arena *scratch;
+
+void fuzz_open(void)
+{
+    scratch = arena_new(SCRATCH_BYTES);
+    MUST(scratch != NULL);
+}
+
+void fuzz_finish(void)
+{
+    arena_free(scratch);
+}
+
+/* Reads a line and writes it. */
+typedef fb_code (*turn)(fb_text line, buf *out);
+
+static fb_code request_turn(fb_text line, buf *out)
+{
+    sync_request m;
+    FB_TRY(sync_request_get(line, scratch, &m));
+    sync_request_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code reply_turn(fb_text line, buf *out)
+{
+    sync_reply m;
+    FB_TRY(sync_reply_get(line, scratch, &m));
+    sync_reply_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code item_turn(fb_text line, buf *out)
+{
+    reply_item m;
+    FB_TRY(reply_item_get(line, scratch, &m));
+    switch (m.line) {
+    case LINE_RUN:
+        verdict_run_put(out, m.run_from, m.run_to, m.run_cid);
+        break;
+    case LINE_VERDICT:
+        MUST(verdict_name(m.verdict.code) != NULL);
+        verdict_put(out, &m.verdict);
+        break;
+    case LINE_CATALOG:
+        catalog_line_put(out, m.catalog_json);
+        break;
+    case LINE_PAGE:
+        page_head_put(out, &m.page);
+        break;
+    case LINE_END:
+        sync_end_put(out);
+        break;
+    }
+    return FB_OK;
+}
+
+static fb_code enrol_turn(fb_text line, buf *out)
+{
+    enrol_request m;
+    FB_TRY(enrol_request_get(line, scratch, &m));
+    enrol_request_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code enrolled_turn(fb_text line, buf *out)
+{
+    enrol_reply m;
+    FB_TRY(enrol_reply_get(line, scratch, &m));
+    enrol_reply_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code error_turn(fb_text line, buf *out)
+{
+    error_msg m;
+    FB_TRY(error_msg_get(line, scratch, &m));
+    error_msg_put(out, &m);
+    return FB_OK;
+}
+
+static const turn TURNS[] = {request_turn, reply_turn,    item_turn,
+                             enrol_turn,   enrolled_turn, error_turn};
+enum { TURNS_COUNT = sizeof TURNS / sizeof TURNS[0] };
+
+static void line_turn(turn turn_it, fb_text line)
+{
+    buf first, second;
+    buf_init(&first, SCRATCH_BYTES);
+    buf_init(&second, SCRATCH_BYTES);
+    arena_reset(scratch);
+    fb_code rc = turn_it(line, &first);
+    MUST(rc != FB_E_BUG && rc != FB_E_MISUSE);
+    if (rc == FB_OK) {
+        MUST_OK(first.code);
+        MUST(first.size > 0 && first.data[first.size - 1] == '\n');
+        fb_text written = {first.data, first.size - 1};
+        MUST(memchr(written.data, '\n', written.size) == NULL);
+        arena_reset(scratch);
+        MUST_OK(turn_it(written, &second));
+        MUST(text_equal(buf_text(&first), buf_text(&second)));
+    }
+    buf_clear(&first);
+    buf_clear(&second);
+}
+
+void fuzz_run(fb_text in)
+{
+    line_reader lines;
+    fb_text line;
+    turn turn_it = TURNS[take_byte(&in) % TURNS_COUNT];
+    line_turn(turn_it, in);
+    line_reader_init(&lines, in);
+    while (line_next(&lines, &line)) {
+        MUST(line.size > 0 && memchr(line.data, '\n', line.size) == NULL);
+        line_turn(turn_it, line);
+    }
+}
+
+void fuzz_seeds(void)
+{
+    seed_lines("\006", "schema/vectors/sync_request.jsonl"); /* 6 % TURNS_COUNT: no NUL in a text */
+    seed_lines("\001", "schema/vectors/sync_reply.jsonl");
+    seed_lines("\002", "schema/vectors/reply_item.jsonl");
+    seed_lines("\003", "schema/vectors/enrol_request.jsonl");
+    seed_lines("\004", "schema/vectors/enrol_reply.jsonl");
+    seed_lines("\005", "schema/vectors/error.jsonl");
+    seed_whole("\002", "schema/vectors/reply_item.jsonl");
+}

@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+#
+# model.sh - checks sync.pml with spin: the sound model in every configuration, then each planted
+# mistake, which must be found. ./run model calls it.
+#
+#   model.sh WORK            all that fits into about ten minutes
+#   model.sh WORK --quick    small configurations and all mistakes, under a minute
+#   model.sh WORK --long     up to 10^8 states: hours, 24 GiB
+#   model.sh WORK --traces N print N random runs of the sound model, for fb-model-replay
+#
+# Ends with "model ok: states=N errors=0 planted=20/20"; else exit 1. WORK keeps what was built.
+# A configuration whose search did not come to its end counts its states and is named "not exhausted".
+set -euo pipefail
+
+HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null && pwd -P)
+readonly HERE MODEL="$HERE/sync.pml" MISTAKES="$HERE/mistakes.def"
+readonly DEPTH_MAX=1000000
+readonly MISTAKE_SECONDS=60
+
+say() { printf '%s\n' "$*"; }
+
+# name|seconds|log2 of hash slots|options. Every search is exhaustive unless its time is used up.
+configurations() {
+    case $1 in
+    quick)
+        cat <<'LIST'
+pages|20|20|-DND=2 -DNG=3 -DBADS=1 -DCUT=1
+restore|20|18|-DND=2 -DNG=2 -DBACKUPS=1 -DRESTORES=1 -DCUT=1
+phone|20|16|-DND=2 -DNG=2 -DPHONE=1
+clone|20|18|-DND=2 -DNG=2 -DCLONE=1
+LIST
+        ;;
+    normal)
+        cat <<'LIST'
+pages|120|22|-DND=2 -DNG=4 -DBADS=1 -DCUT=1
+restore|120|24|-DND=2 -DNG=3 -DBACKUPS=1 -DRESTORES=1 -DCUT=1
+phone|120|22|-DND=2 -DNG=3 -DPHONE=1 -DCUT=1
+clone|120|24|-DND=2 -DNG=3 -DCLONE=1 -DNI=10
+three|120|22|-DND=3 -DNG=2 -DCLONE=1
+phone-restore|120|22|-DND=2 -DNG=2 -DPHONE=1 -DBACKUPS=1 -DRESTORES=1 -DCUT=1
+clone-restore|120|24|-DND=2 -DNG=2 -DCLONE=1 -DBACKUPS=1 -DRESTORES=1
+late|120|24|-DND=2 -DNG=2 -DLATE=1 -DPHONE=1 -DBACKUPS=1 -DRESTORES=1
+LIST
+        ;;
+    long)
+        cat <<'LIST'
+pages-4|36000|26|-DND=2 -DNG=4 -DBADS=1 -DCUT=1 -DLATE=1
+restore-3|36000|28|-DND=2 -DNG=3 -DBACKUPS=2 -DRESTORES=2 -DCUT=1 -DBADS=1
+phone-3|36000|28|-DND=2 -DNG=3 -DPHONE=2 -DBACKUPS=1 -DRESTORES=1 -DNI=12
+clone-3|36000|28|-DND=3 -DNG=3 -DCLONE=1 -DBADS=1 -DNI=12
+LIST
+        ;;
+    esac
+}
+
+# The smallest configuration that finds the mistakes of that kind.
+small_options() {
+    case $1 in
+    pages) say -DND=2 -DNG=2 -DCUT=1 ;;
+    restore) say -DND=2 -DNG=2 -DBACKUPS=1 -DRESTORES=1 ;;
+    phone) say -DND=2 -DNG=2 -DPHONE=1 ;;
+    clone) say -DND=2 -DNG=2 -DCLONE=1 ;;
+    esac
+}
+
+# build FOLDER OPTIMISATION OPTIONS...
+build() {
+    local folder=$1 level=$2
+    shift 2
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    (
+        cd "$folder"
+        spin -a "$@" "$MODEL" >spin.out 2>&1 || { cat spin.out >&2; exit 1; }
+        gcc "$level" -w -DSAFETY -DNOREDUCE -DVECTORSZ=2048 "-DMEMLIM=${MODEL_MEMORY_MB:-6000}" -o pan pan.c
+    )
+}
+
+# Prints "states errors"; of a search that was cut off, the last progress spin reported.
+result() {
+    awk '
+        / states, stored/ { states = $1 }
+        /errors: / { errors = $NF }
+        /^Depth=/ { for (i = 1; i <= NF; i++) if ($i == "States=") progress = $(i + 1) }
+        /assertion violated|invalid end state/ { errors = errors ? errors : 1 }
+        END { printf "%.0f %d\n", states ? states : progress, errors }
+    ' "$1"
+}
+
+# Sets the globals states and errors.
+check_sound() {
+    local name=$1 seconds=$2 slots=$3 folder=$4 found bad ending='exhausted' status=0
+    shift 4
+    build "$folder" -O2 "$@"
+    (cd "$folder" && timeout -s INT "$seconds" ./pan "-m$DEPTH_MAX" "-w$slots" >pan.out 2>&1) || status=$?
+    read -r found bad < <(result "$folder/pan.out")
+    if [[ $status == 124 ]] || grep -qE 'Search not completed|max search depth|memory (limit|bound)|interrupted' "$folder/pan.out"; then
+        ending='not exhausted'
+    fi
+    [[ $found -gt 0 ]] || bad=$((bad + 1))
+    states=$((states + found))
+    errors=$((errors + bad))
+    printf '  %-14s %10d states, %d errors, %s\n' "$name" "$found" "$bad" "$ending"
+    [[ $bad == 0 ]] || { grep -m1 -E 'pan:|rror' "$folder/pan.out" || true; }
+}
+
+# A mistake counts as found only by an assertion of the model's promises.
+check_mistake() {
+    local number=$1 kind=$2 text=$3 folder=$4 why
+    # shellcheck disable=SC2046
+    build "$folder" -O0 "-DMISTAKE=$number" $(small_options "$kind")
+    (cd "$folder" && timeout "$MISTAKE_SECONDS" ./pan -m20000 -w18 >pan.out 2>&1) || true
+    why=$(grep -m1 -oE 'assertion violated .*' "$folder/pan.out" || true)
+    if [[ -n $why && $why != *fresh* ]]; then
+        planted=$((planted + 1))
+        printf '  %2d found      %s\n' "$number" "$text"
+    else
+        printf '  %2d NOT FOUND  %s\n' "$number" "$text"
+    fi
+    rm -f "$folder"/pan.?
+}
+
+check_all() {
+    local size=$1 work=$2 name seconds slots options number kind text
+    states=0 errors=0 planted=0
+    say "The sound model:"
+    while IFS='|' read -r name seconds slots options; do
+        # shellcheck disable=SC2086
+        check_sound "$name" "$seconds" "$slots" "$work/$name" $options
+    done < <(configurations "$size")
+    say "Planted mistakes:"
+    while IFS='|' read -r number kind text; do
+        [[ $number != \#* ]] || continue
+        check_mistake "$number" "$kind" "$text" "$work/mistake-$number"
+    done <"$MISTAKES"
+    if [[ $errors == 0 && $planted == 20 ]]; then
+        say "model ok: states=$states errors=0 planted=$planted/20"
+    else
+        say "model failed: states=$states errors=$errors planted=$planted/20"
+        return 1
+    fi
+}
+
+# Random runs; the faults change with the seed.
+traces() {
+    local count=$1 seed options
+    local all=('-DND=2 -DNG=4 -DBADS=1' '-DND=2 -DNG=4 -DBACKUPS=1 -DRESTORES=1' '-DND=2 -DNG=4 -DPHONE=1 -DNI=12'
+        '-DND=2 -DNG=4 -DCLONE=1 -DNI=12' '-DND=3 -DNG=4 -DCLONE=1 -DNI=12')
+    for ((seed = 1; seed <= count; seed++)); do
+        options=${all[seed % ${#all[@]}]}
+        say "trace $seed $options"
+        # shellcheck disable=SC2086
+        spin -DTRACE "-n$seed" $options "$MODEL" | sed -n 's/^ *T //p'
+    done
+}
+
+main() {
+    local work=${1:?the folder to work in is missing}
+    shift
+    mkdir -p "$work"
+    case ${1:-} in
+    '') check_all normal "$work" ;;
+    --quick) check_all quick "$work" ;;
+    --long) check_all long "$work" ;;
+    --traces) traces "${2:-100}" ;;
+    *) say "model.sh does not know '$1'" >&2 && exit 2 ;;
+    esac
+}
+
+main "$@"
