@@ -5,7 +5,6 @@
 #include "base/check.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#include <cpuid.h>
 #include <immintrin.h>
 
 static const uint32_t ROUND_CONSTANTS[64] __attribute__((aligned(16))) = {
@@ -20,10 +19,11 @@ static const uint32_t ROUND_CONSTANTS[64] __attribute__((aligned(16))) = {
 
 bool sha256_x86_available(void)
 {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    /* Not __builtin_cpu_supports("sha"): clang does not know the word. */
-    bool sha = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_SHA) != 0;
-    return sha && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+#if defined(__clang__)
+    return false; /* clang's runtime does not know "sha"; asking cpuid each time traps in virtual machines */
+#else
+    return __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+#endif
 }
 
 /* The two halves of the state as the instructions want them. */
