@@ -103,11 +103,7 @@ static fb_code check_head(const sync_reply *h, fb_error *err)
         return fail(err, FB_E_VERSION, "v",
                     "the server speaks version %u of the protocol: upgrade the app", h->protocol);
     }
-    if (id_is_none(&h->epoch)) {
-        return fail(err, FB_E_PROTOCOL, "ep",
-                    "the reply names no epoch: report it; nothing was changed");
-    }
-    return FB_OK;
+    return FB_OK; /* no epoch: the one the request named still stands */
 }
 
 fb_code reply_get(fb_text body, arena *memory, reply *out, fb_error *err)

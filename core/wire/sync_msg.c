@@ -140,7 +140,7 @@ fb_code sync_request_get(fb_text line, arena *scratch, sync_request *out)
 #define AT(name) offsetof(sync_reply, name)
 static const field REPLY_FIELDS[] = {
     {"v", FIELD_U32, FIELD_REQUIRED, AT(protocol)},
-    {"ep", FIELD_ID, FIELD_REQUIRED, AT(epoch)},
+    {"ep", FIELD_ID, FIELD_OPTIONAL, AT(epoch)},
     {"wall", FIELD_I64, FIELD_REQUIRED, AT(server_wall_ms)},
     {"ap", FIELD_COUNT, FIELD_OPTIONAL, AT(applied)},
     {"bk", FIELD_COUNT, FIELD_OPTIONAL, AT(backed_up)},

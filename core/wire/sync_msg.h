@@ -43,7 +43,7 @@ FB_MUST_USE fb_code sync_request_get(fb_text line, arena *scratch, sync_request 
 
 typedef struct sync_reply {
     uint32_t protocol;
-    fb_id epoch;
+    fb_id epoch;         /* none: the one the request named */
     int64_t server_wall_ms;
     int64_t applied;     /* every group up to here has a verdict */
     int64_t backed_up;   /* every group up to here is inside a verified backup: may be pruned */
