@@ -323,6 +323,7 @@ fb_code replica_open(const replica_options *o, replica **out, fb_error *err)
                     "out of memory while opening the database: close something and try again");
     }
     r->port = o->port;
+    r->sync_normal = o->sync_normal;
     r->read_only = o->read_only;
     r->stamp = 1;
     fb_code rc = open_inside(r, o, err);

@@ -31,9 +31,8 @@ static fb_code archive_answered(replica *r)
     FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-?1 WHERE gseq < 0", acked));
     FB_TRY(run_int(r, "UPDATE fb_verdict SET gseq=gseq-?1 WHERE gseq < 0", acked));
     FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-?1-1 WHERE gseq BETWEEN 1 AND ?1", acked));
-    return run_int(r,
-                   "UPDATE fb_verdict SET gseq=gseq-?1-1, in_effect=1 WHERE gseq BETWEEN 1 AND ?1",
-                   acked);
+    return run_int(
+        r, "UPDATE fb_verdict SET gseq=gseq-?1-1, in_effect=1 WHERE gseq BETWEEN 1 AND ?1", acked);
 }
 
 static fb_code renumber_pending(replica *r)
@@ -127,8 +126,10 @@ fb_code rebirth_revive(replica *r)
         FB_TRY(read_count(r, "SELECT min(gseq) FROM fb_outbox WHERE state=5", &next));
         FB_TRY(revive_one(r, next, g));
     }
-    FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-" OUT_OF_THE_WAY "+?1 WHERE gseq > ?1", count));
-    FB_TRY(run_int(r, "UPDATE fb_verdict SET gseq=gseq-" OUT_OF_THE_WAY "+?1 WHERE gseq > ?1", count));
+    FB_TRY(
+        run_int(r, "UPDATE fb_outbox SET gseq=gseq-" OUT_OF_THE_WAY "+?1 WHERE gseq > ?1", count));
+    FB_TRY(
+        run_int(r, "UPDATE fb_verdict SET gseq=gseq-" OUT_OF_THE_WAY "+?1 WHERE gseq > ?1", count));
     FB_TRY(chain_again(r, r->state.last + count));
     return outbox_last_load(r);
 }

@@ -140,7 +140,8 @@ typedef struct stage_result {
     bool complete; /* the device is at the server's head as of this reply */
     bool promoted; /* visible state changed */
     bool epoch_changed, catalog_changed;
-    bool reborn;   /* the restored server lacks what earlier lives were answered: sent again as a new one */
+    bool reborn; /* the restored server lacks what earlier lives were answered: sent again as a new
+                    one */
     uint32_t rows, verdicts, rejected, held, merged;
     int64_t applied; /* server's applied gseq */
     uint32_t retry_ms;

@@ -42,7 +42,8 @@ typedef enum group_state {
     STATE_REJECTED = 2,
     STATE_BLOCKED = 3,
     STATE_CLOSED = 4,
-    STATE_ANSWERED = 5 /* by an earlier life, in no backup we know of: sent again if the server is restored */
+    STATE_ANSWERED =
+        5 /* by an earlier life, in no backup we know of: sent again if the server is restored */
 } group_state;
 
 /* An entity's statements and what the hot paths need to know about it. */
@@ -99,6 +100,7 @@ struct replica {
     const fb_port *port;
     id_maker ids;
     bool read_only;
+    bool sync_normal; /* benches only: no commit waits for the disk */
     edition *edition;
     replica_identity me;
     replica_state state;

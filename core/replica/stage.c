@@ -6,10 +6,10 @@
  * New epoch: the server was restored or replaced. What it had not backed up is pending again (acked
  * goes back to backed_up, settled and based with it), as are held groups whose later verdict is not
  * in effect yet; aliases it had not backed up are taken back. The base is stale until a reset page
- * is promoted. Verdicts of that reply are left: the server repeats them for all behind `acked`. Where
- * that is not enough, because earlier lives of this device were answered by the server that was lost,
- * or because it was restored from an older backup than the one it had told of, the device begins a
- * new life with everything it still has in front (rebirth_revive). */
+ * is promoted. Verdicts of that reply are left: the server repeats them for all behind `acked`.
+ * Where that is not enough, because earlier lives of this device were answered by the server that
+ * was lost, or because it was restored from an older backup than the one it had told of, the device
+ * begins a new life with everything it still has in front (rebirth_revive). */
 #include <string.h>
 
 #include "replica/room.h"
@@ -53,7 +53,11 @@ static fb_code take_epoch(taking *t)
 {
     replica *r = t->r;
     bool known = !id_is_none(&r->me.epoch);
-    if (known && id_equal(&r->me.epoch, &t->in->head.epoch)) {
+    bool named = !id_is_none(&t->in->head.epoch);
+    if (!known && !named) {
+        return FB_E_PROTOCOL;
+    }
+    if (known && (!named || id_equal(&r->me.epoch, &t->in->head.epoch))) {
         return FB_OK;
     }
     FB_TRY(meta_put_blob(r, "epoch", t->in->head.epoch.b, sizeof t->in->head.epoch.b));
@@ -371,6 +375,25 @@ static fb_code take_in_transaction(taking *t, int64_t request_wall_ms)
     return rc;
 }
 
+/* What the server says can be asked again, so its transaction need not wait for the disk: after a power
+ * loss the device stands where it stood before and asks from there. The write-ahead log is synced in order,
+ * so a group saved later, which does wait, takes everything before it along. A change of epoch waits. */
+static fb_code take_relaxed(taking *t, int64_t request_wall_ms)
+{
+    replica *r = t->r;
+    bool repeatable = id_is_none(&t->in->head.epoch) || id_equal(&r->me.epoch, &t->in->head.epoch);
+    if (repeatable) {
+        FB_TRY(run_text(r, "PRAGMA synchronous=NORMAL"));
+    }
+    fb_code rc = take_in_transaction(t, request_wall_ms);
+    if (repeatable && !r->sync_normal) {
+        fb_code back = run_text(r, "PRAGMA synchronous=FULL");
+        r->read_only = r->read_only || back != FB_OK; /* nothing may be called saved that is not synced */
+        rc = rc == FB_OK ? back : rc;
+    }
+    return rc;
+}
+
 fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms, stage_result *out,
                     fb_error *err)
 {
@@ -384,7 +407,7 @@ fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms, stage_res
     fb_code rc = reply_get(body, memory, &in, err);
     if (rc == FB_OK) {
         taking t = {.r = r, .in = &in, .result = &result, .err = err, .memory = memory};
-        rc = take_in_transaction(&t, request_wall_ms);
+        rc = take_relaxed(&t, request_wall_ms);
     }
     arena_free(memory);
     if (rc == FB_OK) {

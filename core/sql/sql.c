@@ -194,7 +194,7 @@ sql_stmt *sql_prepare(sql_db *db, const char *text)
 {
     size_t size = 0;
     uint32_t hash = hash_of(text, &size);
-    if (!rollback_done(db) || !slots_grow(db)) {
+    if (size == 0 || !rollback_done(db) || !slots_grow(db)) {
         sql_failed(db, SQLITE_NOMEM);
         return NULL;
     }
@@ -300,7 +300,12 @@ void sql_bind_value(sql_stmt *s, int i, const fb_value *v)
 fb_code sql_step(sql_stmt *s, bool *row_out)
 {
     *row_out = false;
-    int rc = s->bind_rc != SQLITE_OK ? s->bind_rc : sqlite3_step(s->handle);
+    int rc = s->bind_rc;
+    if (s->db->doomed) {
+        rc = SQLITE_NOMEM;
+    } else if (rc == SQLITE_OK) {
+        rc = sqlite3_step(s->handle);
+    }
     if (rc == SQLITE_ROW) {
         *row_out = true;
         return FB_OK;
@@ -407,7 +412,7 @@ fb_value sql_value(sql_stmt *s, int i)
 
 fb_code sql_exec(sql_db *db, const char *text)
 {
-    return result(db, sqlite3_exec(db->handle, text, NULL, NULL, NULL));
+    return result(db, db->doomed ? SQLITE_NOMEM : sqlite3_exec(db->handle, text, NULL, NULL, NULL));
 }
 
 static fb_code run_text(sql_db *db, const char *text)
@@ -458,6 +463,7 @@ void sql_rollback(sql_db *db)
         db->inside = false;
     }
     db->rollback_due = sqlite3_get_autocommit(db->handle) == 0;
+    db->doomed = false;
 }
 
 fb_code sql_savepoint(sql_db *db)
@@ -474,7 +480,7 @@ void sql_savepoint_undo(sql_db *db)
 {
     if (sqlite3_get_autocommit(db->handle) == 0 &&
         sqlite3_exec(db->handle, "ROLLBACK TO step; RELEASE step", NULL, NULL, NULL) != SQLITE_OK) {
-        sql_rollback(db); /* half a step must not be committed: all of it goes */
+        db->doomed = true; /* half a step must not be committed: the caller's commit fails */
     }
 }
 

@@ -1,6 +1,8 @@
 /* lab.c - see lab.h. */
 #include "support/lab.h"
 
+#include <stdio.h>
+
 #include <unistd.h>
 
 #include "schema/limits.h"
@@ -212,6 +214,15 @@ void lab_first_sync(lab *l)
     assert_true(got.complete && got.promoted && got.catalog_changed);
     buf_clear(&more);
     lab_find_columns(l);
+}
+
+const char *lab_path(const char *name)
+{
+    static char paths[4][128];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "/tmp/fb_test_%s_%d.db", name, (int)getpid());
+    return path;
 }
 
 void lab_start(lab *l, const char *path, uint64_t seed)

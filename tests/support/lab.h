@@ -35,6 +35,8 @@ typedef struct lab {
 #define T(literal) ((fb_text){(literal), sizeof(literal) - 1})
 #define LAB_WALL_MS INT64_C(1750000000000)
 
+/* A file of this process: two runs at once do not meet. Valid until four more were asked for. */
+const char *lab_path(const char *name);
 /* A new database at path (removed first), enrolled and synced once. */
 void lab_start(lab *l, const char *path, uint64_t seed);
 /* The same database again; E.g. after a crash. Asserts success. */

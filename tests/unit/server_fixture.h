@@ -236,7 +236,7 @@ static inline void fixture_small(fixture *f)
 
 static inline void fixture_close(fixture *f)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", ".copy"};
+    static const char *const ends[] = {"", "-wal", "-shm", ".copy", ".copy-wal", ".copy-shm"};
     char path[128];
     store_close(f->reader);
     store_close(f->writer);

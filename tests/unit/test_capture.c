@@ -3,7 +3,7 @@
 #include "support/lab.h"
 #include "wire/pack.h"
 
-#define DB "/tmp/fb_test_capture.db"
+#define DB lab_path("capture")
 
 static void start_with_item(lab *l)
 {

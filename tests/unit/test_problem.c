@@ -1,7 +1,7 @@
 /* test_problem.c - the tray: what was refused stays readable, and is closed only by a person. */
 #include "support/lab.h"
 
-#define DB "/tmp/fb_test_problem.db"
+#define DB lab_path("problem")
 
 typedef struct seen {
     int count;

@@ -4,7 +4,7 @@
  * server (promote__keeps_PRO_1...), where every step compares every row with the model. */
 #include "support/lab.h"
 
-#define DB "/tmp/fb_test_promote.db"
+#define DB lab_path("promote")
 
 static void promote__shows_what_others_changed(void **state)
 {

@@ -12,7 +12,7 @@
 #include "support/lab.h"
 
 #ifndef DB
-#define DB "/tmp/fb_test_promote_model.db"
+#define DB lab_path("promote_model")
 #endif
 
 enum { ROWS = 700, GROUPS = 700, OPS = 4, NONE = -1 };
@@ -692,8 +692,8 @@ static void device_is_reborn(void)
     memset(m.server.plain, 0, sizeof m.server.plain);
     memset(m.server.answers, 0, sizeof m.server.answers);
     m.backup = m.server;
-    /* The backup just taken holds the earlier life, and the device is taken to know it; what it does
-     * without one is test_replica.c's. */
+    /* The backup just taken holds the earlier life, and the device is taken to know it; what it
+     * does without one is test_replica.c's. */
     assert_int_equal(sql_exec(replica_sql(m.l.r), "DELETE FROM fb_outbox WHERE state=5"), FB_OK);
 }
 

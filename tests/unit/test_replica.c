@@ -5,7 +5,7 @@
 #include "support/crash_vfs.h"
 #include "support/lab.h"
 
-#define DB "/tmp/fb_test_replica.db"
+#define DB lab_path("replica")
 
 static void replica__refuses_files_that_are_not_its_own(void **state)
 {
@@ -202,9 +202,12 @@ static void replica__check_finds_damage(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         replica *other = NULL;
-        assert_int_equal(
-            sql_exec(replica_sql(l.r), "VACUUM INTO '/tmp/fb_test_replica_damaged.db'"), FB_OK);
-        const replica_options o = {.path = "/tmp/fb_test_replica_damaged.db", .port = &l.port};
+        char sql[300];
+        const char *damaged = lab_path("damaged");
+        (void)unlink(damaged); /* of a run that was killed */
+        snprintf(sql, sizeof sql, "VACUUM INTO '%s'", damaged);
+        assert_int_equal(sql_exec(replica_sql(l.r), sql), FB_OK);
+        const replica_options o = {.path = damaged, .port = &l.port};
         assert_int_equal(replica_open(&o, &other, &err), FB_OK);
         assert_int_equal(sql_exec(replica_sql(other), cases[i].damage), FB_OK);
         replica_close(other);
@@ -212,7 +215,7 @@ static void replica__check_finds_damage(void **state)
         assert_int_equal(replica_check(other, &err), FB_E_CORRUPT);
         assert_string_equal(err.field, cases[i].name);
         replica_close(other);
-        assert_int_equal(unlink("/tmp/fb_test_replica_damaged.db"), 0);
+        assert_int_equal(unlink(damaged), 0);
     }
     lab_stop(&l);
 }
@@ -301,8 +304,10 @@ static void look_after_crash(lab *l, const progress *done, uint64_t at)
                  (long long)box.last, (long long)done->saved);
     }
     bool promoted = box.settled > 0;
-    assert_true(promoted || !done->promoted);
-    assert_true(box.acked == 2 || !done->staged);
+    /* What the server said may be lost, it says it again; a save that was reported later took it along. */
+    bool carried = done->promoted && done->saved == SAVES;
+    assert_true(promoted || !carried);
+    assert_true(box.acked == 2 || !carried);
     for (unsigned n = 0; n < SAVES; n++) {
         bool there = false;
         assert_true(is_pair_whole(l, n, &there));
@@ -382,7 +387,8 @@ static void replica__a_full_disk_refuses_and_changes_nothing(void **state)
     crash_vfs_free(v);
 }
 
-/* Two lives were answered by a server that is then restored: all of it goes up again, oldest first. */
+/* Two lives were answered by a server that is then restored: all of it goes up again, oldest first.
+ */
 static void replica__sends_again_what_earlier_lives_were_answered(void **state)
 {
     lab l;
@@ -396,7 +402,9 @@ static void replica__sends_again_what_earlier_lives_were_answered(void **state)
         lab_save(&l, 2 + 2 * life, "answered too", 2);
         reply_begin(&l, &out, 2, 0, 7);
         verdict_run_put(&out, 1, 2, 6);
-        reply_page(&out, "0.7", true, life > 0);
+        if (life == 0) {
+            reply_page(&out, "0.7", true, false);
+        }
         reply_take(&l, &out);
         assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
     }
@@ -457,7 +465,8 @@ static void replica__forgets_earlier_lives_once_a_backup_holds_this_one(void **s
     lab_stop(&l);
 }
 
-/* Restored from an older backup than the one it had told of: nothing is stuck, all that is left goes. */
+/* Restored from an older backup than the one it had told of: nothing is stuck, all that is left
+ * goes. */
 static void replica__outlives_a_backup_older_than_the_one_it_heard_of(void **state)
 {
     lab l;

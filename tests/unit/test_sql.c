@@ -434,6 +434,53 @@ static void sql_check__finds_a_damaged_page(void **state)
     sql_close(db);
 }
 
+/* Found by fb-torture: a text that could not be put together was taken for no failure at all, and a record
+ * was saved in the outbox without its row. */
+static void sql_prepare__empty_text_is_lack_of_memory(void **state)
+{
+    (void)state;
+    sql_db *db = open_new();
+    assert_null(sql_prepare(db, ""));
+    assert_int_equal(sql_code(db), FB_E_NO_MEMORY);
+    sql_close(db);
+}
+
+/* Found by fb-torture: ROLLBACK had to be prepared, which failed too when memory was gone. The transaction
+ * stayed open, and everything after it on this handle failed or saw what had been given up. */
+static void sql_rollback__works_when_memory_is_gone(void **state)
+{
+    (void)state;
+    sql_db *db = open_new();
+    assert_int_equal(sql_exec(db, "CREATE TABLE t(x)"), FB_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sql_begin(db), FB_OK);
+        assert_int_equal(sql_exec(db, "INSERT INTO t VALUES(1)"), FB_OK);
+        sqlite3_hard_heap_limit64(1);
+        sql_rollback(db);
+        sqlite3_hard_heap_limit64(0);
+        assert_int_equal(int_of(db, "SELECT count(*) FROM t"), 0);
+    }
+    sql_close(db);
+}
+
+/* The same for a savepoint: when its part cannot be taken back, nothing of the transaction may stand. */
+static void sql_savepoint_undo__without_memory_gives_up_the_transaction(void **state)
+{
+    (void)state;
+    sql_db *db = open_new();
+    assert_int_equal(sql_exec(db, "CREATE TABLE t(x)"), FB_OK);
+    assert_int_equal(sql_begin(db), FB_OK);
+    assert_int_equal(sql_savepoint(db), FB_OK);
+    assert_int_equal(sql_exec(db, "INSERT INTO t VALUES(1)"), FB_OK);
+    sqlite3_hard_heap_limit64(1);
+    sql_savepoint_undo(db);
+    sqlite3_hard_heap_limit64(0);
+    assert_int_equal(sql_exec(db, "INSERT INTO t VALUES(2)"), FB_E_NO_MEMORY); /* not on its own either */
+    assert_int_equal(sql_commit(db), FB_E_NO_MEMORY);
+    assert_int_equal(int_of(db, "SELECT count(*) FROM t"), 0);
+    sql_close(db);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, clean)
 
 int main(void)
@@ -449,6 +496,9 @@ int main(void)
         TEST(sql_begin_read__is_a_snapshot_from_its_start),
         TEST(sql_commit__failure_rolls_back),
         TEST(sql_savepoint__undoes_only_its_own_part),
+        TEST(sql_prepare__empty_text_is_lack_of_memory),
+        TEST(sql_rollback__works_when_memory_is_gone),
+        TEST(sql_savepoint_undo__without_memory_gives_up_the_transaction),
         TEST(sql_restrict_reads__shows_plain_tables_only),
         TEST(sql_backup__is_a_whole_database_in_one_file),
         TEST(sql_check__finds_a_damaged_page),

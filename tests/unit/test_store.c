@@ -123,9 +123,10 @@ static void store__any_list_of_columns_is_updated(void **state)
     row[cat_ver_column(e)] = int_value(1);
     ok(store_begin(f.writer));
     ok(store_row_insert(f.writer, e, row));
-    /* Far more different lists than have a statement of their own, each used twice. */
+    /* More different lists than have a statement of their own, one the beginning of another, each
+     * used several times. */
     for (uint32_t n = 0; n < 120; n++) {
-        uint32_t first = 1 + n % 30;
+        uint32_t first = 1 + n % 6;
         uint32_t count = 1 + n % 5;
         int columns[5];
         fb_value values[5];
@@ -366,6 +367,14 @@ static void store__catalogue_grows_while_entity_numbers_stay(void **state)
     assert_ptr_equal(store_catalog(f.reader), same);
     ok(store_begin(f.writer));
     assert_int_equal(store_catalog_install(f.writer, next, &err), FB_E_CATALOG);
+    store_rollback(f.writer);
+    /* A greater version that lacks what the active one has. */
+    char *lacking = arena_str(f.memory, SMALL_CATALOG);
+    lacking[strcspn(lacking, "1")] = '9';
+    ok(store_begin(f.writer));
+    assert_int_equal(store_catalog_install(f.writer, quoted(f.memory, lacking), &err),
+                     FB_E_CATALOG);
+    assert_string_not_equal(err.field, "version");
     store_rollback(f.writer);
     buf_clear(&text);
     fixture_close(&f);
