@@ -1,10 +1,11 @@
 /* server_mark.c - is this the database that was here last? And a new epoch after a restore.
  *
- * A database that was put back from an older copy looks sound, but devices hold answers it no longer
- * knows it gave, and its commit numbers are about to be used twice. The high-water mark beside the
- * database (store.h) tells: the epoch differs, or the database is behind it, or the audit chain does
- * not run through the entry it names. Then every device is answered E_EPOCH until a person draws a
- * new epoch (server_epoch_new, `fieldbook-admin restore`): devices send again what no backup holds.
+ * A database that was put back from an older copy looks sound, but devices hold answers it no
+ * longer knows it gave, and its commit numbers are about to be used twice. The high-water mark
+ * beside the database (store.h) tells: the epoch differs, or the database is behind it, or the
+ * audit chain does not run through the entry it names. Then every device is answered E_EPOCH until
+ * a person draws a new epoch (server_epoch_new, `fieldbook-admin restore`): devices send again what
+ * no backup holds.
  *
  *   MRK-1  the mark is written after the commit it names is synced: it is never ahead by itself
  *   MRK-2  a server that is behind its mark takes nothing and tells nothing */
@@ -44,7 +45,8 @@ static fb_code mark_make(store *db, store_mark *out)
     if (row) {
         fb_text hash = store_blob(q, 1);
         out->audit_seq = store_int(q, 0);
-        memcpy(out->audit.b, hash.data, hash.size < sizeof out->audit.b ? hash.size : sizeof out->audit.b);
+        memcpy(out->audit.b, hash.data,
+               hash.size < sizeof out->audit.b ? hash.size : sizeof out->audit.b);
         store_reset(q);
     }
     return FB_OK;
@@ -62,7 +64,8 @@ static fb_code audit_runs_through(store *db, const store_mark *mark, bool *out)
     FB_TRY(store_step(q, &row));
     if (row) {
         fb_text hash = store_blob(q, 0);
-        *out = hash.size == sizeof mark->audit.b && memcmp(hash.data, mark->audit.b, hash.size) == 0;
+        *out =
+            hash.size == sizeof mark->audit.b && memcmp(hash.data, mark->audit.b, hash.size) == 0;
         store_reset(q);
     }
     return FB_OK;
@@ -78,8 +81,10 @@ static fb_code mark_judge(store *db, const store_mark *mark, fb_error *err)
         return FB_OK;
     }
     return fail(err, FB_E_EPOCH, "database",
-                "this is not the database that was here last: it stands at commit %lld, the last one stood at %lld. It "
-                "was put back from an older copy. If that is meant: fieldbook-admin restore --confirm, then start the "
+                "this is not the database that was here last: it stands at commit %lld, the last "
+                "one stood at %lld. It "
+                "was put back from an older copy. If that is meant: fieldbook-admin restore "
+                "--confirm, then start the "
                 "server again; if not, put the newest database back",
                 (long long)now.cid, (long long)mark->cid);
 }
@@ -93,7 +98,8 @@ fb_code server_mark_open(server *s, fb_error *err)
     }
     if (rc == FB_E_EPOCH) {
         atomic_store(&s->suspect, true);
-        server_log(s, FB_LOG_ERROR, "server.refuses reason=database_put_back commit=%lld expected=%lld",
+        server_log(s, FB_LOG_ERROR,
+                   "server.refuses reason=database_put_back commit=%lld expected=%lld",
                    (long long)atomic_load(&s->head), (long long)mark.cid);
         return FB_OK;
     }
@@ -125,7 +131,8 @@ void server_mark_keep(server *s, bool now)
 void server_epoch_watch(server *s)
 {
     fb_id epoch;
-    if (!atomic_load(&s->suspect) && epoch_get(s->db, &epoch) == FB_OK && !id_equal(&epoch, &s->epoch)) {
+    if (!atomic_load(&s->suspect) && epoch_get(s->db, &epoch) == FB_OK &&
+        !id_equal(&epoch, &s->epoch)) {
         atomic_store(&s->suspect, true);
         server_log(s, FB_LOG_ERROR, "server.refuses reason=new_epoch cure=start_the_server_again");
     }
@@ -147,8 +154,8 @@ static fb_code epoch_write(store *db, const server_epoch_options *o)
     FB_TRY(store_meta_set(db, "epoch", (fb_text){(const char *)epoch.b, sizeof epoch.b}));
     FB_TRY(ledger_head(db, &head));
     snprintf(detail, sizeof detail, "{\"commit\":\"%lld\"}", (long long)head);
-    return audit_put(db, o->port->wall_ms(o->port->ctx), text_of("admin"), text_of("restore"), (fb_text){NULL, 0}, NULL,
-                     text_of(detail));
+    return audit_put(db, o->port->wall_ms(o->port->ctx), text_of("admin"), text_of("restore"),
+                     (fb_text){NULL, 0}, NULL, text_of(detail));
 }
 
 static fb_code epoch_commit(store *db, const server_epoch_options *o)
@@ -175,7 +182,8 @@ fb_code server_epoch_new(const server_epoch_options *o, int64_t *commit_out, fb_
     if (rc == FB_OK) {
         rc = store_mark_put(o->path, o->vfs, &mark, err);
     } else {
-        (void)fail(err, rc, "database", "the new epoch cannot be written: %s", fb_code_text(rc, "en"));
+        (void)fail(err, rc, "database", "the new epoch cannot be written: %s",
+                   fb_code_text(rc, "en"));
     }
     store_close(db);
     if (rc == FB_OK && commit_out != NULL) {

@@ -2,8 +2,8 @@
  *
  * A backup is a database and FILE.sha256 beside it, in the form sha256sum reads. It is good if its
  * bytes are the ones that were written, the database is sound and the audit chain holds. A restore
- * writes only what it has checked, moves what stood there aside, and draws a new epoch, so that every
- * device sends again what it holds and no backup does (sync.md decision 7).
+ * writes only what it has checked, moves what stood there aside, and draws a new epoch, so that
+ * every device sends again what it holds and no backup does (sync.md decision 7).
  *
  *   RST-1  nothing is taken away: the database that stood there is kept beside the new one
  *   RST-2  no database serves devices under an epoch whose answers it has lost */
@@ -21,7 +21,13 @@
 #include "sql/sql.h"
 #include "sync-server/server.h"
 
-enum { PATH_BYTES = 4096, NAME_BYTES = 4200, LOCK_WAIT_MS = 2000, COPY_BYTES = 1 << 20, HEX_BYTES = 2 * DIGEST_BYTES };
+enum {
+    PATH_BYTES = 4096,
+    NAME_BYTES = 4200,
+    LOCK_WAIT_MS = 2000,
+    COPY_BYTES = 1 << 20,
+    HEX_BYTES = 2 * DIGEST_BYTES
+};
 
 static const char *const PARTS[] = {"", "-wal", "-shm"};
 
@@ -91,7 +97,9 @@ static fb_code manifest_check(const char *path, backup_facts *out, fb_error *err
         bool same = line.size > HEX_BYTES && memcmp(line.data, out->sha256, HEX_BYTES) == 0;
         rc = same ? FB_OK
                   : fail(err, FB_E_CORRUPT, path,
-                         "its bytes are not the ones that were written (SHA-256 differs from %s): use another backup", name);
+                         "its bytes are not the ones that were written (SHA-256 differs from %s): "
+                         "use another backup",
+                         name);
     }
     buf_clear(&line);
     return rc;
@@ -111,7 +119,8 @@ static fb_code content_check(const char *path, backup_facts *out, fb_error *err)
     }
     store_close(copy);
     if (rc == FB_OK && bad != 0) {
-        rc = fail(err, FB_E_CORRUPT, path, "audit entry %lld does not fit the chain: use another backup", (long long)bad);
+        rc = fail(err, FB_E_CORRUPT, path,
+                  "audit entry %lld does not fit the chain: use another backup", (long long)bad);
     }
     return rc;
 }
@@ -129,13 +138,16 @@ int command_backup_verify(admin *a, const char *path)
     fb_error err = {0};
     fb_code rc = backup_check(path, &facts, &err);
     if (a->json) {
-        printf("{\"ok\":%s,\"commit\":\"%lld\",\"audit_entries\":\"%lld\",\"bytes\":\"%lld\",\"sha256\":\"%s\"}\n",
-               rc == FB_OK ? "true" : "false", (long long)facts.head, (long long)facts.entries, (long long)facts.bytes, facts.sha256);
+        printf("{\"ok\":%s,\"commit\":\"%lld\",\"audit_entries\":\"%lld\",\"bytes\":\"%lld\","
+               "\"sha256\":\"%s\"}\n",
+               rc == FB_OK ? "true" : "false", (long long)facts.head, (long long)facts.entries,
+               (long long)facts.bytes, facts.sha256);
     }
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
     }
-    admin_say(a, TEXT_VERIFY_OK, path, (long long)facts.head, (long long)facts.entries, (long long)facts.bytes);
+    admin_say(a, TEXT_VERIFY_OK, path, (long long)facts.head, (long long)facts.entries,
+              (long long)facts.bytes);
     return EXIT_DONE;
 }
 
@@ -165,9 +177,10 @@ static fb_code server_is_stopped(const char *path, fb_error *err)
     }
     fb_code rc = sql_exec(db, "PRAGMA journal_mode=DELETE"); /* needs the file for itself */
     sql_close(db);
-    return rc == FB_OK || rc == FB_E_CORRUPT
-               ? FB_OK
-               : fail(err, FB_E_LOCKED, path, "another process holds the database: stop fieldbookd and other commands first");
+    return rc == FB_OK || rc == FB_E_CORRUPT ? FB_OK
+                                             : fail(err, FB_E_LOCKED, path,
+                                                    "another process holds the database: stop "
+                                                    "fieldbookd and other commands first");
 }
 
 static fb_code bytes_copy(int from, int to)
@@ -247,9 +260,12 @@ static fb_code put_back(restoring *r, fb_error *err)
     FB_TRY(copy_make(r, err));
     FB_TRY(old_aside(r, err));
     if (rename(r->fresh, r->to) != 0 || folder_sync(r->a) != FB_OK) {
-        return fail(err, FB_E_IO, r->to, "the copy cannot be put in place: %s; what stood there is %s", strerror(errno), r->aside);
+        return fail(err, FB_E_IO, r->to,
+                    "the copy cannot be put in place: %s; what stood there is %s", strerror(errno),
+                    r->aside);
     }
-    return server_epoch_new(&(server_epoch_options){.path = r->to, .port = r->a->port}, &r->facts.head, err);
+    return server_epoch_new(&(server_epoch_options){.path = r->to, .port = r->a->port},
+                            &r->facts.head, err);
 }
 
 static fb_code restore_run(restoring *r, bool may_replace, fb_error *err)
@@ -257,7 +273,8 @@ static fb_code restore_run(restoring *r, bool may_replace, fb_error *err)
     FB_TRY(backup_check(r->from, &r->facts, err));
     if (stands(r->to) && !may_replace) {
         return fail(err, FB_E_EXISTS, r->to,
-                    "a database stands here: stop fieldbookd and use --replace, which keeps it beside the new one");
+                    "a database stands here: stop fieldbookd and use --replace, which keeps it "
+                    "beside the new one");
     }
     if (stands(r->to)) {
         FB_TRY(server_is_stopped(r->to, err));
@@ -271,7 +288,8 @@ static void say_what_follows(const restoring *r)
 {
     const admin *a = r->a;
     if (a->json) {
-        printf("{\"commit\":\"%lld\",\"replaced\":\"%s\"}\n", (long long)r->facts.head, r->replaced ? r->aside : "");
+        printf("{\"commit\":\"%lld\",\"replaced\":\"%s\"}\n", (long long)r->facts.head,
+               r->replaced ? r->aside : "");
     }
     if (r->replaced) {
         admin_say(a, TEXT_RESTORE_ASIDE, r->aside);
@@ -285,7 +303,8 @@ static int confirm(restoring *r)
     if (!stands(r->to)) {
         return admin_no_company(r->a);
     }
-    fb_code rc = server_epoch_new(&(server_epoch_options){.path = r->to, .port = r->a->port}, &r->facts.head, &err);
+    fb_code rc = server_epoch_new(&(server_epoch_options){.path = r->to, .port = r->a->port},
+                                  &r->facts.head, &err);
     if (rc != FB_OK) {
         return admin_failed(r->a, rc, &err);
     }

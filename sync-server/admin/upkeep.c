@@ -34,7 +34,8 @@ static fb_code check_run(admin *a, int64_t *commits, int64_t *entries, fb_error 
     int64_t bad = 0;
     FB_TRY(audit_verify(a->db, entries, &bad));
     if (bad != 0) {
-        return fail(err, FB_E_CORRUPT, "fs_audit", "audit entry %lld does not fit the chain: it or one before it was changed",
+        return fail(err, FB_E_CORRUPT, "fs_audit",
+                    "audit entry %lld does not fit the chain: it or one before it was changed",
                     (long long)bad);
     }
     return FB_OK;
@@ -46,8 +47,8 @@ int command_check(admin *a)
     fb_error err = {0};
     fb_code rc = check_run(a, &commits, &entries, &err);
     if (a->json) {
-        printf("{\"ok\":%s,\"commits\":\"%lld\",\"audit_entries\":\"%lld\"}\n", rc == FB_OK ? "true" : "false",
-               (long long)commits, (long long)entries);
+        printf("{\"ok\":%s,\"commits\":\"%lld\",\"audit_entries\":\"%lld\"}\n",
+               rc == FB_OK ? "true" : "false", (long long)commits, (long long)entries);
     }
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
@@ -60,7 +61,8 @@ static void backup_progress(void *ctx, int done, int total)
 {
     const admin *a = ctx;
     if (!a->json && total > 0) {
-        fprintf(stderr, a->chinese ? "\r备份 %d %%" : "\rbackup %d %%", (int)(100LL * done / total));
+        fprintf(stderr, a->chinese ? "\r备份 %d %%" : "\rbackup %d %%",
+                (int)(100LL * done / total));
     }
 }
 
@@ -73,8 +75,8 @@ static fb_code backup_record(admin *a, int64_t head, const char *hash_hex)
     snprintf(detail, sizeof detail, "{\"commit\":\"%s\",\"sha256\":\"%s\"}", number, hash_hex);
     fb_code rc = store_meta_set(a->db, "backed_up_cid", text_of(number));
     if (rc == FB_OK) {
-        rc = audit_put(a->db, a->port->wall_ms(a->port->ctx), text_of("admin"), text_of("backup"), (fb_text){NULL, 0}, NULL,
-                       text_of(detail));
+        rc = audit_put(a->db, a->port->wall_ms(a->port->ctx), text_of("admin"), text_of("backup"),
+                       (fb_text){NULL, 0}, NULL, text_of(detail));
     }
     if (rc != FB_OK) {
         store_rollback(a->db);
@@ -118,7 +120,8 @@ static int backup_run(admin *a, const char *path)
     fb_error err = {0};
     struct stat st;
     if (stat(path, &st) == 0) {
-        return admin_failed(a, fail(&err, FB_E_EXISTS, path, "the file exists: choose a new name"), &err);
+        return admin_failed(a, fail(&err, FB_E_EXISTS, path, "the file exists: choose a new name"),
+                            &err);
     }
     fb_code rc = backup_make(a, path, &facts, &err);
     if (rc == FB_E_NOT_FOUND) {
@@ -127,10 +130,11 @@ static int backup_run(admin *a, const char *path)
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
     }
-    admin_say(a, TEXT_BACKUP_DONE, path, (long long)facts.bytes, (long long)facts.head, facts.sha256);
+    admin_say(a, TEXT_BACKUP_DONE, path, (long long)facts.bytes, (long long)facts.head,
+              facts.sha256);
     if (a->json) {
-        printf("{\"file\":\"%s\",\"bytes\":\"%lld\",\"commit\":\"%lld\",\"sha256\":\"%s\"}\n", path, (long long)facts.bytes,
-               (long long)facts.head, facts.sha256);
+        printf("{\"file\":\"%s\",\"bytes\":\"%lld\",\"commit\":\"%lld\",\"sha256\":\"%s\"}\n", path,
+               (long long)facts.bytes, (long long)facts.head, facts.sha256);
     }
     return EXIT_DONE;
 }
@@ -155,8 +159,9 @@ static int catalog_install(admin *a, const char *path)
     buf module;
     buf_init(&module, 4 << 20);
     fb_error err = {0};
-    fb_code rc = file_load(path, &module) ? door_catalog_grow(a->db, buf_text(&module), a->port, &err)
-                                          : fail(&err, FB_E_IO, path, "cannot read the file: check its name and rights");
+    fb_code rc = file_load(path, &module)
+                     ? door_catalog_grow(a->db, buf_text(&module), a->port, &err)
+                     : fail(&err, FB_E_IO, path, "cannot read the file: check its name and rights");
     buf_clear(&module);
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);

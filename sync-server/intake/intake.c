@@ -228,12 +228,15 @@ static fb_code group_decide(taking *t, const decide_session *who, fb_text line, 
         FB_TRY(group_read(t, who, line, &g, &d, &readable));
     }
     if (readable) {
-        trace(t->in->trace, TRACE_INTAKE, "gseq=%lld ops=%u", (long long)who->gseq, (unsigned)g.ops_count);
+        trace(t->in->trace, TRACE_INTAKE, "gseq=%lld ops=%u", (long long)who->gseq,
+              (unsigned)g.ops_count);
         FB_TRY(decide_group(t->in->cache, t->in->db, who, &g, t->in->work, &d));
-        trace(t->in->trace, TRACE_DECIDE, "gseq=%lld verdict=%s error=%s changes=%u", (long long)who->gseq,
-              verdict_name(d.verdict.code), fb_code_name(d.verdict.error), (unsigned)d.changes_count);
+        trace(t->in->trace, TRACE_DECIDE, "gseq=%lld verdict=%s error=%s changes=%u",
+              (long long)who->gseq, verdict_name(d.verdict.code), fb_code_name(d.verdict.error),
+              (unsigned)d.changes_count);
         FB_TRY(decision_write(t, who, &g, &d));
-        trace(t->in->trace, TRACE_LEDGER, "gseq=%lld cid=%lld", (long long)who->gseq, (long long)d.verdict.cid);
+        trace(t->in->trace, TRACE_LEDGER, "gseq=%lld cid=%lld", (long long)who->gseq,
+              (long long)d.verdict.cid);
     }
     FB_TRY(verdict_write(t, who->gseq, mark, line, &d));
     return replaced_mark(t, who->gseq, g.head.replaces);

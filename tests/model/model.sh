@@ -36,6 +36,7 @@ pages|120|22|-DND=2 -DNG=4 -DBADS=1 -DCUT=1
 restore|120|24|-DND=2 -DNG=3 -DBACKUPS=1 -DRESTORES=1 -DCUT=1
 phone|120|22|-DND=2 -DNG=3 -DPHONE=1 -DCUT=1
 clone|120|24|-DND=2 -DNG=3 -DCLONE=1 -DNI=10
+restore-bad|150|25|-DND=2 -DNG=3 -DBACKUPS=1 -DRESTORES=1 -DCUT=1 -DBADS=1
 three|120|22|-DND=3 -DNG=2 -DCLONE=1
 phone-restore|120|22|-DND=2 -DNG=2 -DPHONE=1 -DBACKUPS=1 -DRESTORES=1 -DCUT=1
 clone-restore|120|24|-DND=2 -DNG=2 -DCLONE=1 -DBACKUPS=1 -DRESTORES=1
@@ -144,8 +145,8 @@ check_all() {
 # Random runs; the faults change with the seed.
 traces() {
     local count=$1 seed options
-    local all=('-DND=2 -DNG=4 -DBADS=1' '-DND=2 -DNG=4 -DBACKUPS=1 -DRESTORES=1' '-DND=2 -DNG=4 -DPHONE=1 -DNI=12'
-        '-DND=2 -DNG=4 -DCLONE=1 -DNI=12' '-DND=3 -DNG=4 -DCLONE=1 -DNI=12')
+    local all=('-DND=2 -DNG=4 -DPUSH=4' '-DND=2 -DNG=4 -DPUSH=4 -DBACKUPS=1 -DRESTORES=1' '-DND=2 -DNG=4 -DPUSH=4 -DPHONE=1 -DNI=12'
+        '-DND=2 -DNG=4 -DPUSH=4 -DCLONE=1 -DNI=12' '-DND=3 -DNG=4 -DPUSH=4 -DCLONE=1 -DNI=12')
     for ((seed = 1; seed <= count; seed++)); do
         options=${all[seed % ${#all[@]}]}
         say "trace $seed $options"

@@ -1,5 +1,6 @@
-/* test_disaster.c - files that are put back: the high-water mark, a new epoch, backups and verdicts,
- * a device enrolled anew. Over a server and devices in memory; tests/sim does the same at random. */
+/* test_disaster.c - files that are put back: the high-water mark, a new epoch, backups and
+ * verdicts, a device enrolled anew. Over a server and devices in memory; tests/sim does the same at
+ * random. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +31,9 @@ static void server_start(void)
 {
     fb_error err = {0};
     server_options o = {.path = "server/master.db", .vfs = "fleetfs", .port = &f.port};
-    fleet_must(store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f.admin, &err), &err, "store_open");
+    fleet_must(
+        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f.admin, &err),
+        &err, "store_open");
     company_init(&f.company, f.admin, &f.port, (uint64_t)f.now_ms);
     fleet_must(server_open(&o, &f.srv, &err), &err, "server_open");
     fleet_must(server_reader_open(f.srv, &f.reader, &err), &err, "server_reader_open");
@@ -97,7 +100,8 @@ static int64_t head(void)
 static void talk(fleet_device *d, const char *subject)
 {
     fb_error err = {0};
-    fleet_must(fb_activity_log(d->db, &f.customers[0], subject, NULL, NULL, &err), &err, "fb_activity_log");
+    fleet_must(fb_activity_log(d->db, &f.customers[0], subject, NULL, NULL, &err), &err,
+               "fb_activity_log");
 }
 
 static int setup(void **state)
@@ -168,7 +172,9 @@ static void server__notices_a_database_that_went_another_way(void **state)
     database_put_back();
     store *db = NULL;
     fb_error err = {0};
-    fleet_must(store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &db, &err), &err, "store_open");
+    fleet_must(
+        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &db, &err), &err,
+        "store_open");
     company c;
     company_init(&c, db, &f.port, 99);
     company_set(&c, "customer", &customer, PAIRS("remark", "another"));
@@ -230,20 +236,50 @@ static void enrolled_anew__sends_again_what_the_restored_server_lacks(void **sta
     assert_int_equal(fleet_try_sync(d, &err), FB_E_AUTH);
     fleet_must(fleet_enrol_again(d, &f.users[0], &err), &err, "enrol again");
     fleet_sync(d);
-    assert_int_equal(fleet_number(d, "SELECT count(*) FROM activity WHERE subject = 'answered'"), 1);
+    assert_int_equal(fleet_number(d, "SELECT count(*) FROM activity WHERE subject = 'answered'"),
+                     1);
     fleet_device *other = fleet_device_add(&f, &f.users[0]);
-    assert_int_equal(fleet_number(other, "SELECT count(*) FROM activity WHERE subject = 'answered'"), 1);
+    assert_int_equal(
+        fleet_number(other, "SELECT count(*) FROM activity WHERE subject = 'answered'"), 1);
+}
+
+/* The backup has the group under the old device: the new one's repeat is recognised by its line. */
+static void enrolled_anew__is_not_refused_what_the_old_device_had_delivered(void **state)
+{
+    (void)state;
+    fb_error err = {0};
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    talk(d, "answered");
+    fleet_sync(d);
+    backup_take();
+    database_put_back();
+    epoch_new();
+    server_start();
+    fleet_must(fleet_enrol_again(d, &f.users[0], &err), &err, "enrol again");
+    fleet_sync(d);
+    assert_int_equal(d->report.groups_sent, 1);
+    assert_int_equal(d->report.rejected_count, 0);
+    assert_int_equal(fleet_number(d, "SELECT count(*) FROM activity WHERE subject = 'answered'"),
+                     1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(server__refuses_everybody_when_its_database_was_put_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(server__starts_again_after_a_clean_end_and_after_a_crash, setup, teardown),
-        cmocka_unit_test_setup_teardown(server__notices_a_database_that_went_another_way, setup, teardown),
-        cmocka_unit_test_setup_teardown(server__that_runs_stops_answering_when_the_epoch_changes_under_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(backup__holds_a_verdict_without_a_commit_only_when_taken_after_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(enrolled_anew__sends_again_what_the_restored_server_lacks, setup, teardown),
+        cmocka_unit_test_setup_teardown(server__refuses_everybody_when_its_database_was_put_back,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(server__starts_again_after_a_clean_end_and_after_a_crash,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(server__notices_a_database_that_went_another_way, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            server__that_runs_stops_answering_when_the_epoch_changes_under_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            backup__holds_a_verdict_without_a_commit_only_when_taken_after_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            enrolled_anew__is_not_refused_what_the_old_device_had_delivered, setup, teardown),
+        cmocka_unit_test_setup_teardown(enrolled_anew__sends_again_what_the_restored_server_lacks,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

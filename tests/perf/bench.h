@@ -67,6 +67,8 @@ int64_t cpu_ns_of(pid_t pid); /* user and system, all threads; 0: this process *
 int64_t status_kib(pid_t pid, const char *name);
 void peak_restart(void);                 /* VmHWM begins anew from what is resident now */
 int64_t file_bytes_of(const char *path); /* with its -wal, 0 when there is none */
+/* What a synced write of 4 KiB costs in this folder: with it every ratio of wall time moves. */
+int64_t sync_ns_of(const char *folder);
 void sort_ns(int64_t *values, size_t count);
 /* values must be sorted; per_mille 500 is the median. */
 int64_t quantile_ns(const int64_t *values, size_t count, uint32_t per_mille);

@@ -151,6 +151,9 @@ int main(int argc, char **argv)
         bench_die("--repeat takes 1 to %d", REPEATS_MAX);
     }
     home_make(&b, folder);
+    int64_t sync_us = sync_ns_of(b.home) / 1000;
+    report_note("a synced write of 4 KiB takes %lld.%03lld ms in %s", (long long)(sync_us / 1000),
+                (long long)(sync_us % 1000), b.home);
     for (size_t i = 0; i < WORKLOADS_COUNT; i++) {
         if (wanted(list, WORKLOADS[i].name)) {
             WORKLOADS[i].run(&b);

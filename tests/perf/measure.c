@@ -90,6 +90,27 @@ void watch_end(const stopwatch *w, sample *out)
     out->peak_kib = status_kib(0, "VmHWM");
 }
 
+int64_t sync_ns_of(const char *folder)
+{
+    enum { WRITES = 41 };
+    static const char PAGE[4096];
+    char path[PATH_BYTES];
+    int64_t took[WRITES];
+    path_of(path, "%s/sync-probe", folder);
+    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    for (int i = 0; i < WRITES; i++) {
+        int64_t start = now_ns();
+        if (fd < 0 || write(fd, PAGE, sizeof PAGE) != (ssize_t)sizeof PAGE || fdatasync(fd) != 0) {
+            bench_die("cannot write %s: %s", path, strerror(errno));
+        }
+        took[i] = now_ns() - start;
+    }
+    close(fd);
+    unlink(path);
+    sort_ns(took, WRITES);
+    return quantile_ns(took, WRITES, 500);
+}
+
 static int compare_ns(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -315,7 +336,7 @@ void role_report(const sample *s)
     close(ROLE_FD);
 }
 
-/* The programs stand beside tests/, where this one is built. */
+/* The programs stand beside this one. */
 void program_path(const char *name, char out[PATH_BYTES])
 {
     char self[PATH_BYTES];
@@ -324,9 +345,7 @@ void program_path(const char *name, char out[PATH_BYTES])
         bench_die("cannot tell where this program stands");
     }
     self[n] = '\0';
-    char *tests = strstr(self, "/tests/");
-    char *slash = tests != NULL ? tests : strrchr(self, '/');
-    *slash = '\0';
+    *strrchr(self, '/') = '\0';
     path_of(out, "%s/%s", self, name);
 }
 

@@ -11,7 +11,8 @@ static sim_device *device_pick(sim *s)
 
 static void marker_make(sim *s, sim_action *a)
 {
-    snprintf(a->marker, sizeof a->marker, "mark-%llu-%06llu", (unsigned long long)s->seed, (unsigned long long)++s->markers);
+    snprintf(a->marker, sizeof a->marker, "mark-%llu-%06llu", (unsigned long long)s->seed,
+             (unsigned long long)++s->markers);
 }
 
 static fb_code act_activity(sim_device *d, const fb_id *customer, sim_action *a)
@@ -34,7 +35,8 @@ static fb_code act_contact(sim_device *d, const fb_id *customer, sim_action *a)
     char json[200];
     a->entity = "contact";
     a->column = "name";
-    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"name\":\"%s\"}", id_text(customer), a->marker);
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"name\":\"%s\"}", id_text(customer),
+             a->marker);
     return fb_record_put_json(d->db, "contact", json, NULL, NULL);
 }
 
@@ -43,7 +45,8 @@ static fb_code act_tag(sim_device *d, const fb_id *customer, sim_action *a)
     char json[200];
     a->entity = "customer_tag";
     a->column = "tag";
-    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"tag\":\"%s\"}", id_text(customer), a->marker);
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"tag\":\"%s\"}", id_text(customer),
+             a->marker);
     return fb_record_put_json(d->db, "customer_tag", json, NULL, NULL);
 }
 
@@ -122,7 +125,8 @@ static fb_code act_new_customer(sim_device *d, const fb_id *customer, sim_action
 }
 
 static fb_code (*const ACTS[])(sim_device *d, const fb_id *customer, sim_action *a) = {
-    act_activity, act_task, act_contact, act_tag, act_customer_edit, act_customer_edit, act_visit, act_visit, act_new_customer,
+    act_activity,      act_task,  act_contact, act_tag,          act_customer_edit,
+    act_customer_edit, act_visit, act_visit,   act_new_customer,
 };
 
 static void action_keep(sim *s, const sim_action *a)
@@ -167,7 +171,8 @@ void act_step(sim *s)
             fb_group_abort(d->db);
         }
     }
-    sim_trace(s, "%s acts %zu %s -> %s gseq=%lld", d->machine, which, a.marker, fb_code_name(rc), (long long)a.gseq);
+    sim_trace(s, "%s acts %zu %s -> %s gseq=%lld", d->machine, which, a.marker, fb_code_name(rc),
+              (long long)a.gseq);
     if ((rc == FB_OK && a.gseq > 0) || a.doubt) {
         action_keep(s, &a);
     }
@@ -205,12 +210,14 @@ static void device_fault(sim *s, sim_device *d)
         crash_vfs_crash_after(s->vfs, d->machine, 1 + sim_random(s, 60));
     }
     if (sim_fault_draw(s, FAULT_DISK_FULL_DEVICE, 1)) {
-        crash_vfs_quota(s->vfs, d->machine, crash_vfs_used(s->vfs, d->machine) + 1 + sim_random(s, 60000));
+        crash_vfs_quota(s->vfs, d->machine,
+                        crash_vfs_used(s->vfs, d->machine) + 1 + sim_random(s, 60000));
     } else if (sim_chance(s, 5)) {
         crash_vfs_quota(s->vfs, d->machine, 0);
     }
     if (sim_fault_draw(s, FAULT_CLOCK_JUMP, 1)) {
-        d->clock_skew_ms = (int64_t)sim_random(s, 4) * 400LL * 24 * 3600 * 1000 - 600LL * 24 * 3600 * 1000;
+        d->clock_skew_ms =
+            (int64_t)sim_random(s, 4) * 400LL * 24 * 3600 * 1000 - 600LL * 24 * 3600 * 1000;
         sim_trace(s, "%s clock off by %lld ms", d->machine, (long long)d->clock_skew_ms);
     }
     if (sim_fault_draw(s, FAULT_SYNC_ERROR, 1)) {
@@ -225,13 +232,16 @@ void fault_step(sim *s)
         crash_vfs_crash_after(s->vfs, "server", 1 + sim_random(s, 80));
     }
     if (sim_fault_draw(s, FAULT_DISK_FULL_SERVER, 1)) {
-        crash_vfs_quota(s->vfs, "server", crash_vfs_used(s->vfs, "server") + 1 + sim_random(s, 100000));
+        crash_vfs_quota(s->vfs, "server",
+                        crash_vfs_used(s->vfs, "server") + 1 + sim_random(s, 100000));
     } else if (sim_chance(s, 5)) {
         crash_vfs_quota(s->vfs, "server", 0);
     }
     /* The office works on a sound machine only: its own faults are the server's. */
-    bool office = (s->faults[FAULT_SERVER_EDIT] || s->faults[FAULT_TERRITORY_MOVE]) && sim_chance(s, 6);
-    if (office && server_alive(s) && !s->faults[FAULT_CRASH_SERVER] && !s->faults[FAULT_DISK_FULL_SERVER]) {
+    bool office =
+        (s->faults[FAULT_SERVER_EDIT] || s->faults[FAULT_TERRITORY_MOVE]) && sim_chance(s, 6);
+    if (office && server_alive(s) && !s->faults[FAULT_CRASH_SERVER] &&
+        !s->faults[FAULT_DISK_FULL_SERVER]) {
         server_edit(s);
     }
 }

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Which rows of an entity a person may see; :u the user, T and C the user's territories and customers. */
+/* Which rows of an entity a person may see; :u the user, T and C the user's territories and
+ * customers. */
 typedef struct projection {
     const char *entity, *where;
 } projection;
@@ -37,11 +38,13 @@ static const projection PROJECTIONS[] = {
 static const char WITH_REP[] =
     "WITH T AS (SELECT territory_id FROM user_territory WHERE user_id = :u AND valid_to IS NULL), "
     "C AS (SELECT id FROM customer WHERE territory_id IN T OR owner_id = :u OR id IN "
-    "(SELECT customer_id FROM customer_assignment WHERE to_at IS NULL AND (user_id = :u OR territory_id IN T))) ";
+    "(SELECT customer_id FROM customer_assignment WHERE to_at IS NULL AND (user_id = :u OR "
+    "territory_id IN T))) ";
 static const char WITH_MANAGER[] =
     "WITH T AS (SELECT id FROM territory), "
     "C AS (SELECT id FROM customer WHERE territory_id IN T OR owner_id = :u OR id IN "
-    "(SELECT customer_id FROM customer_assignment WHERE to_at IS NULL AND (user_id = :u OR territory_id IN T))) ";
+    "(SELECT customer_id FROM customer_assignment WHERE to_at IS NULL AND (user_id = :u OR "
+    "territory_id IN T))) ";
 
 sqlite3 *open_file(sim *s, const char *path)
 {
@@ -58,11 +61,13 @@ sqlite3 *open_file(sim *s, const char *path)
 static void row_expression(const cat_entity *e, buf *sql)
 {
     for (uint32_t i = 0; i + 1 < e->columns_count; i++) {
-        buf_printf(sql, "%s'%s='||quote(%s)", i > 0 ? "||' '||" : "", e->columns[i].name.data, e->columns[i].name.data);
+        buf_printf(sql, "%s'%s='||quote(%s)", i > 0 ? "||' '||" : "", e->columns[i].name.data,
+                   e->columns[i].name.data);
     }
 }
 
-static sqlite3_stmt *rows_of(sim *s, sqlite3 *db, const cat_entity *e, const char *with, const char *where, const fb_id *user)
+static sqlite3_stmt *rows_of(sim *s, sqlite3 *db, const cat_entity *e, const char *with,
+                             const char *where, const fb_id *user)
 {
     buf sql;
     buf_init(&sql, 1 << 16);
@@ -83,17 +88,21 @@ static sqlite3_stmt *rows_of(sim *s, sqlite3 *db, const cat_entity *e, const cha
 
 static const char *row_next(sqlite3_stmt *q)
 {
-    return q != NULL && sqlite3_step(q) == SQLITE_ROW ? (const char *)sqlite3_column_text(q, 0) : NULL;
+    return q != NULL && sqlite3_step(q) == SQLITE_ROW ? (const char *)sqlite3_column_text(q, 0)
+                                                      : NULL;
 }
 
 /* What the feed and the commits say of the row that differs: the first thing one asks. */
 static void row_explain(sim *s, sqlite3 *master, const char *row)
 {
-    static const char SQL[] = "SELECT 'feed scope='||f.scope||' cid='||(f.pos>>20)||' kind='||f.kind||' by='||c.incarnation||'/'||"
-                              "c.gseq||' plain='||c.plain||' at='||(c.at_ms % 100000000000) FROM fs_feed f JOIN fs_commit c ON "
+    static const char SQL[] = "SELECT 'feed scope='||f.scope||' cid='||(f.pos>>20)||' "
+                              "kind='||f.kind||' by='||c.incarnation||'/'||"
+                              "c.gseq||' plain='||c.plain||' at='||(c.at_ms % 100000000000) FROM "
+                              "fs_feed f JOIN fs_commit c ON "
                               "c.cid = f.pos>>20 WHERE hex(f.id) = ?1 ORDER BY f.pos";
     sqlite3_stmt *q = NULL;
-    if (row == NULL || strncmp(row, "id=X'", 5) != 0 || sqlite3_prepare_v2(master, SQL, -1, &q, NULL) != SQLITE_OK) {
+    if (row == NULL || strncmp(row, "id=X'", 5) != 0 ||
+        sqlite3_prepare_v2(master, SQL, -1, &q, NULL) != SQLITE_OK) {
         return;
     }
     sqlite3_bind_text(q, 1, row + 5, 32, SQLITE_TRANSIENT);
@@ -103,7 +112,8 @@ static void row_explain(sim *s, sqlite3 *master, const char *row)
     sqlite3_finalize(q);
 }
 
-/* Bodies of the groups that are held: their effect stays visible on the device until a manager decides. */
+/* Bodies of the groups that are held: their effect stays visible on the device until a manager
+ * decides. */
 static fb_code held_collect(void *ctx, const fb_problem *p)
 {
     if (text_is(p->state, "held")) {
@@ -132,10 +142,12 @@ static bool row_is_held(const char *row, buf *held)
 }
 
 /* I1 for one entity of one device: byte by byte, but for rows of held groups. */
-static void entity_compare(sim_device *d, sqlite3 *master, sqlite3 *replica, const cat_entity *e, const char *where, buf *held)
+static void entity_compare(sim_device *d, sqlite3 *master, sqlite3 *replica, const cat_entity *e,
+                           const char *where, buf *held)
 {
     sim *s = d->world;
-    sqlite3_stmt *want = rows_of(s, master, e, d->manager ? WITH_MANAGER : WITH_REP, where, &d->user);
+    sqlite3_stmt *want =
+        rows_of(s, master, e, d->manager ? WITH_MANAGER : WITH_REP, where, &d->user);
     sqlite3_stmt *have = rows_of(s, replica, e, "", "1", &d->user);
     for (;;) {
         const char *w = row_next(want), *h = row_next(have);
@@ -211,14 +223,17 @@ static fb_code tray_look(void *ctx, const fb_problem *p)
 static void action_explain(sim *s, const sim_action *a, sqlite3 *master)
 {
     sqlite3_stmt *q = NULL;
-    if (sqlite3_prepare_v2(master, "SELECT incarnation, gseq, code, state, replaced_by, verdict FROM fs_verdict WHERE instr(payload, ?1) > 0", -1,
-                           &q, NULL) != SQLITE_OK) {
+    if (sqlite3_prepare_v2(master,
+                           "SELECT incarnation, gseq, code, state, replaced_by, verdict FROM "
+                           "fs_verdict WHERE instr(payload, ?1) > 0",
+                           -1, &q, NULL) != SQLITE_OK) {
         return;
     }
     sqlite3_bind_text(q, 1, a->marker, -1, SQLITE_TRANSIENT);
     while (sqlite3_step(q) == SQLITE_ROW) {
-        sim_trace(s, "  server: %lld/%lld code=%d state=%d replaced_by=%lld %.120s", (long long)sqlite3_column_int64(q, 0),
-                  (long long)sqlite3_column_int64(q, 1), sqlite3_column_int(q, 2), sqlite3_column_int(q, 3),
+        sim_trace(s, "  server: %lld/%lld code=%d state=%d replaced_by=%lld %.120s",
+                  (long long)sqlite3_column_int64(q, 0), (long long)sqlite3_column_int64(q, 1),
+                  sqlite3_column_int(q, 2), sqlite3_column_int(q, 3),
                   (long long)sqlite3_column_int64(q, 4), (const char *)sqlite3_column_text(q, 5));
     }
     sqlite3_finalize(q);
@@ -228,7 +243,8 @@ static void action_explain(sim *s, const sim_action *a, sqlite3 *master)
 static void action_check(sim *s, const sim_action *a, sqlite3 *master)
 {
     if (a->column == NULL) {
-        return; /* a change of a shared column: others may have overwritten it; its verdict is checked by L1 */
+        return; /* a change of a shared column: others may have overwritten it; its verdict is
+                   checked by L1 */
     }
     char sql[200];
     snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE %s = ?1", a->entity, a->column);
@@ -240,14 +256,19 @@ static void action_check(sim *s, const sim_action *a, sqlite3 *master)
         sim_violation(s, "I5: %s stands %lld times in %s", a->marker, (long long)count, a->entity);
         return;
     }
-    if (number(master, "SELECT count(*) FROM fs_verdict WHERE code = 4 AND state = 0 AND instr(payload, ?1) > 0", a->marker) > 0) {
+    if (number(master,
+               "SELECT count(*) FROM fs_verdict WHERE code = 4 AND state = 0 AND instr(payload, "
+               "?1) > 0",
+               a->marker) > 0) {
         return; /* held: it waits on the server, also when the device has begun a new life since */
     }
     tray t = {.marker = a->marker};
     if (fb_problem_each(s->devices[a->device].db, tray_look, &t, NULL) != FB_OK || !t.found) {
         action_explain(s, a, master);
-        sim_violation(s, "I2: %s of dev%d (group %lld) was saved and is neither on the server nor in the tray", a->marker,
-                      a->device, (long long)a->gseq);
+        sim_violation(
+            s,
+            "I2: %s of dev%d (group %lld) was saved and is neither on the server nor in the tray",
+            a->marker, a->device, (long long)a->gseq);
     }
 }
 
@@ -255,7 +276,8 @@ static void groups_check(sim *s, sqlite3 *master)
 {
     /* I4: an order says in its note how many lines it was saved with. */
     int64_t halves = number(master,
-                            "SELECT count(*) FROM sales_order o WHERE o.note LIKE 'lines %' AND CAST(substr(o.note, 7) AS INTEGER) <> "
+                            "SELECT count(*) FROM sales_order o WHERE o.note LIKE 'lines %' AND "
+                            "CAST(substr(o.note, 7) AS INTEGER) <> "
                             "(SELECT count(*) FROM sales_order_line l WHERE l.order_id = o.id)",
                             NULL);
     if (halves != 0) {
@@ -263,11 +285,13 @@ static void groups_check(sim *s, sqlite3 *master)
     }
     /* I5: one verdict for each group, contiguous per incarnation. */
     int64_t twice = number(master,
-                           "SELECT count(*) FROM (SELECT incarnation, sum(upto - gseq + 1) AS n, max(upto) AS m FROM fs_verdict "
+                           "SELECT count(*) FROM (SELECT incarnation, sum(upto - gseq + 1) AS n, "
+                           "max(upto) AS m FROM fs_verdict "
                            "GROUP BY incarnation HAVING n <> m)",
                            NULL);
     if (twice != 0) {
-        sim_violation(s, "I5: %lld incarnations have gaps or repeats in their verdicts", (long long)twice);
+        sim_violation(s, "I5: %lld incarnations have gaps or repeats in their verdicts",
+                      (long long)twice);
     }
 }
 
@@ -294,7 +318,8 @@ void check_all(sim *s)
     groups_check(s, master);
     fb_error err = {0};
     int64_t entries = 0, bad = 0;
-    if (store_check(admin, &err) != FB_OK || audit_verify(admin, &entries, &bad) != FB_OK || bad != 0) {
+    if (store_check(admin, &err) != FB_OK || audit_verify(admin, &entries, &bad) != FB_OK ||
+        bad != 0) {
         sim_violation(s, "the server's database or audit chain is damaged: %s", err.message);
     }
     store_close(admin);

@@ -1,9 +1,9 @@
 /* disaster.c - files that are put back, copied or torn, on phones and on the server. See sim.h.
  *
- * The oracle is told what each disaster may take. A phone that is put back loses what it saved since:
- * what the server does not hold is gone for good (doubt), of the rest the server has the only copy
- * (server_only). A server that is put back loses of those what its backup did not hold; everything
- * that a device still has must come again. */
+ * The oracle is told what each disaster may take. A phone that is put back loses what it saved
+ * since: what the server does not hold is gone for good (doubt), of the rest the server has the
+ * only copy (server_only). A server that is put back loses of those what its backup did not hold;
+ * everything that a device still has must come again. */
 #include "sim/sim.h"
 
 #include <stdio.h>
@@ -26,7 +26,8 @@ static bool on_server(sqlite3 *master, const sim_action *a)
 
 static const char *backup_name(const sim_device *d)
 {
-    static const char *const NAMES[SIM_DEVICES_MAX] = {"bak0", "bak1", "bak2", "bak3", "bak4", "bak5", "bak6", "bak7"};
+    static const char *const NAMES[SIM_DEVICES_MAX] = {"bak0", "bak1", "bak2", "bak3",
+                                                       "bak4", "bak5", "bak6", "bak7"};
     return NAMES[d->number];
 }
 
@@ -93,7 +94,9 @@ static void phone_step(sim *s)
     }
     if ((restores || tears) && sim_chance(s, 4)) {
         phone_backup(s, d, tears && (!restores || sim_chance(s, 50)));
-    } else if (d->has_backup && s->faults[d->backup_torn ? FAULT_PHONE_TORN : FAULT_PHONE_RESTORED] && sim_chance(s, 2)) {
+    } else if (d->has_backup &&
+               s->faults[d->backup_torn ? FAULT_PHONE_TORN : FAULT_PHONE_RESTORED] &&
+               sim_chance(s, 2)) {
         phone_put_back(s, d);
     } else if (s->faults[FAULT_PHONE_CLONED] && sim_random(s, 200) == 0) {
         phone_clone(s, d);
@@ -145,7 +148,8 @@ static void server_backup(sim *s)
     }
     store_close(copy);
     if (rc != FB_OK || bad != 0) {
-        sim_violation(s, "a copy of a sound server is no backup: %s %s", fb_code_name(rc), err.message);
+        sim_violation(s, "a copy of a sound server is no backup: %s %s", fb_code_name(rc),
+                      err.message);
         return;
     }
     s->has_backup = true;
@@ -220,7 +224,8 @@ static void epoch_new(sim *s)
     sim_trace(s, "server begins a new epoch at commit %lld", (long long)head);
 }
 
-/* fieldbook-admin restore: the copy back, a new epoch; then the catalogue's newest modules again. */
+/* fieldbook-admin restore: the copy back, a new epoch; then the catalogue's newest modules again.
+ */
 static void server_restore(sim *s)
 {
     s->fired[FAULT_SERVER_RESTORED]++;
@@ -240,15 +245,18 @@ static int64_t server_head_of(sim *s, const char *path)
     return head;
 }
 
-/* T7: somebody copies the old file back and tells nobody. The server must notice and take nothing. */
+/* T7: somebody copies the old file back and tells nobody. The server must notice and take nothing.
+ */
 static void server_put_back(sim *s)
 {
-    int64_t now = server_head_of(s, "server/master.db"), then = server_head_of(s, "srvbak/master.db");
+    int64_t now = server_head_of(s, "server/master.db"),
+            then = server_head_of(s, "srvbak/master.db");
     s->fired[FAULT_SERVER_PUT_BACK]++;
     server_losses(s);
     server_down(s); /* a clean end: the mark is at the last commit */
     server_files_back(s, true);
-    sim_trace(s, "server's database is put back by hand from %lld to %lld", (long long)now, (long long)then);
+    sim_trace(s, "server's database is put back by hand from %lld to %lld", (long long)now,
+              (long long)then);
     server_boot(s);
     s->server_suspect = s->srv != NULL && server_is_suspect(s->srv);
     if (s->srv != NULL && now != then && !s->server_suspect) {

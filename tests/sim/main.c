@@ -9,11 +9,11 @@
 #include "base/decimal.h"
 
 const char *const FAULT_NAMES[FAULTS] = {
-    "lose_request",     "lose_reply",       "double_request", "delay",      "cut_reply",
-    "cut_request",      "partition",        "crash_device",   "crash_server", "disk_full_device",
-    "disk_full_server", "sync_error",       "clock_jump",     "territory_move", "server_edit",
-    "phone_restored",   "phone_torn",       "phone_cloned",   "server_backup", "server_restored",
-    "server_put_back",  "membership",       "assignment",     "role",       "catalogue",
+    "lose_request",     "lose_reply", "double_request", "delay",          "cut_reply",
+    "cut_request",      "partition",  "crash_device",   "crash_server",   "disk_full_device",
+    "disk_full_server", "sync_error", "clock_jump",     "territory_move", "server_edit",
+    "phone_restored",   "phone_torn", "phone_cloned",   "server_backup",  "server_restored",
+    "server_put_back",  "membership", "assignment",     "role",           "catalogue",
 };
 
 enum { STEPS_PER_DAY = 220, HEAL_ROUNDS_MAX = 400, DAY_MS = 24 * 3600 * 1000 };
@@ -68,13 +68,15 @@ void sim_violation(sim *s, const char *format, ...)
 }
 #pragma GCC diagnostic pop
 
-/* Two complete syncs of everybody over a good network: the second sees what the first of the others brought. */
+/* Two complete syncs of everybody over a good network: the second sees what the first of the others
+ * brought. */
 static bool settled(sim *s)
 {
     for (int i = 0; i < s->devices_count; i++) {
         sim_device *d = &s->devices[i];
         fb_status st = FB_STATUS_INIT;
-        if (d->rounds_healed < 2 || d->db == NULL || d->in_flight || fb_status_get(d->db, &st, NULL) != FB_OK || st.pending_count > 0) {
+        if (d->rounds_healed < 2 || d->db == NULL || d->in_flight ||
+            fb_status_get(d->db, &st, NULL) != FB_OK || st.pending_count > 0) {
             return false;
         }
     }
@@ -123,14 +125,18 @@ static void heal(sim *s)
 
 static void run_seed(sim *s, uint64_t seed, int days, bool trace, const char *without)
 {
-    *s = (sim){.seed = seed, .random = seed * 0x2545F4914F6CDD1DULL + 1, .trace = trace, .now_ms = 1760000000000LL};
+    *s = (sim){.seed = seed,
+               .random = seed * 0x2545F4914F6CDD1DULL + 1,
+               .trace = trace,
+               .now_ms = 1760000000000LL};
     s->actions = calloc(SIM_ACTIONS_MAX, sizeof *s->actions);
     for (int f = 0; f < FAULTS; f++) {
         bool drawn = sim_chance(s, 40);
         s->faults[f] = drawn && strstr(without, FAULT_NAMES[f]) == NULL;
     }
     /* Nothing can be put back where no backup is taken. */
-    s->faults[FAULT_SERVER_BACKUP] |= s->faults[FAULT_SERVER_RESTORED] || s->faults[FAULT_SERVER_PUT_BACK];
+    s->faults[FAULT_SERVER_BACKUP] |=
+        s->faults[FAULT_SERVER_RESTORED] || s->faults[FAULT_SERVER_PUT_BACK];
     world_open(s);
     for (int step = 0; step < days * STEPS_PER_DAY && s->violations == 0; step++) {
         s->now_ms += (int64_t)sim_random(s, 2 * DAY_MS / STEPS_PER_DAY);
@@ -160,12 +166,14 @@ static bool range_get(const char *text, int64_t *from, int64_t *to)
     if (dash == NULL) {
         return i64_get(text_of(text), from) && i64_get(text_of(text), to);
     }
-    return i64_get((fb_text){text, (size_t)(dash - text)}, from) && i64_get(text_of(dash + 1), to) && *from <= *to;
+    return i64_get((fb_text){text, (size_t)(dash - text)}, from) &&
+           i64_get(text_of(dash + 1), to) && *from <= *to;
 }
 
 static int usage(int exit_code)
 {
-    puts("fb-sim --seeds A-B [--days N]   run seeds; ends with `sim ok: seeds=N device_days=D violations=0`\n"
+    puts("fb-sim --seeds A-B [--days N]   run seeds; ends with `sim ok: seeds=N device_days=D "
+         "violations=0`\n"
          "fb-sim --seed N [--days N]      replay one seed with its trace\n"
          "   --without a,b                leave these faults out, to find the one that matters");
     return exit_code;
@@ -185,13 +193,15 @@ static void faults_print(const sim_sum *sum)
     }
     printf("  groups saved       %llu\n", (unsigned long long)sum->groups);
     printf("  faults fired       %d of %d\n", fired, FAULTS);
-    printf("sim %s: seeds=%llu device_days=%llu violations=%llu\n", sum->violations == 0 ? "ok" : "failed",
-           (unsigned long long)sum->seeds, (unsigned long long)sum->device_days, (unsigned long long)sum->violations);
+    printf("sim %s: seeds=%llu device_days=%llu violations=%llu\n",
+           sum->violations == 0 ? "ok" : "failed", (unsigned long long)sum->seeds,
+           (unsigned long long)sum->device_days, (unsigned long long)sum->violations);
 }
 
 int main(int argc, char **argv)
 {
     int64_t from = 1, to = 20, days = 2;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a violation is seen when it happens */
     bool trace = false;
     const char *without = "";
     for (int i = 1; i < argc; i++) {
@@ -201,10 +211,12 @@ int main(int argc, char **argv)
         }
         if (strcmp(argv[i], "--seeds") == 0 && has_value && range_get(argv[i + 1], &from, &to)) {
             i++;
-        } else if (strcmp(argv[i], "--seed") == 0 && has_value && range_get(argv[i + 1], &from, &to)) {
+        } else if (strcmp(argv[i], "--seed") == 0 && has_value &&
+                   range_get(argv[i + 1], &from, &to)) {
             trace = true;
             i++;
-        } else if (strcmp(argv[i], "--days") == 0 && has_value && i64_get(text_of(argv[i + 1]), &days)) {
+        } else if (strcmp(argv[i], "--days") == 0 && has_value &&
+                   i64_get(text_of(argv[i + 1]), &days)) {
             i++;
         } else if (strcmp(argv[i], "--without") == 0 && has_value) {
             without = argv[++i];
@@ -224,8 +236,8 @@ int main(int argc, char **argv)
         }
         if (s.violations > 0) {
             sum.violations++;
-            printf("seed %lld: %s\n  replay: ./run sim --seed %lld --days %lld\n", (long long)seed, s.why, (long long)seed,
-                   (long long)days);
+            printf("seed %lld: %s\n  replay: ./run sim --seed %lld --days %lld\n", (long long)seed,
+                   s.why, (long long)seed, (long long)days);
         }
         if (trace) {
             buf hex;

@@ -82,7 +82,8 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, bool cu
         f->size = (size_t)sim_random(s, f->size);
     }
     snprintf(f->path, sizeof f->path, "%s", q->path);
-    snprintf(f->authorization, sizeof f->authorization, "%s", q->authorization != NULL ? q->authorization : "");
+    snprintf(f->authorization, sizeof f->authorization, "%s",
+             q->authorization != NULL ? q->authorization : "");
     f->zstd = q->content_encoding != NULL;
 }
 
@@ -90,7 +91,8 @@ static void request_send(sim *s, sim_device *d, const fb_link_request *q)
 {
     d->in_flight = true;
     d->flight_number = ++s->flights_count;
-    sim_trace(s, "%s sends %llu bytes=%zu", d->machine, (unsigned long long)d->flight_number, q->body.size);
+    sim_trace(s, "%s sends %llu bytes=%zu", d->machine, (unsigned long long)d->flight_number,
+              q->body.size);
     if (d->partitioned || sim_fault_draw(s, FAULT_LOSE_REQUEST, 10)) {
         return;
     }
@@ -122,7 +124,9 @@ void device_sync_step(sim_device *d)
     } else {
         d->rounds_healed += action == FB_SYNC_DONE && d->answered && s->healing;
         d->answered = d->answered && action != FB_SYNC_DONE;
-        d->wake_ms = s->now_ms + (action == FB_SYNC_WAIT ? (int64_t)wait_ms : 600000 + (int64_t)sim_random(s, 3600000));
+        d->wake_ms =
+            s->now_ms +
+            (action == FB_SYNC_WAIT ? (int64_t)wait_ms : 600000 + (int64_t)sim_random(s, 3600000));
     }
 }
 
@@ -164,7 +168,8 @@ static void request_arrive(sim *s, const sim_flight *f)
         return;
     }
     const server_reply *reply = server_job_reply(job);
-    sim_trace(s, "server answers %llu status=%d bytes=%zu", (unsigned long long)f->number, reply->status, reply->body.size);
+    sim_trace(s, "server answers %llu status=%d bytes=%zu", (unsigned long long)f->number,
+              reply->status, reply->body.size);
     /* A server that died while answering sends nothing. */
     if (!crash_vfs_is_crashed(s->vfs, "server") && !s->devices[f->device].partitioned &&
         !sim_fault_draw(s, FAULT_LOSE_REPLY, 10)) {
@@ -180,12 +185,15 @@ static void reply_arrive(sim *s, const sim_flight *f)
         return;
     }
     d->in_flight = false;
-    fb_link_response r = {.status = f->status, .zstd = f->zstd, .retry_ms = f->retry_ms, .body = {f->body, f->size}};
+    fb_link_response r = {
+        .status = f->status, .zstd = f->zstd, .retry_ms = f->retry_ms, .body = {f->body, f->size}};
     fb_error err = {0};
     fb_code rc = fb_sync_reply(d->sync, &r, &err);
-    sim_trace(s, "%s takes %llu: %s %s", d->machine, (unsigned long long)f->number, fb_code_name(rc), err.message);
+    sim_trace(s, "%s takes %llu: %s %s", d->machine, (unsigned long long)f->number,
+              fb_code_name(rc), err.message);
     d->answered = rc == FB_OK;
-    d->must_enrol |= rc == FB_E_AUTH; /* the server was put back to before this device was enrolled */
+    d->must_enrol |=
+        rc == FB_E_AUTH; /* the server was put back to before this device was enrolled */
     d->wake_ms = rc == FB_OK ? s->now_ms : s->now_ms + 60000;
 }
 

@@ -1,5 +1,5 @@
-/* office.c - what the administrator changes while devices work: who sees what, who may do what, what
- * there is. See sim.h. Works on a sound server only: its own faults are the server's. */
+/* office.c - what the administrator changes while devices work: who sees what, who may do what,
+ * what there is. See sim.h. Works on a sound server only: its own faults are the server's. */
 #include "sim/sim.h"
 
 #include <stdio.h>
@@ -72,13 +72,17 @@ static void membership_change(office *o)
         return;
     }
     sim_trace(s, "office changes a membership");
-    if (id_find(o, "SELECT id FROM user_territory WHERE user_id = ?1 AND territory_id = ?2 AND valid_to IS NULL", user, territory,
-                &row)) {
+    if (id_find(o,
+                "SELECT id FROM user_territory WHERE user_id = ?1 AND territory_id = ?2 AND "
+                "valid_to IS NULL",
+                user, territory, &row)) {
         company_set(&o->c, "user_territory", &row, PAIRS("valid_to", ENDED));
-    } else if (id_find(o, "SELECT id FROM user_territory WHERE user_id = ?1 AND territory_id = ?2", user, territory, &row)) {
+    } else if (id_find(o, "SELECT id FROM user_territory WHERE user_id = ?1 AND territory_id = ?2",
+                       user, territory, &row)) {
         company_set(&o->c, "user_territory", &row, PAIRS("valid_to", ""));
     } else {
-        company_add(&o->c, "user_territory", PAIRS("user_id", id_text(user), "territory_id", id_text(territory)));
+        company_add(&o->c, "user_territory",
+                    PAIRS("user_id", id_text(user), "territory_id", id_text(territory)));
     }
 }
 
@@ -90,12 +94,14 @@ static void assignment_change(office *o)
     fb_id row;
     sim_trace(s, "office changes an assignment");
     if (sim_chance(s, 60) &&
-        id_find(o, "SELECT id FROM customer_assignment WHERE customer_id = ?1 AND to_at IS NULL", customer, NULL, &row)) {
+        id_find(o, "SELECT id FROM customer_assignment WHERE customer_id = ?1 AND to_at IS NULL",
+                customer, NULL, &row)) {
         company_set(&o->c, "customer_assignment", &row, PAIRS("to_at", "2001-10-10T00:00:00Z"));
         return;
     }
-    company_add(&o->c, "customer_assignment", PAIRS("customer_id", id_text(customer), "territory_id", id_text(territory),
-                                                    "from_at", "2001-09-09T00:00:00Z"));
+    company_add(&o->c, "customer_assignment",
+                PAIRS("customer_id", id_text(customer), "territory_id", id_text(territory),
+                      "from_at", "2001-09-09T00:00:00Z"));
 }
 
 static void role_give(office *o, const fb_id *user)
@@ -126,17 +132,22 @@ static void module_install(office *o, int n)
     char text[900];
     fb_error err = {0};
     snprintf(text, sizeof text,
-             "{\"module\":\"sim%d\",\"entities\":[{\"name\":\"sim_thing%d\",\"label\":{\"en\":\"Thing\",\"zh\":\"物\"},"
-             "\"class\":\"shared\",\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],\"columns\":["
-             "{\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"required\":true,\"label\":{\"en\":\"Customer\",\"zh\":\"客户\"}},"
+             "{\"module\":\"sim%d\",\"entities\":[{\"name\":\"sim_thing%d\",\"label\":{\"en\":"
+             "\"Thing\",\"zh\":\"物\"},"
+             "\"class\":\"shared\",\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],"
+             "\"columns\":["
+             "{\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"required\":true,"
+             "\"label\":{\"en\":\"Customer\",\"zh\":\"客户\"}},"
              "{\"name\":\"title\",\"type\":\"text\",\"label\":{\"en\":\"Title\",\"zh\":\"标题\"}}],"
              "\"grants\":{\"REP\":\"cru\",\"MGR\":\"crua\"}}],"
-             "\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":\"sim_grade%d\",\"type\":\"text\",\"max\":20,"
+             "\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":\"sim_grade%d\",\"type\":"
+             "\"text\",\"max\":20,"
              "\"label\":{\"en\":\"Grade\",\"zh\":\"等级\"}}]}]}",
              n, n, n);
     fb_code rc = door_catalog_grow(o->db, text_of(text), &o->s->server_port, &err);
     if (rc != FB_OK) {
-        sim_violation(o->s, "the catalogue does not grow: %s %s %s", fb_code_name(rc), err.field, err.message);
+        sim_violation(o->s, "the catalogue does not grow: %s %s %s", fb_code_name(rc), err.field,
+                      err.message);
     }
 }
 
@@ -177,13 +188,15 @@ static void office_work(office *o)
 
 static bool server_is_sound(sim *s)
 {
-    return server_alive(s) && !s->faults[FAULT_CRASH_SERVER] && !s->faults[FAULT_DISK_FULL_SERVER] && !server_is_suspect(s->srv);
+    return server_alive(s) && !s->faults[FAULT_CRASH_SERVER] &&
+           !s->faults[FAULT_DISK_FULL_SERVER] && !server_is_suspect(s->srv);
 }
 
 void office_step(sim *s)
 {
     office o;
-    bool any = s->faults[FAULT_MEMBERSHIP] || s->faults[FAULT_ASSIGNMENT] || s->faults[FAULT_ROLE] || s->faults[FAULT_CATALOGUE];
+    bool any = s->faults[FAULT_MEMBERSHIP] || s->faults[FAULT_ASSIGNMENT] ||
+               s->faults[FAULT_ROLE] || s->faults[FAULT_CATALOGUE];
     if (any && sim_chance(s, 15) && server_is_sound(s) && office_open(&o, s)) {
         office_work(&o);
         office_close(&o);
@@ -200,7 +213,8 @@ void office_heal(sim *s)
     for (int i = 0; i < s->devices_count; i++) {
         fb_id row;
         const sim_device *d = &s->devices[i];
-        if (!d->manager && !id_find(&o, "SELECT id FROM user_role WHERE user_id = ?1", &d->user, NULL, &row)) {
+        if (!d->manager &&
+            !id_find(&o, "SELECT id FROM user_role WHERE user_id = ?1", &d->user, NULL, &row)) {
             role_give(&o, &d->user);
         }
     }

@@ -10,7 +10,8 @@
  *
  * Each seed first draws which faults it has at all (swarm testing), then a chaos phase of random
  * steps, then the faults stop and everything must settle within a bounded number of rounds (L1).
- * Nothing reads a real clock or real randomness: the same seed gives the same trace, whose hash is printed.
+ * Nothing reads a real clock or real randomness: the same seed gives the same trace, whose hash is
+ * printed.
  *
  * Checked after healing
  *   I1  every replica equals the server's projection for its scope, computed here naively
@@ -21,9 +22,9 @@
  *   L1  every outbox drains
  *
  * What a disaster may take: groups that a restored phone had saved after its backup and never sent
- * (sim_action.doubt), and groups of which the server held the only copy when it was put back itself.
- * Everything else must be there: clones keep all groups of both, a restored server gets again what
- * no backup held. */
+ * (sim_action.doubt), and groups of which the server held the only copy when it was put back
+ * itself. Everything else must be there: clones keep all groups of both, a restored server gets
+ * again what no backup held. */
 #ifndef FB_SIM_H
 #define FB_SIM_H
 
@@ -84,11 +85,11 @@ typedef struct sim sim;
 typedef struct sim_action {
     int device;
     int64_t gseq;
-    char marker[40];   /* unique text inside one of its rows */
+    char marker[40];    /* unique text inside one of its rows */
     const char *entity; /* the row that holds it */
     const char *column;
-    bool doubt;        /* it may be there or not: the call failed in a crash, or a disaster took it */
-    bool server_only;  /* its device was put back to before it: the server has the only copy */
+    bool doubt; /* it may be there or not: the call failed in a crash, or a disaster took it */
+    bool server_only; /* its device was put back to before it: the server has the only copy */
 } sim_action;
 
 typedef struct sim_device {
@@ -101,14 +102,14 @@ typedef struct sim_device {
     fb_sync *sync;
     fb_port port;
     int64_t clock_skew_ms;
-    int64_t wake_ms;       /* no sync step before */
+    int64_t wake_ms; /* no sync step before */
     bool partitioned;
     int64_t dark_until_ms; /* crashed until */
     bool in_flight;
-    bool answered;         /* a reply was taken since the last DONE */
-    uint32_t rounds_healed; /* complete syncs since the faults stopped */
-    uint64_t flight_number; /* the request whose reply counts */
-    uint64_t random;       /* own stream for fb_port.random */
+    bool answered;                /* a reply was taken since the last DONE */
+    uint32_t rounds_healed;       /* complete syncs since the faults stopped */
+    uint64_t flight_number;       /* the request whose reply counts */
+    uint64_t random;              /* own stream for fb_port.random */
     bool has_backup, backup_torn; /* "bakN" holds a copy of its files, taken when ... */
     int backup_actions;           /* ... so many actions had happened */
     bool must_enrol;              /* it, or the server, was put back to before it was enrolled */
@@ -149,10 +150,10 @@ struct sim {
     sim_action *actions;
     int actions_count;
     uint64_t markers;
-    bool has_backup;              /* machine "srvbak" holds a verified copy of the server's files */
-    int growths;                  /* modules added to the catalogue */
-    bool server_suspect;          /* put back by hand: the next start must refuse */
-    digest hash; /* of the trace */
+    bool has_backup;     /* machine "srvbak" holds a verified copy of the server's files */
+    int growths;         /* modules added to the catalogue */
+    bool server_suspect; /* put back by hand: the next start must refuse */
+    digest hash;         /* of the trace */
     uint32_t violations;
     char why[400];
 };
@@ -162,7 +163,8 @@ uint64_t sim_random(sim *s, uint64_t below);
 bool sim_chance(sim *s, unsigned percent);
 void sim_trace(sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_violation(sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool sim_fault_draw(sim *s, sim_fault fault, unsigned percent); /* enabled, not healing, and drawn: counts it */
+bool sim_fault_draw(sim *s, sim_fault fault,
+                    unsigned percent); /* enabled, not healing, and drawn: counts it */
 
 /* world.c */
 void world_open(sim *s);

@@ -62,7 +62,8 @@ _Noreturn static void setup_failed(const char *what, fb_code rc, const fb_error 
     abort();
 }
 
-/* --- server ------------------------------------------------------------------------------------ */
+/* --- server ------------------------------------------------------------------------------------
+ */
 
 bool server_alive(sim *s)
 {
@@ -91,7 +92,8 @@ void server_boot(sim *s)
     server_down(s);
     sim_trace(s, "server does not start: %s %s", fb_code_name(rc), err.message);
     if (s->healing) {
-        sim_violation(s, "the server does not open after a crash: %s %s", fb_code_name(rc), err.message);
+        sim_violation(s, "the server does not open after a crash: %s %s", fb_code_name(rc),
+                      err.message);
     }
 }
 
@@ -104,7 +106,8 @@ store *world_store_open(sim *s)
     return store_open(&o, &db, &err) == FB_OK ? db : NULL;
 }
 
-/* --- devices ------------------------------------------------------------------------------------ */
+/* --- devices ------------------------------------------------------------------------------------
+ */
 
 bool device_alive(sim_device *d)
 {
@@ -129,7 +132,8 @@ void device_boot(sim_device *d)
     o.vfs = "simfs";
     fb_code rc = fb_db_open(d->path, &o, &d->db, &err);
     if (rc != FB_OK && s->healing) {
-        sim_violation(s, "%s does not open after a crash: %s %s", d->machine, fb_code_name(rc), err.message);
+        sim_violation(s, "%s does not open after a crash: %s %s", d->machine, fb_code_name(rc),
+                      err.message);
     }
     d->wake_ms = s->now_ms;
 }
@@ -176,56 +180,69 @@ void machines_tend(sim *s)
     }
 }
 
-/* --- company -------------------------------------------------------------------------------------- */
+/* --- company
+ * -------------------------------------------------------------------------------------- */
 
 static void company_people(sim *s, company *c)
 {
-    fb_id region = company_add(c, "org_unit", PAIRS("code", "R1", "name", "Region", "kind", "region"));
+    fb_id region =
+        company_add(c, "org_unit", PAIRS("code", "R1", "name", "Region", "kind", "region"));
     fb_id rep = company_find(c, "role", "REP"), mgr = company_find(c, "role", "MGR");
     for (int t = 0; t < SIM_TERRITORIES; t++) {
         char code[8];
         snprintf(code, sizeof code, "T%d", t);
-        s->territories[t] = company_add(c, "territory", PAIRS("code", code, "name", code, "org_unit_id", id_text(&region)));
+        s->territories[t] = company_add(
+            c, "territory", PAIRS("code", code, "name", code, "org_unit_id", id_text(&region)));
     }
     for (int i = 0; i < s->devices_count; i++) {
         sim_device *d = &s->devices[i];
-        d->user = company_add(c, "app_user", PAIRS("code", d->user_key, "name", d->user_key, "org_unit_id", id_text(&region),
-                                                   "status", "active"));
-        company_add(c, "user_role", PAIRS("user_id", id_text(&d->user), "role_id", id_text(d->manager ? &mgr : &rep)));
+        d->user = company_add(c, "app_user",
+                              PAIRS("code", d->user_key, "name", d->user_key, "org_unit_id",
+                                    id_text(&region), "status", "active"));
+        company_add(
+            c, "user_role",
+            PAIRS("user_id", id_text(&d->user), "role_id", id_text(d->manager ? &mgr : &rep)));
         if (!d->manager) {
             const fb_id *t = &s->territories[i % SIM_TERRITORIES];
-            company_add(c, "user_territory", PAIRS("user_id", id_text(&d->user), "territory_id", id_text(t)));
+            company_add(c, "user_territory",
+                        PAIRS("user_id", id_text(&d->user), "territory_id", id_text(t)));
         }
     }
 }
 
 static void company_goods(sim *s, company *c)
 {
-    fb_id list = company_add(c, "price_list", PAIRS("code", "L1", "name", "List", "currency", "CNY", "tax_included", "0",
-                                                    "priority", "0", "active", "1"));
-    company_add(c, "price_assignment", PAIRS("target_kind", "global", "price_list_id", id_text(&list), "priority", "0"));
+    fb_id list = company_add(c, "price_list",
+                             PAIRS("code", "L1", "name", "List", "currency", "CNY", "tax_included",
+                                   "0", "priority", "0", "active", "1"));
+    company_add(c, "price_assignment",
+                PAIRS("target_kind", "global", "price_list_id", id_text(&list), "priority", "0"));
     for (int p = 0; p < SIM_PRODUCTS; p++) {
         char code[8], price[16];
         snprintf(code, sizeof code, "P%d", p);
         snprintf(price, sizeof price, "%d.25", 3 + 7 * p);
-        s->products[p] = company_add(c, "product", PAIRS("code", code, "name", code, "base_uom", "EA", "type", "good", "status",
-                                                         "active"));
-        company_add(c, "price_list_item", PAIRS("price_list_id", id_text(&list), "product_id", id_text(&s->products[p]), "uom",
-                                                "EA", "min_qty_milli", "0", "price_4dp", price));
+        s->products[p] = company_add(c, "product",
+                                     PAIRS("code", code, "name", code, "base_uom", "EA", "type",
+                                           "good", "status", "active"));
+        company_add(c, "price_list_item",
+                    PAIRS("price_list_id", id_text(&list), "product_id", id_text(&s->products[p]),
+                          "uom", "EA", "min_qty_milli", "0", "price_4dp", price));
     }
     for (int k = 0; k < SIM_CUSTOMERS; k++) {
         char code[8], name[16];
         snprintf(code, sizeof code, "C%d", k);
         snprintf(name, sizeof name, "Shop %d", k);
-        s->customers[k] = company_add(c, "customer", PAIRS("code", code, "name", name, "party_type", "customer", "status",
-                                                           "active", "territory_id",
-                                                           id_text(&s->territories[k % SIM_TERRITORIES])));
+        s->customers[k] = company_add(c, "customer",
+                                      PAIRS("code", code, "name", name, "party_type", "customer",
+                                            "status", "active", "territory_id",
+                                            id_text(&s->territories[k % SIM_TERRITORIES])));
     }
     /* Two customers belong to two territories. */
     for (int k = 0; k < 2; k++) {
         company_add(c, "customer_assignment",
                     PAIRS("customer_id", id_text(&s->customers[k]), "territory_id",
-                          id_text(&s->territories[(k + 1) % SIM_TERRITORIES]), "from_at", "2001-09-09T00:00:00Z"));
+                          id_text(&s->territories[(k + 1) % SIM_TERRITORIES]), "from_at",
+                          "2001-09-09T00:00:00Z"));
     }
 }
 
@@ -334,11 +351,13 @@ bool device_enrol_again(sim_device *d)
 static void device_init(sim *s, int i)
 {
     sim_device *d = &s->devices[i];
-    *d = (sim_device){.world = s, .number = i, .manager = i == 0, .random = s->seed * 1000 + (uint64_t)i};
+    *d = (sim_device){
+        .world = s, .number = i, .manager = i == 0, .random = s->seed * 1000 + (uint64_t)i};
     snprintf(d->machine, sizeof d->machine, "dev%d", i);
     snprintf(d->path, sizeof d->path, "dev%d/replica.db", i);
     snprintf(d->user_key, sizeof d->user_key, "U%d", i);
-    d->port = (fb_port){.ctx = d, .mono_ms = device_mono, .wall_ms = device_wall, .random = device_random};
+    d->port = (fb_port){
+        .ctx = d, .mono_ms = device_mono, .wall_ms = device_wall, .random = device_random};
 }
 
 sim_device *device_new(sim *s, int like)
@@ -357,13 +376,17 @@ void world_open(sim *s)
 {
     s->vfs = crash_vfs_new("simfs", s->seed);
     s->server_random = s->seed ^ 0x5eed;
-    s->server_port = (fb_port){.ctx = s, .mono_ms = server_mono, .wall_ms = server_wall, .random = server_random_fill};
+    s->server_port = (fb_port){
+        .ctx = s, .mono_ms = server_mono, .wall_ms = server_wall, .random = server_random_fill};
     s->devices_count = 3 + (int)sim_random(s, SIM_DEVICES_MAX - 4);
     for (int i = 0; i < s->devices_count; i++) {
         device_init(s, i);
     }
     fb_error err = {0};
-    server_create_options o = {.path = "server/master.db", .vfs = "simfs", .port = &s->server_port, .company_code = "SIM",
+    server_create_options o = {.path = "server/master.db",
+                               .vfs = "simfs",
+                               .port = &s->server_port,
+                               .company_code = "SIM",
                                .company_name = "Simulated"};
     fb_code rc = server_create(&o, &err);
     if (rc != FB_OK) {

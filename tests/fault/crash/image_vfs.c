@@ -243,15 +243,15 @@ int image_recover(disk *d, const char *path, uint64_t *hash_out)
     if (rc == SQLITE_OK) {
         rc = sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
     }
+    /* A write transaction recovers without parsing the schema; what the WAL holds is then brought into the file. */
     if (rc == SQLITE_OK) {
-        rc = sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+        rc = sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE; ROLLBACK", NULL, NULL, NULL);
     }
     if (rc == SQLITE_OK) {
-        sqlite3_int64 size = 0;
-        unsigned char *pages = sqlite3_serialize(db, "main", &size, 0);
-        rc = pages == NULL && size > 0 ? SQLITE_NOMEM : SQLITE_OK;
-        *hash_out = pages != NULL && size > 0 ? hash_bytes(pages, (size_t)size) : 0;
-        sqlite3_free(pages);
+        rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
+    }
+    if (rc == SQLITE_OK && d->files[file].size > 0) {
+        *hash_out = hash_bytes(d->files[file].data, d->files[file].size);
     }
     sqlite3_close(db);
     return rc;

@@ -377,7 +377,7 @@ static bool options_take(options *o, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         bool known = false;
         if (strcmp(argv[i], "--quick") == 0) {
-            *o = (options){.seed = o->seed, .planted = o->planted, .images = 1, .ops = 25, .doubles = 4, .judge_every = 6};
+            *o = (options){.seed = o->seed, .planted = o->planted, .images = 1, .ops = 25, .doubles = 2, .judge_every = 6};
             continue;
         }
         if (strcmp(argv[i], "--planted") == 0) {

@@ -148,10 +148,11 @@ static int64_t number_of(inner *w, const char *sql)
 
 static void enrol_cuts(inner *w, const char *code)
 {
-    enrolling e = {.w = w, .up = 0, .down = -1, .up_size = 1};
+    enrolling e = {.w = w, .up = 0, .down = -1, .up_size = 2};
     int64_t before = number_of(w, "SELECT count(*) FROM fs_device");
     w->n->messages += 2;
-    for (size_t k = 0; k < e.up_size; k += step(w, k, e.up_size)) {
+    /* One line each: without its last byte, the line end, it is whole. */
+    for (size_t k = 0; k + 1 < e.up_size; k += step(w, k, e.up_size)) {
         e.up = (int64_t)k;
         if (enrol_try(w, &e, code) == FB_OK) {
             cut_bad(w->n, "enrol", "up", k, "the device believes it is enrolled");
@@ -161,8 +162,8 @@ static void enrol_cuts(inner *w, const char *code)
         cut_bad(w->n, "enrol", "up", e.up_size, "a cut request made a device");
     }
     e.up = -1;
-    e.down_size = 1;
-    for (size_t k = 0; k < e.down_size; k += step(w, k, e.down_size)) {
+    e.down_size = 2;
+    for (size_t k = 0; k + 1 < e.down_size; k += step(w, k, e.down_size)) {
         e.down = (int64_t)k;
         if (enrol_try(w, &e, code) == FB_OK) {
             cut_bad(w->n, "enrolled", "down", k, "a cut answer was believed");
@@ -201,6 +202,7 @@ static void up_cuts(inner *w)
     copy reply = {0};
     fb_error err = {0};
     size_t size = 1;
+    server_tick(w->f.srv, (uint64_t)w->f.now_ms); /* the office's commits */
     int64_t head = server_head(w->f.srv), verdicts_before = number_of(w, "SELECT count(*) FROM fs_verdict");
     for (size_t k = 0; k < size; k += step(w, k, size)) {
         if (!next_request(w, &q)) {
@@ -339,8 +341,16 @@ static void error_cuts(inner *w)
         uint32_t wait_ms;
         fleet_must(fb_sync_open(w->d->db, NULL, &sync, &err), &err, "open");
         fleet_must(fb_sync_next(sync, &action, &q, &wait_ms, &err), &err, "next");
-        if (fb_sync_reply(sync, &r, &err) == FB_OK) {
-            cut_bad(w->n, w->message, "down", k, "a refusal was taken for an answer");
+        fb_code rc = fb_sync_reply(sync, &r, &err);
+        if (rc == FB_OK) { /* what is left says only "later" */
+            rc = fb_sync_next(sync, &action, &q, &wait_ms, &err);
+            if (rc != FB_OK || action != FB_SYNC_WAIT) {
+                cut_bad(w->n, w->message, "down", k, "a refusal was taken for an answer");
+            }
+        }
+        fb_status st = FB_STATUS_INIT;
+        if (fb_status_get(w->d->db, &st, &err) != FB_OK || st.pending_count != 1) {
+            cut_bad(w->n, w->message, "down", k, "the refused group is gone");
         }
         fb_sync_close(sync);
         count(w, false);

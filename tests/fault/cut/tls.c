@@ -33,7 +33,7 @@ typedef struct wire {
     cut_counters *n;
     char folder[40], master[64], replica[64], ca[64], ca_key[64], cert[64], key[64], url[48];
     posix_log quiet;
-    fb_port port;
+    fb_port port, hasty; /* hasty: the server's, for whom a second lasts 20 ms: its limit of rate is not the subject */
     server *srv;
     store *admin;
     company company;
@@ -82,6 +82,24 @@ static void company_make(wire *w)
                                                    "territory_id", id_text(&territory)));
 }
 
+static uint64_t hasty_mono(void *ctx)
+{
+    const wire *w = ctx;
+    return w->port.mono_ms(w->port.ctx) * 50;
+}
+
+static int64_t hasty_wall(void *ctx)
+{
+    const wire *w = ctx;
+    return w->port.wall_ms(w->port.ctx);
+}
+
+static fb_code hasty_random(void *ctx, void *out, size_t size)
+{
+    const wire *w = ctx;
+    return w->port.random(w->port.ctx, out, size);
+}
+
 static void server_up(wire *w)
 {
     fb_error err = {0};
@@ -89,13 +107,14 @@ static void server_up(wire *w)
     ca_leaf leaf = {.names = NAMES, .names_count = 1, .days = 30, .cert_path = w->cert, .key_path = w->key};
     w->quiet = (posix_log){.fd = STDERR_FILENO, .level = 0};
     w->port = fb_port_posix_to(&w->quiet);
+    w->hasty = (fb_port){w, hasty_mono, hasty_wall, hasty_random, NULL};
     fleet_must(ca_create(w->ca, w->ca_key, "Cut", &err), &err, "ca");
     fleet_must(ca_issue(w->ca, w->ca_key, &leaf, &err), &err, "certificate");
     server_create_options c = {.path = w->master, .port = &w->port, .company_code = "CUT", .company_name = "Cut"};
     fleet_must(server_create(&c, &err), &err, "server_create");
     fleet_must(store_open(&(store_options){.path = w->master}, &w->admin, &err), &err, "store");
     company_make(w);
-    server_options so = {.path = w->master, .port = &w->port};
+    server_options so = {.path = w->master, .port = &w->hasty};
     fleet_must(server_open(&so, &w->srv, &err), &err, "server_open");
     listen_options lo = {.address = "127.0.0.1", .cert_file = w->cert, .key_file = w->key, .port_of_os = &w->port,
                          .server = w->srv, .ops = &OPS, .readers_count = 1, .limits = LISTEN_LIMITS_DEFAULT};
@@ -208,7 +227,9 @@ static bool cut_once(wire *w, int64_t up, int64_t down)
     w->n->tls += was_cut;
     fb_code rc = sync_once(w, &complete);
     if (rc != FB_OK || !complete) {
-        cut_bad(w->n, "tls", direction, at, "the repeat does not complete");
+        char why[60];
+        snprintf(why, sizeof why, "the repeat does not complete: %s", fb_code_name(rc));
+        cut_bad(w->n, "tls", direction, at, why);
     }
     return was_cut;
 }
