@@ -201,7 +201,8 @@ static fb_code run(daemon_state *d, const arguments *a, fb_error *err)
     fb_code rc = FB_OK;
     if (a->check && server_is_suspect(s)) {
         rc = fail(err, FB_E_EPOCH, "database",
-                  "it was put back from an older copy: fieldbook-admin restore --confirm if that is meant");
+                  "it was put back from an older copy: fieldbook-admin restore --confirm if that "
+                  "is meant");
     } else if (a->check) {
         printf("fieldbookd: configuration, certificate and database are usable\n");
     } else {

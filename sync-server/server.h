@@ -1,10 +1,11 @@
-/* server.h - the sync server as a library: bytes in, bytes out. No sockets, no clock, no threads of its own.
+/* server.h - the sync server as a library: bytes in, bytes out. No sockets, no clock, no threads of
+ * its own.
  *
  * platform/posix brings TLS, HTTP and threads; the simulator calls it directly.
  *
  *   server_prepare  any thread with its own reader: authenticate, unpack, check the lines
- *   server_write    the one writer: intake, decide, ledger for a batch of prepared jobs, ONE synced transaction;
- *                   a job's failure does not touch the others (the batch is run again without it)
+ *   server_write    the one writer: intake, decide, ledger for a batch of prepared jobs, ONE synced
+ * transaction; a job's failure does not touch the others (the batch is run again without it)
  *   server_read     any thread with its own reader: page and reply body
  *
  *   SRV-1  a reply leaves only after the transaction that holds its verdicts is synced
@@ -20,16 +21,17 @@ typedef struct server_reader server_reader; /* one per thread */
 typedef struct server_job server_job;
 
 typedef struct server_options {
-    const char *path;      /* master database */
+    const char *path; /* master database */
     const char *vfs;
     const fb_port *port;
     int cache_kib;
-    bool trace;            /* a line per group and station goes to the port's log (schema/events.def) */
+    bool trace; /* a line per group and station goes to the port's log (schema/events.def) */
 } server_options;
-FB_MUST_USE fb_code server_open(const server_options *o, server **out, fb_error *err); /* must exist: fieldbook-admin init */
-/* Make the database of a new company: tables, built-in catalogue, roles with the catalogue's grants, settings,
- * labels of codes, the root org_unit, the epoch; with admin_code also a person with role IT.
- * E_EXISTS: there is one already. */
+FB_MUST_USE fb_code server_open(const server_options *o, server **out,
+                                fb_error *err); /* must exist: fieldbook-admin init */
+/* Make the database of a new company: tables, built-in catalogue, roles with the catalogue's
+ * grants, settings, labels of codes, the root org_unit, the epoch; with admin_code also a person
+ * with role IT. E_EXISTS: there is one already. */
 typedef struct server_create_options {
     const char *path, *vfs;
     const fb_port *port;
@@ -37,43 +39,48 @@ typedef struct server_create_options {
     const char *admin_code, *admin_login, *admin_name; /* NULL: no first person */
 } server_create_options;
 FB_MUST_USE fb_code server_create(const server_create_options *o, fb_error *err);
-/* The database is not the one that was here last (put back from an older copy): every device is refused with
- * E_EPOCH until server_epoch_new and a new start. */
+/* The database is not the one that was here last (put back from an older copy): every device is
+ * refused with E_EPOCH until server_epoch_new and a new start. */
 bool server_is_suspect(const server *s);
-/* After a restore, with the server stopped: draws a new epoch, notes it in the audit, moves the high-water mark.
- * Devices then send again what they hold and no backup does. *commit_out: where the database stands. */
+/* After a restore, with the server stopped: draws a new epoch, notes it in the audit, moves the
+ * high-water mark. Devices then send again what they hold and no backup does. *commit_out: where
+ * the database stands. */
 typedef struct server_epoch_options {
     const char *path, *vfs;
     const fb_port *port;
 } server_epoch_options;
-FB_MUST_USE fb_code server_epoch_new(const server_epoch_options *o, int64_t *commit_out, fb_error *err);
+FB_MUST_USE fb_code server_epoch_new(const server_epoch_options *o, int64_t *commit_out,
+                                     fb_error *err);
 void server_close(server *s);
 FB_MUST_USE fb_code server_reader_open(server *s, server_reader **out, fb_error *err);
 void server_reader_close(server_reader *r);
 
 typedef struct server_request {
-    fb_text method, path, authorization, content_type, content_encoding, peer; /* borrowed for the call */
+    fb_text method, path, authorization, content_type, content_encoding,
+        peer; /* borrowed for the call */
     fb_text body;
 } server_request;
 
 typedef struct server_reply {
     int status;
-    fb_text body;          /* owned by the job; as it goes out */
-    bool zstd;             /* Content-Encoding */
-    uint32_t retry_s;      /* Retry-After, 0 none */
-    bool close;            /* close the connection after it */
+    fb_text body;     /* owned by the job; as it goes out */
+    bool zstd;        /* Content-Encoding */
+    uint32_t retry_s; /* Retry-After, 0 none */
+    bool close;       /* close the connection after it */
 } server_reply;
 
 typedef enum job_next {
-    JOB_WRITE,  /* hand to server_write */
-    JOB_READ,   /* hand to server_read */
-    JOB_DONE,   /* reply is ready */
-    JOB_WAIT    /* long poll: hand to server_read again when server_head moved or wait_until passed */
+    JOB_WRITE, /* hand to server_write */
+    JOB_READ,  /* hand to server_read */
+    JOB_DONE,  /* reply is ready */
+    JOB_WAIT /* long poll: hand to server_read again when server_head moved or wait_until passed */
 } job_next;
 
 /* Never fails: trouble becomes a reply. */
-server_job *server_prepare(server *s, server_reader *r, const server_request *q, job_next *next_out);
-void server_write(server *s, server_job **jobs, uint32_t count); /* each: JOB_READ or JOB_DONE afterwards */
+server_job *server_prepare(server *s, server_reader *r, const server_request *q,
+                           job_next *next_out);
+void server_write(server *s, server_job **jobs,
+                  uint32_t count); /* each: JOB_READ or JOB_DONE afterwards */
 void server_read(server *s, server_reader *r, server_job *job);
 job_next server_job_next(const server_job *job);
 uint64_t server_job_wait_until_ms(const server_job *job); /* mono clock */
@@ -84,10 +91,12 @@ void server_job_free(server_job *job);
 int64_t server_head(server *s);
 /* Timers: call about once a second from the writer's thread. */
 void server_tick(server *s, uint64_t mono_ms);
-/* All steps in one call, for tests and the simulator: prepare, write, read. JOB_WAIT is answered at once. */
+/* All steps in one call, for tests and the simulator: prepare, write, read. JOB_WAIT is answered at
+ * once. */
 server_job *server_handle(server *s, server_reader *r, const server_request *q);
 
-/* Administration shares the writer's rooms: opened by fieldbook-admin on its own connection (door/admin ops). */
+/* Administration shares the writer's rooms: opened by fieldbook-admin on its own connection
+ * (door/admin ops). */
 struct store;
 struct store *server_store(server *s);
 

@@ -22,13 +22,14 @@
 #include "wire/pack.h"
 
 enum {
-    JOB_BYTES_MAX = 64 << 20,   /* arena of one request */
-    REPLY_BYTES_MAX = PAGE_BYTES_MAX, /* page, catalogue and verdicts together: all a device takes */
-    REPLY_SLACK_BYTES = 2 << 20,      /* a page's heads and the row that makes it full */
-    PACK_BYTES_MIN = 300,       /* smaller replies go plain */
-    SEEN_MS = 60000,            /* last contact is kept to the minute */
-    RETRY_MS = 1000,            /* after trouble of ours */
-    SUSPECT_RETRY_MS = 300000,  /* a person must act first */
+    JOB_BYTES_MAX = 64 << 20, /* arena of one request */
+    REPLY_BYTES_MAX =
+        PAGE_BYTES_MAX,          /* page, catalogue and verdicts together: all a device takes */
+    REPLY_SLACK_BYTES = 2 << 20, /* a page's heads and the row that makes it full */
+    PACK_BYTES_MIN = 300,        /* smaller replies go plain */
+    SEEN_MS = 60000,             /* last contact is kept to the minute */
+    RETRY_MS = 1000,             /* after trouble of ours */
+    SUSPECT_RETRY_MS = 300000,   /* a person must act first */
     TEXT_BYTES_KEPT = 128
 };
 
@@ -97,7 +98,8 @@ FB_MUST_USE fb_code job_needs_write(server_reader *r, const server_job *job, con
 FB_MUST_USE fb_code scopes_now(store *view, const fb_id *user, const fb_id *device, int64_t now_ms,
                                arena *memory, scope_list *scopes, int64_t *number,
                                bool *registered);
-/* The high-water mark (server_mark.c): judged at open; kept by the writer's thread, `now` or when due. */
+/* The high-water mark (server_mark.c): judged at open; kept by the writer's thread, `now` or when
+ * due. */
 FB_MUST_USE fb_code server_mark_open(server *s, fb_error *err);
 void server_mark_keep(server *s, bool now);
 void server_epoch_watch(server *s);

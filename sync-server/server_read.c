@@ -31,10 +31,12 @@ void job_trouble(server_job *job, fb_code code)
 void job_answer(server_reader *r, server_job *job)
 {
     job->reply = (server_reply){.status = 200};
-    if (job->out.code == FB_OK && r != NULL && job->accepts_zstd && job->out.size > PACK_BYTES_MIN) {
+    if (job->out.code == FB_OK && r != NULL && job->accepts_zstd &&
+        job->out.size > PACK_BYTES_MIN) {
         buf packed;
         buf_init(&packed, REPLY_BYTES_MAX);
-        if (packer_put(r->packer, &packed, buf_text(&job->out)) == FB_OK && packed.size < job->out.size) {
+        if (packer_put(r->packer, &packed, buf_text(&job->out)) == FB_OK &&
+            packed.size < job->out.size) {
             buf_clear(&job->out);
             job->out = packed;
             job->reply.zstd = true;

@@ -116,7 +116,8 @@ fb_code fb_record_each(fb_db *db, const char *entity, fb_form form, fb_row_fn fn
     buf_init(&sql, 64 << 10);
     select_all(e, &sql);
     fb_code rc = sql.code; /* memory may be gone already here: found by fb-torture */
-    if (rc == FB_OK && (rc = lender_init(&l, e, form)) == FB_OK && (rc = api_reader(db, &reader, err)) == FB_OK &&
+    if (rc == FB_OK && (rc = lender_init(&l, e, form)) == FB_OK &&
+        (rc = api_reader(db, &reader, err)) == FB_OK &&
         (rc = sql_prepare_once(reader, buf_text(&sql), &s, err)) == FB_OK) {
         rc = lend_all(db, &l, s);
     }

@@ -18,38 +18,40 @@ typedef struct buf {
 } buf;
 
 void buf_init(buf *b, size_t max_bytes);
-void buf_clear(buf *b);           /* frees; the buffer may be initialised or used again (same max) */
-void buf_reset(buf *b);           /* size = 0, code = OK, keeps the memory */
+void buf_clear(buf *b); /* frees; the buffer may be initialised or used again (same max) */
+void buf_reset(buf *b); /* size = 0, code = OK, keeps the memory */
 void buf_put(buf *b, const void *data, size_t size);
 void buf_put_text(buf *b, fb_text t);
 void buf_put_str(buf *b, const char *terminated);
 void buf_put_char(buf *b, char c);
 void buf_printf(buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Room for `size` more bytes at the returned address; commit them with b->size += n. NULL on failure. */
+/* Room for `size` more bytes at the returned address; commit them with b->size += n. NULL on
+ * failure. */
 char *buf_reserve(buf *b, size_t size);
 /* Terminates the content (not counted in size) and returns it; "" when empty or failed. */
 const char *buf_cstr(buf *b);
 fb_text buf_text(const buf *b);
 
 typedef struct arena arena;
-arena *arena_new(size_t max_bytes);       /* NULL when out of memory */
-void arena_free(arena *a);                /* NULL is fine */
-void arena_reset(arena *a);               /* keeps the first block */
-void *arena_take(arena *a, size_t size);  /* zeroed, aligned to 16; NULL beyond the maximum or memory */
-fb_text arena_text(arena *a, fb_text t);  /* copies and terminates; data NULL on failure */
+arena *arena_new(size_t max_bytes); /* NULL when out of memory */
+void arena_free(arena *a);          /* NULL is fine */
+void arena_reset(arena *a);         /* keeps the first block */
+void *arena_take(arena *a,
+                 size_t size); /* zeroed, aligned to 16; NULL beyond the maximum or memory */
+fb_text arena_text(arena *a, fb_text t); /* copies and terminates; data NULL on failure */
 char *arena_str(arena *a, const char *s);
 
-fb_text text_of(const char *terminated);             /* borrowed view; NULL gives {NULL,0} */
+fb_text text_of(const char *terminated); /* borrowed view; NULL gives {NULL,0} */
 bool text_equal(fb_text a, fb_text b);
 bool text_is(fb_text a, const char *terminated);
-int text_compare(fb_text a, fb_text b);              /* bytewise, shorter first */
+int text_compare(fb_text a, fb_text b); /* bytewise, shorter first */
 
-bool size_add(size_t a, size_t b, size_t *sum_out);  /* false on overflow */
+bool size_add(size_t a, size_t b, size_t *sum_out); /* false on overflow */
 bool size_mul(size_t a, size_t b, size_t *product_out);
 
-void bytes_wipe(void *data, size_t size);            /* not optimised away */
+void bytes_wipe(void *data, size_t size);                       /* not optimised away */
 bool bytes_equal_ct(const void *a, const void *b, size_t size); /* constant time */
-void hex_put(buf *b, const void *data, size_t size); /* lower case */
-bool hex_get(fb_text hex, void *out, size_t size);   /* exactly size*2 lower-case digits */
+void hex_put(buf *b, const void *data, size_t size);            /* lower case */
+bool hex_get(fb_text hex, void *out, size_t size); /* exactly size*2 lower-case digits */
 
 #endif

@@ -17,21 +17,21 @@ _Noreturn void bug_report(const char *expr, const char *file, int line);
 typedef fb_bug_hook bug_hook;
 void bug_hook_set(bug_hook hook); /* fb_bug_hook_set, under the name used inside */
 
-#define FB_REQUIRE(cond)                                                                           \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            return FB_E_MISUSE;                                                                    \
-        }                                                                                          \
+#define FB_REQUIRE(cond)        \
+    do {                        \
+        if (!(cond)) {          \
+            return FB_E_MISUSE; \
+        }                       \
     } while (0)
 
 #define FB_ASSERT(cond) ((cond) ? (void)0 : bug_report(#cond, __FILE__, __LINE__))
 
-#define FB_TRY(call)                                                                               \
-    do {                                                                                           \
-        fb_code fb_try_rc_ = (call);                                                               \
-        if (fb_try_rc_ != FB_OK) {                                                                 \
-            return fb_try_rc_;                                                                     \
-        }                                                                                          \
+#define FB_TRY(call)                 \
+    do {                             \
+        fb_code fb_try_rc_ = (call); \
+        if (fb_try_rc_ != FB_OK) {   \
+            return fb_try_rc_;       \
+        }                            \
     } while (0)
 
 /* Fill *err (may be NULL) and return the code. The format must not carry customer data. */

@@ -14,15 +14,15 @@ enum { CSV_FIELDS_MAX = 256 };
 
 typedef struct csv_reader {
     const char *at, *end;
-    uint32_t line;      /* line of the record last read, from 1 */
+    uint32_t line; /* line of the record last read, from 1 */
     uint32_t next_line;
-    const char *why;    /* reason of a failure, NULL otherwise */
-    arena *memory;      /* fields with doubled quotes are copied here */
+    const char *why; /* reason of a failure, NULL otherwise */
+    arena *memory;   /* fields with doubled quotes are copied here */
 } csv_reader;
 
 void csv_reader_init(csv_reader *r, fb_text text, arena *memory);
-/* Next record into fields[CSV_FIELDS_MAX]; *count 0 at the end of the text. Fields are borrowed from
- * the text or the arena. E_FORMAT with r->line and r->why; E_LIMIT for too many fields. */
+/* Next record into fields[CSV_FIELDS_MAX]; *count 0 at the end of the text. Fields are borrowed
+ * from the text or the arena. E_FORMAT with r->line and r->why; E_LIMIT for too many fields. */
 FB_MUST_USE fb_code csv_next(csv_reader *r, fb_text *fields, uint32_t *count);
 
 /* One field; the caller puts the commas and ends the record with "\r\n". */

@@ -10,9 +10,11 @@
 bool decimal_get(fb_text text, unsigned digits, int64_t *out);
 /* 125000 with digits 4 -> "12.5000"; trim drops trailing zeros ("12.5"). */
 void decimal_put(buf *out, int64_t value, unsigned digits, bool trim);
-/* round_half_away(a * b * c / divisor), exact over 192 bits; false on overflow of int64 or divisor <= 0. */
+/* round_half_away(a * b * c / divisor), exact over 192 bits; false on overflow of int64 or divisor
+ * <= 0. */
 bool mul_div_round(int64_t a, int64_t b, int64_t c, int64_t divisor, int64_t *out);
 bool i64_add(int64_t a, int64_t b, int64_t *out); /* false on overflow */
-bool i64_get(fb_text text, int64_t *out);         /* strict integer: -?(0|[1-9][0-9]*) within int64, no "-0" */
+bool i64_get(fb_text text,
+             int64_t *out); /* strict integer: -?(0|[1-9][0-9]*) within int64, no "-0" */
 
 #endif

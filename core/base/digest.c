@@ -56,11 +56,11 @@ static void stream_end(sha_stream *s, uint8_t out[DIGEST_BYTES])
     bytes_wipe(tail, sizeof tail);
 }
 
-static void sha256_two_x86(const void *first, size_t first_size, const void *second, size_t second_size,
-                           uint8_t out[DIGEST_BYTES])
+static void sha256_two_x86(const void *first, size_t first_size, const void *second,
+                           size_t second_size, uint8_t out[DIGEST_BYTES])
 {
-    sha_stream s = {.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab,
-                              0x5be0cd19}};
+    sha_stream s = {.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
+                              0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
     if (first_size > 0) {
         stream_add(&s, first, first_size);
     }
@@ -72,8 +72,8 @@ static void sha256_two_x86(const void *first, size_t first_size, const void *sec
 }
 
 /* SHA-256(first || second) by mbedTLS; the software implementation cannot fail. */
-static void sha256_two_portable(const void *first, size_t first_size, const void *second, size_t second_size,
-                                uint8_t out[DIGEST_BYTES])
+static void sha256_two_portable(const void *first, size_t first_size, const void *second,
+                                size_t second_size, uint8_t out[DIGEST_BYTES])
 {
     mbedtls_sha256_context ctx;
     mbedtls_sha256_init(&ctx);

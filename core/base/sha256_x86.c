@@ -1,5 +1,6 @@
-/* sha256_x86.c - see sha256_x86.h. Source: FIPS 180-4 and the manual of the SHA extensions: sha256rnds2
- * does two rounds on the halves ABEF and CDGH, sha256msg1 and sha256msg2 extend the schedule by four words. */
+/* sha256_x86.c - see sha256_x86.h. Source: FIPS 180-4 and the manual of the SHA extensions:
+ * sha256rnds2 does two rounds on the halves ABEF and CDGH, sha256msg1 and sha256msg2 extend the
+ * schedule by four words. */
 #include "base/sha256_x86.h"
 
 #include "base/check.h"
@@ -8,21 +9,24 @@
 #include <immintrin.h>
 
 static const uint32_t ROUND_CONSTANTS[64] __attribute__((aligned(16))) = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01,
-    0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
-    0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147,
-    0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08,
-    0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
-    0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
 bool sha256_x86_available(void)
 {
 #if defined(__clang__)
-    return false; /* clang's runtime does not know "sha"; asking cpuid each time traps in virtual machines */
+    return false; /* clang's runtime does not know "sha"; asking cpuid each time traps in virtual
+                     machines */
 #else
-    return __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+    return __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1") &&
+           __builtin_cpu_supports("ssse3");
 #endif
 }
 
@@ -37,7 +41,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) static halves block_fold(halves s, c
     const halves before = s;
     __m128i w[4];
     for (int i = 0; i < 4; i++) {
-        w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i)), big_endian);
+        w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i)),
+                                big_endian);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < 16; r++) {
@@ -56,7 +61,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) static halves block_fold(halves s, c
     return s;
 }
 
-__attribute__((target("sha,sse4.1,ssse3"))) void sha256_x86_blocks(uint32_t state[8], const uint8_t *data, size_t blocks)
+__attribute__((target("sha,sse4.1,ssse3"))) void
+sha256_x86_blocks(uint32_t state[8], const uint8_t *data, size_t blocks)
 {
     __m128i *words = (__m128i *)(void *)state;
     __m128i badc = _mm_shuffle_epi32(_mm_loadu_si128(&words[0]), 0xB1);

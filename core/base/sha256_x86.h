@@ -1,8 +1,9 @@
 /* sha256_x86.h - SHA-256 blocks by the processor's own instructions, where it has them.
  *
- * The chain over a device's groups hashes every byte a rep saves, on the phone and again on the server;
- * in software that was the largest part of a capture. mbedTLS uses the ARM instructions by itself, but has
- * no x86 path. Same results as mbedTLS for every length: tests/unit/test_digest.c. */
+ * The chain over a device's groups hashes every byte a rep saves, on the phone and again on the
+ * server; in software that was the largest part of a capture. mbedTLS uses the ARM instructions by
+ * itself, but has no x86 path. Same results as mbedTLS for every length: tests/unit/test_digest.c.
+ */
 #ifndef FB_BASE_SHA256_X86_H
 #define FB_BASE_SHA256_X86_H
 

@@ -8,15 +8,17 @@
 
 #include "base/bytes.h"
 
-bool utf8_valid(fb_text t);                    /* strict: no surrogates, overlongs, NUL allowed=false */
-size_t utf8_count(fb_text t);                  /* code points of valid text */
+bool utf8_valid(fb_text t);   /* strict: no surrogates, overlongs, NUL allowed=false */
+size_t utf8_count(fb_text t); /* code points of valid text */
 void text_key(buf *out, fb_text t);
 void text_initials(buf *out, fb_text t);
-void text_normalise(buf *out, fb_text t);      /* trims, folds full-width digits/letters, collapses blanks */
-bool text_phone(buf *out, fb_text raw, const char *country_default); /* E.164 or false; "+8613..." */
-bool text_usc_valid(fb_text code);             /* GB 32100 18 characters with check character */
-bool text_gtin_valid(fb_text code);            /* GTIN-8/12/13/14 check digit */
+void text_normalise(buf *out,
+                    fb_text t); /* trims, folds full-width digits/letters, collapses blanks */
+bool text_phone(buf *out, fb_text raw,
+                const char *country_default); /* E.164 or false; "+8613..." */
+bool text_usc_valid(fb_text code);            /* GB 32100 18 characters with check character */
+bool text_gtin_valid(fb_text code);           /* GTIN-8/12/13/14 check digit */
 bool text_email_valid(fb_text t);
-bool text_date_valid(fb_text t);               /* YYYY-MM-DD, a day that exists */
+bool text_date_valid(fb_text t); /* YYYY-MM-DD, a day that exists */
 
 #endif

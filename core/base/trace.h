@@ -17,7 +17,8 @@ typedef enum trace_event {
 } trace_event;
 
 /* The format holds the keys: trace(port, TRACE_CAPTURE, "gseq=%lld ...", ...). port may be NULL. */
-void trace(const fb_port *port, trace_event event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void trace(const fb_port *port, trace_event event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 const char *trace_name(trace_event event);
 
 #endif

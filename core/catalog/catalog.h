@@ -7,8 +7,8 @@
  * Invariants
  *   CAT-1  entity and column names are [a-z][a-z0-9_]*, unique, no reserved word
  *          of SQL, no prefix fb_ or sqlite_, no double or trailing underscore
- *   CAT-2  column 0 of every entity is `id`; the last column is `ver` (server version, 0 = none yet)
- *   CAT-3  every ref names an entity of the catalogue; every parent scope chain ends at a root
+ *   CAT-2  column 0 of every entity is `id`; the last column is `ver` (server version, 0 = none
+ * yet) CAT-3  every ref names an entity of the catalogue; every parent scope chain ends at a root
  *          (global, territory, user, assignment) within SCOPE_DEPTH_MAX hops
  *   CAT-4  a newer catalogue only adds entities and columns (catalog_extends)
  */
@@ -22,35 +22,36 @@
 enum { SCOPE_DEPTH_MAX = 6, SCOPE_RULES_MAX = 4, CATALOG_COLUMNS_LIMIT = 120 };
 
 typedef enum cat_type {
-    CAT_ID,       /* the row's own identity: BLOB(16) */
-    CAT_REF,      /* identity of a row of `to`: BLOB(16) */
-    CAT_TEXT,     /* UTF-8, at most max_bytes */
-    CAT_ENUM,     /* TEXT, one of values[] */
-    CAT_DATE,     /* TEXT YYYY-MM-DD */
-    CAT_JSON,     /* TEXT holding strict JSON */
-    CAT_BOOL,     /* INTEGER 0 or 1; JSON number on the wire */
-    CAT_INT32,    /* INTEGER in int32 range; JSON number on the wire */
-    CAT_BP,       /* INTEGER basis points; JSON number on the wire */
-    CAT_E7,       /* INTEGER 1e-7 degree; JSON number on the wire */
-    CAT_INT64,    /* INTEGER; JSON string on the wire, as all below */
-    CAT_MINOR,    /* money in minor units of its currency */
-    CAT_PRICE,    /* 1/10000 of the major unit */
-    CAT_MILLI,    /* quantity in 1/1000 of the unit */
-    CAT_INSTANT   /* milliseconds UTC */
+    CAT_ID,     /* the row's own identity: BLOB(16) */
+    CAT_REF,    /* identity of a row of `to`: BLOB(16) */
+    CAT_TEXT,   /* UTF-8, at most max_bytes */
+    CAT_ENUM,   /* TEXT, one of values[] */
+    CAT_DATE,   /* TEXT YYYY-MM-DD */
+    CAT_JSON,   /* TEXT holding strict JSON */
+    CAT_BOOL,   /* INTEGER 0 or 1; JSON number on the wire */
+    CAT_INT32,  /* INTEGER in int32 range; JSON number on the wire */
+    CAT_BP,     /* INTEGER basis points; JSON number on the wire */
+    CAT_E7,     /* INTEGER 1e-7 degree; JSON number on the wire */
+    CAT_INT64,  /* INTEGER; JSON string on the wire, as all below */
+    CAT_MINOR,  /* money in minor units of its currency */
+    CAT_PRICE,  /* 1/10000 of the major unit */
+    CAT_MILLI,  /* quantity in 1/1000 of the unit */
+    CAT_INSTANT /* milliseconds UTC */
 } cat_type;
 
-typedef enum cat_policy { /* domain.md 3.3 */
-    CAT_SW,    /* server wins: devices may not write it after create */
-    CAT_LWW,   /* later captured_at wins, loser kept in a conflict record */
-    CAT_AO,    /* append only: fixed at create */
-    CAT_DELTA, /* devices send differences, the server sums */
-    CAT_SM,    /* state machine column */
-    CAT_MAX,
-    CAT_MIN,
-    CAT_SEQ,   /* from the device's own number range; fixed at create */
-    CAT_RES,   /* first claim wins */
-    CAT_MAN,   /* both kept, a person decides; the server's value stands meanwhile */
-    CAT_SIG    /* sealed once the entity's sealed_when state is reached */
+typedef enum cat_policy {            /* domain.md 3.3 */
+                          CAT_SW,    /* server wins: devices may not write it after create */
+                          CAT_LWW,   /* later captured_at wins, loser kept in a conflict record */
+                          CAT_AO,    /* append only: fixed at create */
+                          CAT_DELTA, /* devices send differences, the server sums */
+                          CAT_SM,    /* state machine column */
+                          CAT_MAX,
+                          CAT_MIN,
+                          CAT_SEQ, /* from the device's own number range; fixed at create */
+                          CAT_RES, /* first claim wins */
+                          CAT_MAN, /* both kept, a person decides; the server's value stands
+                                      meanwhile */
+                          CAT_SIG  /* sealed once the entity's sealed_when state is reached */
 } cat_policy;
 
 typedef enum cat_class { CAT_FACT, CAT_SHARED, CAT_REFERENCE, CAT_QUANTITY, CAT_OWN } cat_class;
@@ -60,18 +61,18 @@ typedef struct cat_column {
     fb_text label_en, label_zh;
     cat_type type;
     cat_policy policy;
-    bool required;  /* NULL and "" are refused */
-    bool personal;  /* personal data: never in logs, erased on request */
-    bool guarded;   /* on devices changes only through a change_request */
-    bool unique;    /* over all rows of the server, NULL excepted; advisory on devices */
-    bool custom;    /* added by IT */
-    bool derived;   /* computed by the core/server (name_key ...), never taken from input */
-    uint32_t max_bytes;          /* text: limit in bytes */
-    int64_t min, max;            /* integers: inclusive range */
-    fb_text *values;             /* enum */
+    bool required;      /* NULL and "" are refused */
+    bool personal;      /* personal data: never in logs, erased on request */
+    bool guarded;       /* on devices changes only through a change_request */
+    bool unique;        /* over all rows of the server, NULL excepted; advisory on devices */
+    bool custom;        /* added by IT */
+    bool derived;       /* computed by the core/server (name_key ...), never taken from input */
+    uint32_t max_bytes; /* text: limit in bytes */
+    int64_t min, max;   /* integers: inclusive range */
+    fb_text *values;    /* enum */
     uint32_t values_count;
-    fb_value default_value;      /* KIND_NULL: none */
-    int to_entity;               /* CAT_REF: entity number, else -1 */
+    fb_value default_value; /* KIND_NULL: none */
+    int to_entity;          /* CAT_REF: entity number, else -1 */
 } cat_column;
 
 typedef enum cat_scope_kind {
@@ -90,18 +91,19 @@ typedef struct cat_scope_rule {
 } cat_scope_rule;
 
 typedef struct cat_transition {
-    fb_text from, to;     /* state codes; from may be "*" */
-    bool device;          /* a device may do it (offline); else server side only */
-    fb_text *roles;       /* role codes that may; count 0: whoever may update */
+    fb_text from, to; /* state codes; from may be "*" */
+    bool device;      /* a device may do it (offline); else server side only */
+    fb_text *roles;   /* role codes that may; count 0: whoever may update */
     uint32_t roles_count;
     fb_text requires_column; /* a column that must be filled, or "" */
 } cat_transition;
 
 typedef struct cat_states {
-    int column; /* -1: the entity has no state machine */
+    int column;         /* -1: the entity has no state machine */
     fb_text initial[4]; /* states a row may be created in */
     uint32_t initial_count;
-    fb_text sealed_from; /* after leaving this state all non-SM, non-SW columns are fixed; "" none */
+    fb_text
+        sealed_from; /* after leaving this state all non-SM, non-SW columns are fixed; "" none */
     cat_transition *transitions;
     uint32_t transitions_count;
 } cat_states;
@@ -131,14 +133,14 @@ typedef struct cat_entity {
         uint32_t columns_count;
         bool server_only;
         bool unique; /* UNIQUE on the server, plain on devices */
-    } *indexes;
+    } * indexes;
     uint32_t indexes_count;
     /* children whose scope follows this entity: (entity, column) pairs */
     struct cat_child {
         int entity, column;
-    } *children;
+    } * children;
     uint32_t children_count;
-    int business_key; /* column shown to people and used by imports (code ...), -1 none */
+    int business_key;      /* column shown to people and used by imports (code ...), -1 none */
     uint8_t *column_slots; /* column numbers + 1 by the hash of their names; NULL: not made yet */
 } cat_entity;
 
@@ -176,16 +178,16 @@ static inline int cat_ver_column(const cat_entity *e)
 {
     return (int)e->columns_count - 1;
 }
-bool cat_is_wide(cat_type t);       /* JSON string on the wire */
+bool cat_is_wide(cat_type t); /* JSON string on the wire */
 bool cat_is_integer(cat_type t);
-fb_kind cat_kind(cat_type t);       /* kind of a non-null value */
+fb_kind cat_kind(cat_type t); /* kind of a non-null value */
 
 typedef enum cat_side { CAT_DEVICE, CAT_SERVER } cat_side;
 /* "CREATE TABLE ..." (STRICT, WITHOUT ROWID, id BLOB PRIMARY KEY, no REAL) for one entity. */
 void catalog_table_sql(const cat_entity *e, cat_side side, buf *out);
-/* "CREATE [UNIQUE] INDEX ..." number i of the entity; names are ix_<entity>__<column>[__<column>...].
- * A server_only index must not be asked for CAT_DEVICE. A single unique column excepts NULL, in a
- * unique list two NULLs are equal. */
+/* "CREATE [UNIQUE] INDEX ..." number i of the entity; names are
+ * ix_<entity>__<column>[__<column>...]. A server_only index must not be asked for CAT_DEVICE. A
+ * single unique column excepts NULL, in a unique list two NULLs are equal. */
 void catalog_index_sql(const cat_entity *e, uint32_t i, cat_side side, buf *out);
 /* Statements that bring a database made for `from` (NULL: empty) to `to`, one per call of fn. */
 FB_MUST_USE fb_code catalog_migrate(const catalog *from, const catalog *to, cat_side side,
@@ -193,7 +195,8 @@ FB_MUST_USE fb_code catalog_migrate(const catalog *from, const catalog *to, cat_
 
 /* Check one value against its column: type, length, range, enum, UTF-8, date. required is
  * checked by the caller who knows the whole row. err->field = "entity.column". */
-FB_MUST_USE fb_code cat_value_check(const cat_entity *e, int column, const fb_value *v, fb_error *err);
+FB_MUST_USE fb_code cat_value_check(const cat_entity *e, int column, const fb_value *v,
+                                    fb_error *err);
 /* Text a person or a CSV wrote -> value of the column (decimal for minor/price/milli/bp where
  * `human` is set, else raw integers). KIND_NULL for empty text. Text borrowed from input. */
 FB_MUST_USE fb_code cat_value_parse(const cat_entity *e, int column, fb_text text, bool human,

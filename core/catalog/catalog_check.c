@@ -40,8 +40,9 @@ static fb_code walk_up(loader *l, const hop *at)
         next.entity = &l->c->entities[e->columns[e->scopes[i].column].to_entity];
         stand_at(l, e, e->scopes[i].column);
         if (was_passed(at, next.entity)) {
-            return catalog_refuse(l, "the parent scope is circular: %.*s follows itself; use another scope",
-                          SHOWN(next.entity->name));
+            return catalog_refuse(
+                l, "the parent scope is circular: %.*s follows itself; use another scope",
+                SHOWN(next.entity->name));
         }
         if (next.depth > SCOPE_DEPTH_MAX) {
             return catalog_refuse(

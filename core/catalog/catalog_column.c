@@ -127,9 +127,9 @@ static fb_code read_target(loader *l, const cJSON *object, cat_column *out)
     }
     target = catalog_entity(l->c, to);
     if (target == NULL) {
-        return catalog_refuse(l,
-                      "it refers to the unknown entity \"%.*s\": add that entity or correct \"to\"",
-                      SHOWN(to));
+        return catalog_refuse(
+            l, "it refers to the unknown entity \"%.*s\": add that entity or correct \"to\"",
+            SHOWN(to));
     }
     out->to_entity = target->number;
     return FB_OK;
@@ -151,14 +151,15 @@ static fb_code read_values(loader *l, const cJSON *object, cat_column *out)
     const cJSON *item = NULL;
 
     if (out->type != CAT_ENUM) {
-        return list == NULL ? FB_OK : catalog_refuse(l, "\"values\" is for type enum only: remove it");
+        return list == NULL ? FB_OK
+                            : catalog_refuse(l, "\"values\" is for type enum only: remove it");
     }
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0) {
         return catalog_refuse(l, "an enum needs \"values\": list at least one code");
     }
     if (cJSON_GetArraySize(list) > ENUM_VALUES_MAX) {
         return catalog_refuse(l, "an enum holds at most %d values: use a ref to an entity instead",
-                      ENUM_VALUES_MAX);
+                              ENUM_VALUES_MAX);
     }
     out->values = load_take(l, (size_t)cJSON_GetArraySize(list), sizeof *out->values);
     if (out->values == NULL) {
@@ -193,7 +194,7 @@ static fb_code read_text_limit(loader *l, const cJSON *object, cat_column *out)
     }
     if (!json_integer(item, &max) || max < 1 || max > JSON_STRING_BYTES_MAX) {
         return catalog_refuse(l, "\"max\" of a text must be 1 to %d bytes: correct it",
-                      JSON_STRING_BYTES_MAX);
+                              JSON_STRING_BYTES_MAX);
     }
     out->max_bytes = (uint32_t)max;
     return FB_OK;
@@ -209,10 +210,11 @@ static fb_code read_bound(loader *l, const cJSON *object, const char *key, int64
         return FB_OK;
     }
     if (!json_integer(item, &value) || value < c->min || value > c->max) {
-        return catalog_refuse(l,
-                      "\"%s\" must be an integer between %lld and %lld (as a text beyond 32 bits): "
-                      "correct it",
-                      key, (long long)c->min, (long long)c->max);
+        return catalog_refuse(
+            l,
+            "\"%s\" must be an integer between %lld and %lld (as a text beyond 32 bits): "
+            "correct it",
+            key, (long long)c->min, (long long)c->max);
     }
     *bound = value;
     return FB_OK;
@@ -274,15 +276,15 @@ static fb_code check_policy(loader *l, const cat_column *c)
             l, "policy MAX and MIN need a number, date or instant: change the policy or the type");
     }
     if (c->policy == CAT_SEQ && c->type != CAT_TEXT) {
-        return catalog_refuse(l,
-                      "policy SEQ gives document numbers and needs type text: change one of them");
+        return catalog_refuse(
+            l, "policy SEQ gives document numbers and needs type text: change one of them");
     }
     if (c->policy == CAT_SM && c->type != CAT_ENUM) {
         return catalog_refuse(l, "policy SM needs type enum: change the policy or the type");
     }
     if (c->guarded && c->policy != CAT_SW) {
-        return catalog_refuse(l,
-                      "a guarded column needs policy SW: change the policy or remove \"guarded\"");
+        return catalog_refuse(
+            l, "a guarded column needs policy SW: change the policy or remove \"guarded\"");
     }
     if (c->unique && (c->type == CAT_JSON || c->type == CAT_BOOL)) {
         return catalog_refuse(l, "json and bool cannot be unique: remove \"unique\"");

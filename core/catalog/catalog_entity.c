@@ -67,7 +67,7 @@ static fb_code read_class(loader *l, cat_entity *e, const cJSON *object)
         }
     }
     return catalog_refuse(l, "unknown class \"%.*s\": use fact, shared, reference, quantity or own",
-                  SHOWN(word));
+                          SHOWN(word));
 }
 
 /* Columns that "extend" entries of any module add to the entity: counted, or read. */
@@ -199,11 +199,12 @@ static fb_code scope_column(loader *l, const cat_entity *e, const struct scope_w
         return FB_OK;
     }
     if (column->type != CAT_REF) {
-        return catalog_refuse(l, "scope \"%s\" needs a ref column: name another column", word->word);
+        return catalog_refuse(l, "scope \"%s\" needs a ref column: name another column",
+                              word->word);
     }
     if (word->target != NULL && !text_is(l->c->entities[column->to_entity].name, word->target)) {
         return catalog_refuse(l, "scope \"%s\" needs a ref to %s: name another column", word->word,
-                      word->target);
+                              word->target);
     }
     return FB_OK;
 }
@@ -221,10 +222,11 @@ static fb_code read_scope(loader *l, cat_entity *e, const cJSON *item)
         word = text_is(by, scope_words[i].word) ? &scope_words[i] : word;
     }
     if (word == NULL) {
-        return catalog_refuse(l,
-                      "unknown scope \"%.*s\": use global, territory, region, user, parent, "
-                      "assignment or none",
-                      SHOWN(by));
+        return catalog_refuse(
+            l,
+            "unknown scope \"%.*s\": use global, territory, region, user, parent, "
+            "assignment or none",
+            SHOWN(by));
     }
     rule.kind = word->kind;
     FB_TRY(member_text(l, item, "column", word->has_column ? MEMBER_NEEDED : MEMBER_OPTIONAL,
@@ -274,7 +276,8 @@ static fb_code read_key(loader *l, cat_entity *e, const cJSON *object)
     e->business_key = cat_column_find(e, name);
     return e->business_key >= 0
                ? FB_OK
-               : catalog_refuse(l, "\"key\" names the unknown column \"%.*s\": correct it", SHOWN(name));
+               : catalog_refuse(l, "\"key\" names the unknown column \"%.*s\": correct it",
+                                SHOWN(name));
 }
 
 fb_code entity_read(loader *l, cat_entity *e, const cJSON *object)
@@ -304,7 +307,8 @@ fb_code extend_check(loader *l, const cJSON *extend)
     FB_TRY(member_text(l, extend, "entity", MEMBER_NEEDED, &name));
     l->entity = name;
     if (catalog_entity(l->c, name) == NULL) {
-        return catalog_refuse(l, "\"extend\" names an unknown entity: correct it or add the entity");
+        return catalog_refuse(l,
+                              "\"extend\" names an unknown entity: correct it or add the entity");
     }
     return FB_OK;
 }

@@ -18,7 +18,8 @@ typedef struct loader {
 } loader;
 
 /* E_CATALOG with field "module.entity.column"; the format ends with the cure. */
-fb_code catalog_refuse(const loader *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+fb_code catalog_refuse(const loader *l, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 fb_code refuse_memory(const loader *l);
 
 /* What to call a text in a message: its start only. */

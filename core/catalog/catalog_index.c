@@ -97,7 +97,8 @@ static fb_code check_unique_listed(loader *l, const cat_entity *e)
         const cat_index *index = &e->indexes[i];
         if (index->columns_count == 1 && !index->unique && e->columns[index->columns[0]].unique) {
             l->column = e->columns[index->columns[0]].name;
-            return catalog_refuse(l, "a unique column has an index already: remove it from the list");
+            return catalog_refuse(l,
+                                  "a unique column has an index already: remove it from the list");
         }
     }
     return FB_OK;

@@ -13,7 +13,8 @@
 #include "wire/json.h"
 
 enum { ARENA_BYTES_MAX = 64 << 20, COLUMN_SLOTS = 256 };
-_Static_assert(CATALOG_COLUMNS_LIMIT < COLUMN_SLOTS - 1, "a slot stays empty, a column fits a byte");
+_Static_assert(CATALOG_COLUMNS_LIMIT < COLUMN_SLOTS - 1,
+               "a slot stays empty, a column fits a byte");
 
 static const char *const root_keys[] = {"version", "modules", NULL};
 static const char *const module_keys[] = {"module", "since", "entities", "extend", NULL};
@@ -169,7 +170,8 @@ static fb_code module_since(loader *l, const cJSON *module, uint32_t *since)
     int64_t value = 1;
 
     if (item != NULL && (!json_integer(item, &value) || value < 1 || value > l->c->version)) {
-        return catalog_refuse(l, "\"since\" must be between 1 and the catalogue's version: correct it");
+        return catalog_refuse(
+            l, "\"since\" must be between 1 and the catalogue's version: correct it");
     }
     *since = (uint32_t)value;
     return FB_OK;

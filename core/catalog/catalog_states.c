@@ -31,11 +31,12 @@ static fb_code read_grant(loader *l, const cJSON *item, cat_grant *out)
 
     if (!word_is_role(role)) {
         return catalog_refuse(l, "the role \"%.*s\" is not a role code: use capitals such as REP",
-                      SHOWN(role));
+                              SHOWN(role));
     }
     if (!json_text_of(item, &letters) || letters.size == 0) {
-        return catalog_refuse(l, "role %.*s needs letters out of \"cruda\": add them or remove the role",
-                      SHOWN(role));
+        return catalog_refuse(
+            l, "role %.*s needs letters out of \"cruda\": add them or remove the role",
+            SHOWN(role));
     }
     for (size_t i = 0; i < letters.size; i++) {
         if (!add_letter(out, letters.data[i])) {
@@ -87,9 +88,9 @@ static fb_code check_state(const loader *l, const cat_entity *e, fb_text code)
             return FB_OK;
         }
     }
-    return catalog_refuse(l,
-                  "the state \"%.*s\" is not among the column's values: add it there or correct it",
-                  SHOWN(code));
+    return catalog_refuse(
+        l, "the state \"%.*s\" is not among the column's values: add it there or correct it",
+        SHOWN(code));
 }
 
 static fb_code read_roles(loader *l, const cat_entity *e, const cJSON *object, cat_transition *out)
@@ -107,15 +108,16 @@ static fb_code read_roles(loader *l, const cat_entity *e, const cJSON *object, c
         fb_text role = {0};
         const cat_grant *grant = NULL;
         if (!json_text_of(item, &role) || !word_is_role(role)) {
-            return catalog_refuse(l,
-                          "a transition's \"roles\" must be role codes such as REP: correct them");
+            return catalog_refuse(
+                l, "a transition's \"roles\" must be role codes such as REP: correct them");
         }
         grant = grant_find(e, role);
         if (grant == NULL || (!grant->update && !grant->approve)) {
-            return catalog_refuse(l,
-                          "role %.*s may neither update nor approve here: grant it \"u\" or \"a\", "
-                          "or remove it",
-                          SHOWN(role));
+            return catalog_refuse(
+                l,
+                "role %.*s may neither update nor approve here: grant it \"u\" or \"a\", "
+                "or remove it",
+                SHOWN(role));
         }
         FB_TRY(load_text(l, role, &out->roles[out->roles_count]));
         out->roles_count++;
@@ -127,13 +129,14 @@ static fb_code check_transition_once(const loader *l, const cat_states *s, const
 {
     if (text_equal(t->from, t->to)) {
         return catalog_refuse(l, "a transition from \"%.*s\" to itself changes nothing: remove it",
-                      SHOWN(t->from));
+                              SHOWN(t->from));
     }
     for (uint32_t i = 0; i < s->transitions_count; i++) {
         if (text_equal(s->transitions[i].from, t->from) &&
             text_equal(s->transitions[i].to, t->to)) {
-            return catalog_refuse(l, "the transition \"%.*s\" to \"%.*s\" is listed twice: join the two",
-                          SHOWN(t->from), SHOWN(t->to));
+            return catalog_refuse(
+                l, "the transition \"%.*s\" to \"%.*s\" is listed twice: join the two",
+                SHOWN(t->from), SHOWN(t->to));
         }
     }
     return FB_OK;
@@ -155,7 +158,7 @@ static fb_code read_transition(loader *l, cat_entity *e, const cJSON *item)
     FB_TRY(check_transition_once(l, &e->states, &t));
     if (t.requires_column.size > 0 && cat_column_find(e, t.requires_column) < 0) {
         return catalog_refuse(l, "\"requires\" names the unknown column \"%.*s\": correct it",
-                      SHOWN(t.requires_column));
+                              SHOWN(t.requires_column));
     }
     FB_TRY(read_roles(l, e, item, &t));
     e->states.transitions[e->states.transitions_count++] = t;
@@ -192,7 +195,8 @@ static fb_code find_state_column(loader *l, cat_entity *e, const cJSON *object)
     }
     if (e->columns[e->states.column].type != CAT_ENUM ||
         e->columns[e->states.column].policy != CAT_SM) {
-        return catalog_refuse(l, "the column of a state machine needs type enum and policy SM: change it");
+        return catalog_refuse(
+            l, "the column of a state machine needs type enum and policy SM: change it");
     }
     return FB_OK;
 }
@@ -203,8 +207,9 @@ static fb_code check_sm_columns(loader *l, const cat_entity *e)
     for (uint32_t i = 0; i < e->columns_count; i++) {
         if (e->columns[i].policy == CAT_SM && (int)i != e->states.column) {
             l->column = e->columns[i].name;
-            return catalog_refuse(l, "policy SM needs this column to be the one of \"states\": add it or "
-                             "change the policy");
+            return catalog_refuse(
+                l, "policy SM needs this column to be the one of \"states\": add it or "
+                   "change the policy");
         }
     }
     l->column = (fb_text){0};

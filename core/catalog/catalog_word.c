@@ -153,16 +153,17 @@ fb_code word_check_name(const loader *l, fb_text name)
         return catalog_refuse(l, "the name is longer than %d bytes: shorten it", NAME_BYTES_MAX);
     }
     if (!has_name_form(name)) {
-        return catalog_refuse(l,
-                      "the name \"%.*s\" is not allowed: use a-z, 0-9 and single _ between words",
-                      SHOWN(name));
+        return catalog_refuse(
+            l, "the name \"%.*s\" is not allowed: use a-z, 0-9 and single _ between words",
+            SHOWN(name));
     }
     if (starts_with(name, "fb_") || starts_with(name, "sqlite_")) {
         return catalog_refuse(
             l, "names beginning with fb_ or sqlite_ are kept for the system: choose another");
     }
     if (is_reserved(name)) {
-        return catalog_refuse(l, "\"%.*s\" is a reserved word of SQL: choose another name", SHOWN(name));
+        return catalog_refuse(l, "\"%.*s\" is a reserved word of SQL: choose another name",
+                              SHOWN(name));
     }
     return FB_OK;
 }
@@ -182,7 +183,7 @@ fb_code member_only(const loader *l, const cJSON *object, const char *const *key
         }
         if (keys[i] == NULL) {
             return catalog_refuse(l, "unknown key \"%.48s\": remove it or correct its spelling",
-                          item->string);
+                                  item->string);
         }
     }
     return FB_OK;
@@ -226,7 +227,7 @@ fb_code member_text(const loader *l, const cJSON *object, const char *key, membe
     }
     if (!json_text_of(item, &text) || text.size == 0 || text.size > TEXT_BYTES_DEFAULT) {
         return catalog_refuse(l, "\"%s\" must be a text of 1 to %d bytes: correct it", key,
-                      TEXT_BYTES_DEFAULT);
+                              TEXT_BYTES_DEFAULT);
     }
     return load_text(l, text, out);
 }

@@ -109,7 +109,8 @@ static void put_columns(buf *out, const cat_entity *e)
 
 static sql_stmt *prepared(replica *r, sql_stmt **slot)
 {
-    /* A text that memory did not suffice for is empty, which sql_prepare says: callers ask sql_code. */
+    /* A text that memory did not suffice for is empty, which sql_prepare says: callers ask
+     * sql_code. */
     *slot = sql_prepare(r->db, buf_cstr(&r->text));
     return *slot;
 }

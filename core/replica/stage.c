@@ -375,9 +375,10 @@ static fb_code take_in_transaction(taking *t, int64_t request_wall_ms)
     return rc;
 }
 
-/* What the server says can be asked again, so its transaction need not wait for the disk: after a power
- * loss the device stands where it stood before and asks from there. The write-ahead log is synced in order,
- * so a group saved later, which does wait, takes everything before it along. A change of epoch waits. */
+/* What the server says can be asked again, so its transaction need not wait for the disk: after a
+ * power loss the device stands where it stood before and asks from there. The write-ahead log is
+ * synced in order, so a group saved later, which does wait, takes everything before it along. A
+ * change of epoch waits. */
 static fb_code take_relaxed(taking *t, int64_t request_wall_ms)
 {
     replica *r = t->r;
@@ -388,7 +389,8 @@ static fb_code take_relaxed(taking *t, int64_t request_wall_ms)
     fb_code rc = take_in_transaction(t, request_wall_ms);
     if (repeatable && !r->sync_normal) {
         fb_code back = run_text(r, "PRAGMA synchronous=FULL");
-        r->read_only = r->read_only || back != FB_OK; /* nothing may be called saved that is not synced */
+        r->read_only =
+            r->read_only || back != FB_OK; /* nothing may be called saved that is not synced */
         rc = rc == FB_OK ? back : rc;
     }
     return rc;

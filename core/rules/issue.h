@@ -14,8 +14,8 @@ typedef struct issue {
 
 /* Fill and return the code. Texts are taken as they stand and cut, where too long, between two
  * characters, never within one (ISS-1). */
-fb_code issue_set(issue *out, fb_code code, const char *field, const char *text_en, const char *text_zh,
-                  const char *cure_en, const char *cure_zh);
+fb_code issue_set(issue *out, fb_code code, const char *field, const char *text_en,
+                  const char *text_zh, const char *cure_en, const char *cure_zh);
 /* One row of a table of messages: {1}..{9} stand for the arguments, in any order per language. */
 typedef struct issue_words {
     fb_code code;
@@ -28,8 +28,10 @@ typedef struct issue_arg {
 fb_code issue_fill(issue *out, const issue_words *words, const issue_arg *args, size_t args_count);
 
 enum { ISSUE_NUMBER_BYTES = 40 };
-/* value / 10^digits in `room` with at least `keep` decimals: 305000 of 4 digits, keep 2 -> "30.50". */
-issue_arg issue_number(char room[ISSUE_NUMBER_BYTES], int64_t value, unsigned digits, unsigned keep);
+/* value / 10^digits in `room` with at least `keep` decimals: 305000 of 4 digits, keep 2 -> "30.50".
+ */
+issue_arg issue_number(char room[ISSUE_NUMBER_BYTES], int64_t value, unsigned digits,
+                       unsigned keep);
 issue_arg issue_code(fb_text code);
 
 /* The issue as an fb_error for API callers. */

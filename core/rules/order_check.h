@@ -6,8 +6,8 @@
 #ifndef FB_RULES_ORDER_CHECK_H
 #define FB_RULES_ORDER_CHECK_H
 
-#include "rules/price.h"
 #include "rules/issue.h"
+#include "rules/price.h"
 
 typedef struct order_line_facts {
     int32_t line_no;
@@ -20,27 +20,27 @@ typedef struct order_line_facts {
     /* as known to this side */
     bool product_found, product_active;
     int64_t min_order_qty_milli, order_multiple_milli; /* 0 = none */
-    int64_t uom_num, uom_den;    /* to the base unit */
+    int64_t uom_num, uom_den;                          /* to the base unit */
     bool uom_found;
     bool price_found;
-    int64_t price_4dp;           /* the picked price */
+    int64_t price_4dp; /* the picked price */
     bool tax_included;
     int32_t tax_rate_bp;
     bool tax_known;
-    bool promo_found;            /* a promotion gives this line a price; else price_source promo is refused */
+    bool promo_found; /* a promotion gives this line a price; else price_source promo is refused */
     int64_t promo_price_4dp;
-    int32_t promo_discount_bp;   /* what it allows beyond the role limit; 0 = nothing */
+    int32_t promo_discount_bp; /* what it allows beyond the role limit; 0 = nothing */
 } order_line_facts;
 
 typedef struct order_facts {
-    fb_text status;              /* being submitted: "submitted" */
+    fb_text status;                          /* being submitted: "submitted" */
     bool customer_found, customer_orderable; /* status pending or active */
-    bool customer_cash_only;     /* pending customers: credit limit 0 */
+    bool customer_cash_only;                 /* pending customers: credit limit 0 */
     fb_text currency;
     int64_t header_discount_minor, freight_minor, rounding_minor;
     int64_t subtotal_minor, line_discount_minor, tax_minor, total_minor;
-    int32_t discount_max_bp;     /* role limit, setting order.discount_max_bp */
-    bool may_override_price;     /* setting order.price_override, default true with a reason */
+    int32_t discount_max_bp; /* role limit, setting order.discount_max_bp */
+    bool may_override_price; /* setting order.price_override, default true with a reason */
     bool credit_known;
     int64_t credit_limit_minor, credit_used_minor; /* used includes open orders, not this one */
     const order_line_facts *lines;
@@ -48,7 +48,8 @@ typedef struct order_facts {
 } order_facts;
 
 /* FB_OK and issue untouched, or the first breach: E_REQUIRED (no lines), E_REFERENCE, E_PRODUCT,
- * E_QUANTITY, E_PRICE, E_DISCOUNT, E_TOTALS, E_STATE; E_CREDIT is the only one that means "held". */
+ * E_QUANTITY, E_PRICE, E_DISCOUNT, E_TOTALS, E_STATE; E_CREDIT is the only one that means "held".
+ */
 FB_MUST_USE fb_code order_check(const order_facts *o, issue *out);
 
 #endif

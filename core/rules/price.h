@@ -18,9 +18,9 @@ typedef struct price_candidate {
     int64_t min_qty_milli;
     int64_t price_4dp;
     fb_text item_from, item_to, list_from, list_to; /* dates, inclusive; "" = open */
-    int32_t assignment_rank;  /* customer 50, grade 40, channel 30, territory 20, global 10 */
+    int32_t assignment_rank; /* customer 50, grade 40, channel 30, territory 20, global 10 */
     int32_t assignment_priority, list_priority; /* higher wins */
-    bool list_on_order;       /* the order names this list: beats every rank */
+    bool list_on_order;                         /* the order names this list: beats every rank */
     bool tax_included;
 } price_candidate;
 
@@ -34,12 +34,12 @@ typedef struct price_line {
     int64_t qty_milli, price_4dp;
     int32_t discount_bp;
     int32_t tax_rate_bp;
-    bool tax_included;   /* price holds the tax */
+    bool tax_included; /* price holds the tax */
     bool is_free;
     uint32_t currency_digits; /* 2 for CNY, USD; 0 for JPY */
     /* out */
-    int64_t gross_list_minor;      /* before discount, rounded */
-    int64_t discount_minor;        /* gross_list - what remains */
+    int64_t gross_list_minor;                  /* before discount, rounded */
+    int64_t discount_minor;                    /* gross_list - what remains */
     int64_t net_minor, tax_minor, gross_minor; /* gross = net + tax */
 } price_line;
 
@@ -49,14 +49,16 @@ typedef struct price_line {
 FB_MUST_USE fb_code price_line_compute(price_line *line);
 
 typedef struct price_totals {
-    int64_t subtotal_minor;        /* sum of gross_list */
+    int64_t subtotal_minor; /* sum of gross_list */
     int64_t line_discount_minor, header_discount_minor, freight_minor;
     int64_t tax_minor, rounding_minor, net_minor, total_minor;
 } price_totals;
 
-/* Sum lines: total = sum(net) - header_discount + sum(tax) + freight + rounding; net = sum(net) - header_discount. */
-FB_MUST_USE fb_code price_totals_compute(const price_line *lines, size_t count, int64_t header_discount_minor,
-                                         int64_t freight_minor, price_totals *out);
+/* Sum lines: total = sum(net) - header_discount + sum(tax) + freight + rounding; net = sum(net) -
+ * header_discount. */
+FB_MUST_USE fb_code price_totals_compute(const price_line *lines, size_t count,
+                                         int64_t header_discount_minor, int64_t freight_minor,
+                                         price_totals *out);
 
 /* The same line by line, for callers that hold no array: start from {0}, add, then finish once. A
  * failure leaves *totals as it was. */

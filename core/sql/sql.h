@@ -14,10 +14,10 @@ typedef struct sql_stmt sql_stmt; /* owned by the connection's cache */
 typedef struct sql_options {
     bool read_only;
     bool create;
-    const char *vfs;          /* NULL: default; the simulator gives its own */
-    int cache_kib;            /* 0: SQLite's default */
+    const char *vfs; /* NULL: default; the simulator gives its own */
+    int cache_kib;   /* 0: SQLite's default */
     int busy_timeout_ms;
-    bool sync_normal;         /* synchronous=NORMAL instead of FULL: benches only */
+    bool sync_normal; /* synchronous=NORMAL instead of FULL: benches only */
 } sql_options;
 
 /* WAL, synchronous=FULL, foreign_keys=OFF (checked by our rules), secure_delete=FAST,
@@ -35,7 +35,8 @@ FB_MUST_USE fb_code sql_prepare_once(sql_db *db, fb_text text, sql_stmt **out, f
 void sql_finalize(sql_stmt *s);
 
 void sql_bind_int(sql_stmt *s, int i, int64_t v); /* i from 1 */
-void sql_bind_text(sql_stmt *s, int i, fb_text v); /* borrowed until the next reset; NULL data = NULL */
+void sql_bind_text(sql_stmt *s, int i,
+                   fb_text v); /* borrowed until the next reset; NULL data = NULL */
 void sql_bind_blob(sql_stmt *s, int i, const void *data, size_t size); /* borrowed */
 void sql_bind_id(sql_stmt *s, int i, const fb_id *id); /* borrowed; none or NULL = NULL */
 void sql_bind_null(sql_stmt *s, int i);
@@ -52,29 +53,30 @@ int sql_columns(const sql_stmt *s);
 const char *sql_column_name(const sql_stmt *s, int i); /* i from 0 */
 bool sql_is_null(sql_stmt *s, int i);
 int64_t sql_int(sql_stmt *s, int i);
-fb_text sql_text(sql_stmt *s, int i);              /* borrowed until step/reset */
-fb_text sql_blob(sql_stmt *s, int i);              /* borrowed */
+fb_text sql_text(sql_stmt *s, int i); /* borrowed until step/reset */
+fb_text sql_blob(sql_stmt *s, int i); /* borrowed */
 bool sql_is_blob(sql_stmt *s, int i);
-fb_id sql_id(sql_stmt *s, int i);                  /* none for NULL or a wrong size */
-fb_value sql_value(sql_stmt *s, int i);            /* by stored type; BLOB(16) = id; borrowed */
+fb_id sql_id(sql_stmt *s, int i);       /* none for NULL or a wrong size */
+fb_value sql_value(sql_stmt *s, int i); /* by stored type; BLOB(16) = id; borrowed */
 
 FB_MUST_USE fb_code sql_exec(sql_db *db, const char *text); /* one or more statements, no rows */
 FB_MUST_USE fb_code sql_begin(sql_db *db);                  /* BEGIN IMMEDIATE */
 FB_MUST_USE fb_code sql_begin_read(sql_db *db);             /* snapshot */
-FB_MUST_USE fb_code sql_commit(sql_db *db);                 /* on failure the transaction is rolled back */
-void sql_rollback(sql_db *db);                              /* no-op outside a transaction */
-FB_MUST_USE fb_code sql_savepoint(sql_db *db);              /* one fixed name, not nested */
+FB_MUST_USE fb_code sql_commit(sql_db *db);    /* on failure the transaction is rolled back */
+void sql_rollback(sql_db *db);                 /* no-op outside a transaction */
+FB_MUST_USE fb_code sql_savepoint(sql_db *db); /* one fixed name, not nested */
 FB_MUST_USE fb_code sql_savepoint_release(sql_db *db);
-void sql_savepoint_undo(sql_db *db);                        /* rollback to and release */
+void sql_savepoint_undo(sql_db *db); /* rollback to and release */
 int64_t sql_changes(sql_db *db);
-fb_code sql_code(sql_db *db);                               /* code of the last failure */
+fb_code sql_code(sql_db *db); /* code of the last failure */
 const char *sql_message(sql_db *db);
 /* Allow only reading of tables whose names do not start with fb_ or sqlite_ (user queries). */
 void sql_restrict_reads(sql_db *db);
-FB_MUST_USE fb_code sql_backup(sql_db *db, const char *to_path, void (*progress)(void *ctx, int done, int total),
-                               void *ctx, fb_error *err);
-FB_MUST_USE fb_code sql_check(sql_db *db, fb_error *err);   /* quick_check */
-FB_MUST_USE fb_code sql_checkpoint(sql_db *db);             /* passive */
-void *sql_handle(sql_db *db);                               /* sqlite3 *, for the replica room and tests only */
+FB_MUST_USE fb_code sql_backup(sql_db *db, const char *to_path,
+                               void (*progress)(void *ctx, int done, int total), void *ctx,
+                               fb_error *err);
+FB_MUST_USE fb_code sql_check(sql_db *db, fb_error *err); /* quick_check */
+FB_MUST_USE fb_code sql_checkpoint(sql_db *db);           /* passive */
+void *sql_handle(sql_db *db); /* sqlite3 *, for the replica room and tests only */
 
 #endif

@@ -81,7 +81,8 @@ static fb_code configure(sql_db *db, const char *path, const sql_options *o)
 
 static fb_code prepare_rollback(sql_db *db)
 {
-    int rc = sqlite3_prepare_v3(db->handle, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &db->rollback, NULL);
+    int rc = sqlite3_prepare_v3(db->handle, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT,
+                                &db->rollback, NULL);
     return rc == SQLITE_OK ? FB_OK : sql_failed(db, rc);
 }
 

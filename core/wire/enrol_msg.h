@@ -10,11 +10,11 @@
 
 typedef struct enrol_request {
     uint32_t protocol;
-    fb_text code;        /* as typed; blanks and dashes are dropped, case folded by the server */
-    digest token;        /* the device's secret */
-    fb_text platform;    /* "linux", "android", "ios" */
+    fb_text code;     /* as typed; blanks and dashes are dropped, case folded by the server */
+    digest token;     /* the device's secret */
+    fb_text platform; /* "linux", "android", "ios" */
     fb_text app_version;
-    fb_text name;        /* what the person calls the device */
+    fb_text name; /* what the person calls the device */
 } enrol_request;
 void enrol_request_put(buf *out, const enrol_request *m);
 FB_MUST_USE fb_code enrol_request_get(fb_text body, arena *scratch, enrol_request *out);

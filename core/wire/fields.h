@@ -18,8 +18,8 @@ typedef enum field_kind {
     FIELD_ID,     /* fb_id: text form */
     FIELD_DIGEST, /* digest: 64 lower-case hexadecimal digits */
     FIELD_RAW,    /* fb_text holding one JSON value, written as it is */
-    FIELD_NAME,   /* enum of 32 bits: its name, by the message's table; an unknown name is refused */
-    FIELD_ERROR   /* fb_code: its name; a name that only the other side knows becomes E_INVALID */
+    FIELD_NAME, /* enum of 32 bits: its name, by the message's table; an unknown name is refused */
+    FIELD_ERROR /* fb_code: its name; a name that only the other side knows becomes E_INVALID */
 } field_kind;
 
 typedef enum field_need { FIELD_OPTIONAL, FIELD_REQUIRED } field_need;
@@ -39,7 +39,10 @@ typedef struct message {
     uint32_t names_count;
 } message;
 
-#define MESSAGE(name, table) {name, table, sizeof(table) / sizeof((table)[0]), NULL, 0}
+#define MESSAGE(name, table)                                     \
+    {                                                            \
+        name, table, sizeof(table) / sizeof((table)[0]), NULL, 0 \
+    }
 
 /* Writes {"m":name and the fields; the object stays open for more members. */
 void fields_put(json_writer *w, const message *m, const void *from);

@@ -18,12 +18,12 @@
 typedef enum op_kind { OP_INSERT = '+', OP_UPDATE = '~', OP_DELETE = '-', OP_DELTA = '^' } op_kind;
 
 typedef struct group_head {
-    fb_text kind;            /* what the person did, "order.submit"; for people and logs */
-    int64_t captured_at_ms;  /* corrected wall time */
-    int64_t offset_ms;       /* correction that was added to the device's wall clock */
+    fb_text kind;           /* what the person did, "order.submit"; for people and logs */
+    int64_t captured_at_ms; /* corrected wall time */
+    int64_t offset_ms;      /* correction that was added to the device's wall clock */
     bool clock_suspect;
     uint32_t catalog_version;
-    int64_t replaces;        /* gseq of the rejected or held group this one replaces; 0 none */
+    int64_t replaces; /* gseq of the rejected or held group this one replaces; 0 none */
 } group_head;
 
 /* One operation on one row. Values are in catalogue type (fb_value). */
@@ -31,11 +31,11 @@ typedef struct group_op {
     op_kind kind;
     const struct cat_entity *entity;
     fb_id id;
-    int64_t base_ver;          /* OP_UPDATE, OP_DELETE: row.ver the device had; 0 = own unsent/unseen */
-    uint32_t columns_count;    /* INSERT: without id and ver */
-    const int *columns;        /* catalogue column indexes */
-    const fb_value *base;      /* OP_UPDATE: values before, else NULL */
-    const fb_value *mine;      /* INSERT, UPDATE: values; DELTA: differences */
+    int64_t base_ver; /* OP_UPDATE, OP_DELETE: row.ver the device had; 0 = own unsent/unseen */
+    uint32_t columns_count; /* INSERT: without id and ver */
+    const int *columns;     /* catalogue column indexes */
+    const fb_value *base;   /* OP_UPDATE: values before, else NULL */
+    const fb_value *mine;   /* INSERT, UPDATE: values; DELTA: differences */
 } group_op;
 
 typedef struct group {

@@ -15,19 +15,27 @@
 enum { JSON_DEPTH_LIMIT = 32 };
 
 typedef enum json_type {
-    JSON_NONE, JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT
+    JSON_NONE,
+    JSON_NULL,
+    JSON_FALSE,
+    JSON_TRUE,
+    JSON_NUMBER,
+    JSON_STRING,
+    JSON_ARRAY,
+    JSON_OBJECT
 } json_type;
 
 typedef struct json_reader {
     const char *start, *at, *end;
-    fb_code code;      /* first failure: E_JSON (grammar), E_PROTOCOL (not the type asked for, or set by
-                          a caller), E_LIMIT, E_NO_MEMORY */
-    char why[80];      /* what was wrong, for the log */
-    arena *scratch;    /* borrowed; needed only for strings with escapes and for object keys seen */
+    fb_code code; /* first failure: E_JSON (grammar), E_PROTOCOL (not the type asked for, or set by
+                     a caller), E_LIMIT, E_NO_MEMORY */
+    char why[80]; /* what was wrong, for the log */
+    arena *scratch; /* borrowed; needed only for strings with escapes and for object keys seen */
     int depth;
-    int levels_ready;  /* levels[0 .. levels_ready) have been used before: their keys may be reused */
+    int levels_ready; /* levels[0 .. levels_ready) have been used before: their keys may be reused
+                       */
     struct json_level {
-        char kind;        /* '[' or '{' */
+        char kind; /* '[' or '{' */
         bool first;
         uint32_t count;
         struct json_keys *keys; /* of the object that is open here: for the search for duplicates */
@@ -44,12 +52,12 @@ bool json_array_next(json_reader *r);
 void json_object_begin(json_reader *r);
 bool json_object_next(json_reader *r, fb_text *key_out);
 fb_text json_string(json_reader *r);
-int64_t json_int(json_reader *r);         /* JSON integer: no fraction, no exponent, no "-0" */
-int64_t json_int_string(json_reader *r);  /* "123": strict integer inside a string */
+int64_t json_int(json_reader *r);        /* JSON integer: no fraction, no exponent, no "-0" */
+int64_t json_int_string(json_reader *r); /* "123": strict integer inside a string */
 bool json_bool(json_reader *r);
-bool json_null(json_reader *r);           /* takes a null if it is next */
-void json_skip(json_reader *r);           /* any value, fully checked */
-fb_text json_raw(json_reader *r);         /* any value, fully checked; its exact text */
+bool json_null(json_reader *r);   /* takes a null if it is next */
+void json_skip(json_reader *r);   /* any value, fully checked */
+fb_text json_raw(json_reader *r); /* any value, fully checked; its exact text */
 void json_fail(json_reader *r, fb_code code, const char *why);
 /* FB_OK when exactly one value was read and only blanks follow. */
 FB_MUST_USE fb_code json_finish(json_reader *r);
@@ -67,7 +75,7 @@ typedef struct json_writer {
 void json_writer_init(json_writer *w, buf *out);
 void json_put_object(json_writer *w);
 void json_put_array(json_writer *w);
-void json_put_end(json_writer *w);              /* closes the innermost */
+void json_put_end(json_writer *w); /* closes the innermost */
 void json_put_key(json_writer *w, const char *key);
 void json_put_key_text(json_writer *w, fb_text key);
 void json_put_string(json_writer *w, fb_text s);

@@ -9,9 +9,10 @@ FB_MUST_USE fb_code pack_put(buf *out, fb_text in);
 /* Append the unpacked form; E_LIMIT beyond max_bytes, E_PROTOCOL for damage or trailing bytes. */
 FB_MUST_USE fb_code pack_get(buf *out, fb_text in, size_t max_bytes);
 
-/* The same with the state of zstd kept between calls: for many small texts. One thread at a time. */
+/* The same with the state of zstd kept between calls: for many small texts. One thread at a time.
+ */
 typedef struct packer packer;
-packer *packer_new(void); /* NULL when out of memory */
+packer *packer_new(void);    /* NULL when out of memory */
 void packer_free(packer *p); /* NULL is fine */
 FB_MUST_USE fb_code packer_put(packer *p, buf *out, fb_text in);
 FB_MUST_USE fb_code packer_get(packer *p, buf *out, fb_text in, size_t max_bytes);

@@ -17,17 +17,22 @@ void value_get(json_reader *r, const cat_column *c, fb_value *out);
 typedef enum block_kind { BLOCK_ROW, BLOCK_LEAVE, BLOCK_DELETE } block_kind;
 
 typedef struct block_head {
-    const cat_entity *entity; /* NULL: an entity this catalogue does not know; rows are kept aside */
+    const cat_entity
+        *entity; /* NULL: an entity this catalogue does not know; rows are kept aside */
     fb_text entity_name;
     block_kind kind;
     int columns[CATALOG_COLUMNS_LIMIT]; /* BLOCK_ROW: catalogue indexes, -1 for unknown columns */
     uint32_t columns_count;
 } block_head;
 
-void block_head_put(buf *out, const cat_entity *e, block_kind kind, const int *columns, uint32_t count);
-FB_MUST_USE fb_code block_head_get(fb_text line, const catalog *cat, arena *scratch, block_head *out);
+void block_head_put(buf *out, const cat_entity *e, block_kind kind, const int *columns,
+                    uint32_t count);
+FB_MUST_USE fb_code block_head_get(fb_text line, const catalog *cat, arena *scratch,
+                                   block_head *out);
 /* One array line: `count` values in the block's column order. */
-void row_put(buf *out, const cat_entity *e, const int *columns, uint32_t count, const fb_value *values);
-FB_MUST_USE fb_code row_get(fb_text line, const block_head *head, arena *scratch, fb_value *values_out);
+void row_put(buf *out, const cat_entity *e, const int *columns, uint32_t count,
+             const fb_value *values);
+FB_MUST_USE fb_code row_get(fb_text line, const block_head *head, arena *scratch,
+                            fb_value *values_out);
 
 #endif

@@ -46,7 +46,7 @@ typedef struct cli {
 typedef struct cli_command {
     const char *noun, *verb; /* verb NULL: one word */
     int (*run)(cli *c, const struct cli_command *cmd);
-    const char *op; /* command of fieldbook/command.h, or SQL for lists */
+    const char *op;         /* command of fieldbook/command.h, or SQL for lists */
     const char *positional; /* names of its positional arguments, "[name]" when it may be left out;
                                "data" and "patches" take the rest */
     cli_text help;

@@ -11,13 +11,13 @@
 /* Lists: ?1 is the customer's code or id, or ''. Newest first. */
 #define OF_CUSTOMER "(?1 IS NULL OR k.code = ?1 OR k.id = ?1)"
 
-static const char VISITS[] = "SELECT v.id, v.visit_no, k.code AS customer, k.name, "
-                             "v.visit_date, " ISO("v.check_in_at") " AS check_in_at, " ISO(
-                                 "v.check_out_at") " AS check_out_at, v.geo_result, v.distance_m, "
-                                                   "v.status FROM visit v "
-                                                   "JOIN customer k ON k.id = v.customer_id "
-                                                   "WHERE " OF_CUSTOMER
-                                                   " ORDER BY v.check_in_at DESC LIMIT 50";
+static const char VISITS[] =
+    "SELECT v.id, v.visit_no, k.code AS customer, k.name, "
+    "v.visit_date, " ISO("v.check_in_at") " AS check_in_at, " ISO(
+        "v.check_out_at") " AS check_out_at, v.geo_result, v.distance_m, "
+                          "v.status FROM visit v "
+                          "JOIN customer k ON k.id = v.customer_id "
+                          "WHERE " OF_CUSTOMER " ORDER BY v.check_in_at DESC LIMIT 50";
 static const char ORDERS[] =
     "SELECT o.id, o.order_no, k.code AS customer, k.name, o.order_date, o.currency, " MONEY(
         "o.total") " AS total, "

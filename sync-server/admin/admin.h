@@ -37,20 +37,20 @@ typedef enum text_id {
 } text_id;
 
 typedef struct admin {
-    const char *home;     /* folder of the company */
-    const char *command;  /* for messages */
+    const char *home;    /* folder of the company */
+    const char *command; /* for messages */
     bool json, chinese;
     const fb_port *port;
-    store *db;            /* open for commands that need it */
+    store *db; /* open for commands that need it */
     id_maker ids;
-    int argc;             /* arguments behind the command */
+    int argc; /* arguments behind the command */
     char **argv;
 } admin;
 
 /* Text in the chosen language; the format's arguments follow. */
 const char *admin_text(const admin *a, text_id id);
-void admin_say(const admin *a, text_id id, ...);    /* standard output, unless --json */
-void admin_warn(const admin *a, text_id id, ...);   /* standard error, with a line end */
+void admin_say(const admin *a, text_id id, ...);  /* standard output, unless --json */
+void admin_warn(const admin *a, text_id id, ...); /* standard error, with a line end */
 /* Prints the failure and returns the exit code for it. */
 int admin_failed(const admin *a, fb_code code, const fb_error *err);
 
@@ -64,19 +64,20 @@ bool flag_take(admin *a, const char *name);
 bool options_left(admin *a);
 
 /* One server commit of these changes in its own transaction. */
-FB_MUST_USE fb_code admin_commit(admin *a, const char *kind, const change *changes, uint32_t count, int64_t *cid_out,
-                                 fb_error *err);
+FB_MUST_USE fb_code admin_commit(admin *a, const char *kind, const change *changes, uint32_t count,
+                                 int64_t *cid_out, fb_error *err);
 /* Finds a row by business key or id text. */
-FB_MUST_USE fb_code row_by_key(admin *a, const cat_entity *e, fb_text key, arena *memory, fb_value *values);
+FB_MUST_USE fb_code row_by_key(admin *a, const cat_entity *e, fb_text key, arena *memory,
+                               fb_value *values);
 /* A person's text for one column: references may be given by the business key of their entity. */
-FB_MUST_USE fb_code value_by_text(admin *a, const cat_entity *e, int column, fb_text text, arena *memory, fb_value *out,
-                                  fb_error *err);
+FB_MUST_USE fb_code value_by_text(admin *a, const cat_entity *e, int column, fb_text text,
+                                  arena *memory, fb_value *out, fb_error *err);
 /* A new row or a change of an existing one, checked and completed: *change_out->kind says which; no
  * difference at all gives count 0. `columns` and `values` are what the person gave. */
 typedef enum row_result { ROW_ADDED, ROW_CHANGED, ROW_SAME } row_result;
-FB_MUST_USE fb_code row_store(admin *a, const cat_entity *e, const fb_value *current, const int *columns,
-                            const fb_value *given, uint32_t count, arena *memory, change *out, row_result *result,
-                            fb_error *err);
+FB_MUST_USE fb_code row_store(admin *a, const cat_entity *e, const fb_value *current,
+                              const int *columns, const fb_value *given, uint32_t count,
+                              arena *memory, change *out, row_result *result, fb_error *err);
 row_rights admin_rights(void);
 /* Run one read-only statement and print its rows. */
 int rows_show(admin *a, fb_text sql);

@@ -1,7 +1,8 @@
 /* certificate.c - the server's certificate: show it, renew it. See admin.h.
  *
- * Which files they are says fieldbookd.conf; the authority is ca.pem and ca.key of the home. Renewing
- * replaces key and certificate each as a whole (CA-1); devices trust the authority and notice nothing. */
+ * Which files they are says fieldbookd.conf; the authority is ca.pem and ca.key of the home.
+ * Renewing replaces key and certificate each as a whole (CA-1); devices trust the authority and
+ * notice nothing. */
 #include "sync-server/admin/admin.h"
 
 #include <string.h>
@@ -41,16 +42,16 @@ static fb_code show(const admin *a, const char *path, fb_error *err)
     int64_t days = (info.not_after_ms - a->port->wall_ms(a->port->ctx)) / DAY_MS;
     admin_say(a, TEXT_CERT_SHOWN, path, buf_cstr(&names), from, until, (long long)days);
     if (a->json) {
-        printf("{\"names\":[%s],\"from\":\"%s\",\"until\":\"%s\",\"days_left\":%lld}\n", buf_cstr(&names), from, until,
-               (long long)days);
+        printf("{\"names\":[%s],\"from\":\"%s\",\"until\":\"%s\",\"days_left\":%lld}\n",
+               buf_cstr(&names), from, until, (long long)days);
     }
     buf_clear(&names);
     return FB_OK;
 }
 
 /* The names of --host, else those of the present certificate. */
-static fb_code names_choose(char *hosts, const ca_info *present, ca_leaf *leaf, const char *names[CA_NAMES_MAX],
-                            fb_error *err)
+static fb_code names_choose(char *hosts, const ca_info *present, ca_leaf *leaf,
+                            const char *names[CA_NAMES_MAX], fb_error *err)
 {
     leaf->names = names;
     for (uint32_t i = 0; hosts == NULL && i < present->names_count; i++) {
@@ -58,19 +59,22 @@ static fb_code names_choose(char *hosts, const ca_info *present, ca_leaf *leaf, 
     }
     for (char *host = strsep(&hosts, ","); host != NULL; host = strsep(&hosts, ",")) {
         if (leaf->names_count == CA_NAMES_MAX) {
-            return fail(err, FB_E_RANGE, "--host", "at most %d names: leave some out", CA_NAMES_MAX);
+            return fail(err, FB_E_RANGE, "--host", "at most %d names: leave some out",
+                        CA_NAMES_MAX);
         }
         names[leaf->names_count++] = host;
     }
     return FB_OK;
 }
 
-static fb_code renew(const admin *a, const server_config *config, const char *host, int64_t days, fb_error *err)
+static fb_code renew(const admin *a, const server_config *config, const char *host, int64_t days,
+                     fb_error *err)
 {
     char ca[PATH_BYTES], ca_key[PATH_BYTES], hosts[HOSTS_BYTES];
     const char *names[CA_NAMES_MAX] = {NULL};
     ca_info present = {.names_count = 0};
-    ca_leaf leaf = {.days = (uint32_t)days, .cert_path = config->certificate, .key_path = config->key};
+    ca_leaf leaf = {
+        .days = (uint32_t)days, .cert_path = config->certificate, .key_path = config->key};
     if (host == NULL) {
         FB_TRY(ca_read(config->certificate, &present, err));
     } else if (strlen(host) >= sizeof hosts) {
@@ -85,7 +89,8 @@ static fb_code renew(const admin *a, const server_config *config, const char *ho
 
 static int usage_said(const admin *a)
 {
-    admin_warn(a, TEXT_MISSING_ARGUMENT, "show | renew [--host HOST,...] [--days 1..398]", a->command);
+    admin_warn(a, TEXT_MISSING_ARGUMENT, "show | renew [--host HOST,...] [--days 1..398]",
+               a->command);
     return EXIT_USAGE;
 }
 
@@ -101,7 +106,8 @@ int command_certificate(admin *a)
     }
     bool renews = a->argc == 1 && strcmp(a->argv[0], "renew") == 0;
     bool shows = a->argc == 1 && strcmp(a->argv[0], "show") == 0 && host == NULL && text == NULL;
-    bool days_fine = text == NULL || (i64_get(text_of(text), &days) && days >= 1 && days <= CA_LEAF_DAYS_MAX);
+    bool days_fine =
+        text == NULL || (i64_get(text_of(text), &days) && days >= 1 && days <= CA_LEAF_DAYS_MAX);
     if ((!renews && !shows) || !days_fine) {
         return usage_said(a);
     }

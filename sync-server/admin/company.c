@@ -1,7 +1,7 @@
 /* company.c - init: a folder with certificates, configuration and the first database. See admin.h.
  *
- * Refuses a folder that holds a company already; what it had written itself is taken away again when a
- * later step fails (ADM-1). */
+ * Refuses a folder that holds a company already; what it had written itself is taken away again
+ * when a later step fails (ADM-1). */
 #include "sync-server/admin/admin.h"
 
 #include <errno.h>
@@ -23,7 +23,8 @@ typedef struct init_options {
     int64_t port;
 } init_options;
 
-static const char *const FILES[] = {"ca.pem", "ca.key", "server.pem", "server.key", "fieldbookd.conf", "master.db",
+static const char *const FILES[] = {"ca.pem",        "ca.key",          "server.pem",
+                                    "server.key",    "fieldbookd.conf", "master.db",
                                     "master.db-wal", "master.db-shm"};
 
 static void path_put(const admin *a, const char *name, char out[PATH_BYTES])
@@ -59,7 +60,8 @@ static bool options_read(admin *a, init_options *o, char *hosts, size_t hosts_si
         return false;
     }
     snprintf(hosts, hosts_size, "%s", host != NULL ? host : "localhost,127.0.0.1");
-    bool good = hosts_read(o, hosts) && (port == NULL || i64_get(text_of(port), &o->port)) && o->port > 0 && o->port < 65536;
+    bool good = hosts_read(o, hosts) && (port == NULL || i64_get(text_of(port), &o->port)) &&
+                o->port > 0 && o->port < 65536;
     if (!good) {
         admin_warn(a, TEXT_MISSING_ARGUMENT, "--host HOST,... --port 1..65535", a->command);
     }
@@ -74,7 +76,10 @@ static fb_code certificates_make(const admin *a, const init_options *o, fb_error
     path_put(a, "server.pem", cert);
     path_put(a, "server.key", key);
     FB_TRY(ca_create(ca, ca_key, o->company, err));
-    ca_leaf leaf = {.names = o->hosts, .names_count = o->hosts_count, .days = CA_LEAF_DAYS_MAX, .cert_path = cert,
+    ca_leaf leaf = {.names = o->hosts,
+                    .names_count = o->hosts_count,
+                    .days = CA_LEAF_DAYS_MAX,
+                    .cert_path = cert,
                     .key_path = key};
     return ca_issue(ca, ca_key, &leaf, err);
 }
@@ -106,7 +111,9 @@ static fb_code company_make(const admin *a, const init_options *o, fb_error *err
     FB_TRY(config_make(a, o, err));
     char path[PATH_BYTES];
     path_put(a, "master.db", path);
-    server_create_options create = {.path = path, .port = a->port, .company_code = o->code != NULL ? o->code : "COMPANY",
+    server_create_options create = {.path = path,
+                                    .port = a->port,
+                                    .company_code = o->code != NULL ? o->code : "COMPANY",
                                     .company_name = o->company};
     return server_create(&create, err);
 }
@@ -141,7 +148,8 @@ int command_init(admin *a)
         return EXIT_USAGE;
     }
     if (mkdir(a->home, 0700) != 0 && errno != EEXIST) {
-        return admin_failed(a, fail(&err, FB_E_IO, a->home, "cannot make the folder: %s", strerror(errno)), &err);
+        return admin_failed(
+            a, fail(&err, FB_E_IO, a->home, "cannot make the folder: %s", strerror(errno)), &err);
     }
     if (company_stands(a)) {
         admin_warn(a, TEXT_INIT_EXISTS, a->home);

@@ -1,7 +1,8 @@
 /* export.c - rows of one entity as CSV or NDJSON, from one snapshot. See admin.h.
  *
  * CSV: the catalogue's columns as header, human numbers, references as ids; texts that a
- * spreadsheet would run get an apostrophe (csv_put_safe). NDJSON: one object per row, raw integers. */
+ * spreadsheet would run get an apostrophe (csv_put_safe). NDJSON: one object per row, raw integers.
+ */
 #include "sync-server/admin/admin.h"
 
 #include <stdlib.h>
@@ -12,13 +13,15 @@
 #include "wire/json.h"
 #include "wire/row_msg.h"
 
-typedef struct export {
+typedef struct export
+{
     admin *a;
     const cat_entity *entity;
     FILE *out;
     bool ndjson;
     uint32_t rows;
-} export;
+}
+export;
 
 static void csv_header(const cat_entity *e, buf *line)
 {
@@ -121,15 +124,19 @@ int command_export(admin *a)
 {
     const char *path = option_take(a, "--out"), *format = option_take(a, "--format");
     bool ndjson = format != NULL && strcmp(format, "ndjson") == 0;
-    const cat_entity *e = a->argc == 1 ? catalog_entity_str(store_catalog(a->db), a->argv[0]) : NULL;
+    const cat_entity *e =
+        a->argc == 1 ? catalog_entity_str(store_catalog(a->db), a->argv[0]) : NULL;
     if (options_left(a) || e == NULL || (format != NULL && !ndjson && strcmp(format, "csv") != 0)) {
-        admin_warn(a, TEXT_MISSING_ARGUMENT, "ENTITY [--out FILE] [--format csv|ndjson]", a->command);
+        admin_warn(a, TEXT_MISSING_ARGUMENT, "ENTITY [--out FILE] [--format csv|ndjson]",
+                   a->command);
         return EXIT_USAGE;
     }
-    export x = {.a = a, .entity = e, .ndjson = ndjson, .out = path != NULL ? fopen(path, "wbx") : stdout};
+    export x = {
+        .a = a, .entity = e, .ndjson = ndjson, .out = path != NULL ? fopen(path, "wbx") : stdout};
     fb_error err = {0};
     if (x.out == NULL) {
-        return admin_failed(a, fail(&err, FB_E_EXISTS, path, "cannot create the file: choose a new name"), &err);
+        return admin_failed(
+            a, fail(&err, FB_E_EXISTS, path, "cannot create the file: choose a new name"), &err);
     }
     fb_code rc = export_run(&x, &err);
     if (fflush(x.out) != 0 && rc == FB_OK) {

@@ -1,7 +1,8 @@
 /* held.c - groups that wait for a person: list, accept, refuse. See admin.h.
  *
  * Accepting applies the group as the device sent it, waiving what made it wait (credit, territory,
- * duplicate); refusing needs a reason, which the rep reads. The device learns it at its next sync. */
+ * duplicate); refusing needs a reason, which the rep reads. The device learns it at its next sync.
+ */
 #include "sync-server/admin/admin.h"
 
 #include <string.h>
@@ -41,8 +42,9 @@ static int held_decide(admin *a, intake_decision *how, const char *device, const
     fb_value row[CATALOG_COLUMNS_LIMIT];
     intake in = {.db = a->db, .cache = decide_cache_new(), .work = work};
     fb_error err = {0};
-    fb_code rc = memory == NULL || work == NULL || in.cache == NULL ? FB_E_NO_MEMORY
-                                                                    : row_by_key(a, e, text_of(device), memory, row);
+    fb_code rc = memory == NULL || work == NULL || in.cache == NULL
+                     ? FB_E_NO_MEMORY
+                     : row_by_key(a, e, text_of(device), memory, row);
     if (rc == FB_OK) {
         how->device = row[0].u.id;
         how->now_ms = a->port->wall_ms(a->port->ctx);
@@ -52,7 +54,8 @@ static int held_decide(admin *a, intake_decision *how, const char *device, const
     arena_free(work);
     arena_free(memory);
     if (rc == FB_E_NOT_FOUND || rc == FB_E_STATE) {
-        rc = fail(&err, rc, number, "device %s has no held group with this number: see held list", device);
+        rc = fail(&err, rc, number, "device %s has no held group with this number: see held list",
+                  device);
     }
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
@@ -72,9 +75,11 @@ int command_held(admin *a)
         return rows_show(a, text_of(HELD_SQL));
     }
     bool accept = a->argc == 3 && strcmp(a->argv[0], "accept") == 0;
-    bool refuse = a->argc == 3 && strcmp(a->argv[0], "refuse") == 0 && reason != NULL && reason[0] != '\0';
+    bool refuse =
+        a->argc == 3 && strcmp(a->argv[0], "refuse") == 0 && reason != NULL && reason[0] != '\0';
     if (!(accept || refuse) || !i64_get(text_of(a->argv[2]), &how.gseq)) {
-        admin_warn(a, TEXT_MISSING_ARGUMENT, "list | accept DEVICE NUMBER | refuse DEVICE NUMBER --reason TEXT", a->command);
+        admin_warn(a, TEXT_MISSING_ARGUMENT,
+                   "list | accept DEVICE NUMBER | refuse DEVICE NUMBER --reason TEXT", a->command);
         return EXIT_USAGE;
     }
     how.accept = accept;

@@ -22,7 +22,7 @@ typedef struct import {
     uint32_t key_count;
     change pending[IMPORT_ROWS];
     uint32_t pending_count;
-    arena *rows;   /* values of pending changes; reset with them */
+    arena *rows; /* values of pending changes; reset with them */
     uint32_t read, added, changed, same, refused;
     bool skip_bad;
 } import;
@@ -32,7 +32,8 @@ static fb_code import_flush(import *m)
     if (m->pending_count == 0) {
         return FB_OK;
     }
-    commit_source from = {.at_ms = m->a->port->wall_ms(m->a->port->ctx), .kind = text_of("admin.import")};
+    commit_source from = {.at_ms = m->a->port->wall_ms(m->a->port->ctx),
+                          .kind = text_of("admin.import")};
     int64_t cid;
     FB_TRY(ledger_commit(m->a->db, &from, m->pending, m->pending_count, &cid));
     m->pending_count = 0;
@@ -48,8 +49,8 @@ static int header_read(import *m, const fb_text *names, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         m->columns[i] = cat_column_find(m->entity, names[i]);
         if (m->columns[i] < 0 || m->columns[i] == cat_ver_column(m->entity)) {
-            admin_warn(m->a, TEXT_NO_COLUMN, m->entity->name.data, arena_text(m->rows, names[i]).data,
-                       m->entity->name.data);
+            admin_warn(m->a, TEXT_NO_COLUMN, m->entity->name.data,
+                       arena_text(m->rows, names[i]).data, m->entity->name.data);
             return EXIT_USAGE;
         }
     }
@@ -60,7 +61,8 @@ static int header_read(import *m, const fb_text *names, uint32_t count)
 static bool key_add(import *m, fb_text name)
 {
     int column = cat_column_find(m->entity, name);
-    for (uint32_t i = 0; column >= 0 && i < m->columns_count && m->key_count < KEY_COLUMNS_MAX; i++) {
+    for (uint32_t i = 0; column >= 0 && i < m->columns_count && m->key_count < KEY_COLUMNS_MAX;
+         i++) {
         if (m->columns[i] == column) {
             m->key[m->key_count++] = (int)i;
             return true;
@@ -133,7 +135,8 @@ static fb_code row_match(import *m, const fb_value *given, const fb_value **out)
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
     key_match k = {m, given, found, m->rows};
-    FB_TRY(store_rows_by(m->a->db, m->entity, m->columns[m->key[0]], first, m->rows, key_compare, &k));
+    FB_TRY(
+        store_rows_by(m->a->db, m->entity, m->columns[m->key[0]], first, m->rows, key_compare, &k));
     *out = found[0].kind == FB_KIND_NULL ? NULL : found;
     return FB_OK;
 }
@@ -142,7 +145,8 @@ static fb_code record_take(import *m, const fb_text *fields, fb_error *err)
 {
     fb_value given[CATALOG_COLUMNS_LIMIT];
     for (uint32_t i = 0; i < m->columns_count; i++) {
-        fb_code rc = value_by_text(m->a, m->entity, m->columns[i], fields[i], m->rows, &given[i], err);
+        fb_code rc =
+            value_by_text(m->a, m->entity, m->columns[i], fields[i], m->rows, &given[i], err);
         if (rc == FB_E_REFERENCE && m->pending_count > 0) {
             /* It may be a row of this file that is not flushed yet. */
             return FB_E_BUSY;
@@ -153,7 +157,7 @@ static fb_code record_take(import *m, const fb_text *fields, fb_error *err)
     FB_TRY(row_match(m, given, &current));
     row_result result;
     FB_TRY(row_store(m->a, m->entity, current, m->columns, given, m->columns_count, m->rows,
-                   &m->pending[m->pending_count], &result, err));
+                     &m->pending[m->pending_count], &result, err));
     m->added += result == ROW_ADDED;
     m->changed += result == ROW_CHANGED;
     m->same += result == ROW_SAME;
@@ -166,7 +170,8 @@ static void record_refuse(import *m, uint32_t line, const fb_error *err)
     m->refused++;
     const char *field = err->field[0] != '\0' ? err->field : m->entity->name.data;
     fprintf(stderr, "line %u: %s: %s\n", line, field,
-            err->message[0] != '\0' ? err->message : fb_code_text(err->code, m->a->chinese ? "zh" : "en"));
+            err->message[0] != '\0' ? err->message
+                                    : fb_code_text(err->code, m->a->chinese ? "zh" : "en"));
 }
 
 /* One record; a refused one is reported and counted, other failures stop the import. */
@@ -176,7 +181,8 @@ static fb_code record_run(import *m, const fb_text *fields, uint32_t count, uint
     fb_code rc = FB_E_FORMAT;
     m->read++;
     if (count != m->columns_count) {
-        (void)fail(&err, rc, "", "the record has %u fields, the header %u", count, m->columns_count);
+        (void)fail(&err, rc, "", "the record has %u fields, the header %u", count,
+                   m->columns_count);
     } else {
         rc = record_take(m, fields, &err);
         if (rc == FB_E_BUSY) {
@@ -217,7 +223,8 @@ static int import_file(import *m, fb_text text, const char *key_option, arena *m
     }
     if (rc != FB_OK) {
         fb_error err = {.code = rc};
-        snprintf(err.message, sizeof err.message, "line %u: %s", r.line, r.why != NULL ? r.why : fb_code_text(rc, "en"));
+        snprintf(err.message, sizeof err.message, "line %u: %s", r.line,
+                 r.why != NULL ? r.why : fb_code_text(rc, "en"));
         return admin_failed(m->a, rc, &err);
     }
     return EXIT_DONE;
@@ -238,15 +245,18 @@ static int import_run(import *m, fb_text text, const char *key_option, bool dry,
     if (exit_code != EXIT_DONE) {
         return exit_code;
     }
-    admin_say(m->a, TEXT_IMPORT_DONE, m->entity->name.data, m->read, m->added, m->changed, m->same, m->refused);
+    admin_say(m->a, TEXT_IMPORT_DONE, m->entity->name.data, m->read, m->added, m->changed, m->same,
+              m->refused);
     if (dry) {
         admin_say(m->a, TEXT_IMPORT_DRY);
     } else if (!keep) {
         admin_warn(m->a, TEXT_IMPORT_REFUSED);
     }
     if (m->a->json) {
-        printf("{\"entity\":\"%s\",\"read\":%u,\"added\":%u,\"changed\":%u,\"same\":%u,\"refused\":%u,\"written\":%s}\n",
-               m->entity->name.data, m->read, m->added, m->changed, m->same, m->refused, keep ? "true" : "false");
+        printf("{\"entity\":\"%s\",\"read\":%u,\"added\":%u,\"changed\":%u,\"same\":%u,\"refused\":"
+               "%u,\"written\":%s}\n",
+               m->entity->name.data, m->read, m->added, m->changed, m->same, m->refused,
+               keep ? "true" : "false");
     }
     return m->refused > 0 && !m->skip_bad ? EXIT_REFUSED : EXIT_DONE;
 }
@@ -275,7 +285,9 @@ int command_import(admin *a)
         exit_code = import_run(m, buf_text(&file), key, dry, memory);
     } else {
         fb_error err = {0};
-        exit_code = admin_failed(a, fail(&err, FB_E_IO, a->argv[1], "cannot read the file: check its name and rights"), &err);
+        exit_code = admin_failed(
+            a, fail(&err, FB_E_IO, a->argv[1], "cannot read the file: check its name and rights"),
+            &err);
     }
     free(m);
     arena_free(rows);

@@ -88,7 +88,8 @@ void admin_warn(const admin *a, text_id id, ...)
 int admin_failed(const admin *a, fb_code code, const fb_error *err)
 {
     bool told = err != NULL && err->code == code && err->message[0] != '\0';
-    fprintf(stderr, "fieldbook-admin: %s (%s)", fb_code_text(code, a->chinese ? "zh" : "en"), fb_code_name(code));
+    fprintf(stderr, "fieldbook-admin: %s (%s)", fb_code_text(code, a->chinese ? "zh" : "en"),
+            fb_code_name(code));
     if (told && err->field[0] != '\0') {
         fprintf(stderr, ": %s", err->field);
     }
@@ -159,7 +160,8 @@ static void usage(const admin *a)
     fputs(admin_text(a, TEXT_USAGE_HEAD), stdout);
     for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
         const command *c = &COMMANDS[i];
-        printf("  %-11s %s\n              %s\n", c->name, a->chinese ? c->about_zh : c->about_en, c->usage);
+        printf("  %-11s %s\n              %s\n", c->name, a->chinese ? c->about_zh : c->about_en,
+               c->usage);
     }
     fputs(admin_text(a, TEXT_USAGE_TAIL), stdout);
 }
@@ -236,7 +238,8 @@ int main(int argc, char **argv)
     a.argc--;
     a.argv++;
     if (flag_take(&a, "--help")) {
-        printf("fieldbook-admin %s %s\n  %s\n", c->name, c->usage, a.chinese ? c->about_zh : c->about_en);
+        printf("fieldbook-admin %s %s\n  %s\n", c->name, c->usage,
+               a.chinese ? c->about_zh : c->about_en);
         return EXIT_DONE;
     }
     return command_run(&a, c);

@@ -73,7 +73,8 @@ int command_code(admin *a)
 {
     const char *text = option_take(a, "--minutes");
     int64_t minutes = CODE_MINUTES_DEFAULT;
-    bool good = text == NULL || (i64_get(text_of(text), &minutes) && minutes >= 1 && minutes <= CODE_MINUTES_MAX);
+    bool good = text == NULL ||
+                (i64_get(text_of(text), &minutes) && minutes >= 1 && minutes <= CODE_MINUTES_MAX);
     if (!good || options_left(a) || a->argc != 2 || strcmp(a->argv[0], "make") != 0) {
         admin_warn(a, TEXT_MISSING_ARGUMENT, "make USER [--minutes 1..10080]", a->command);
         return EXIT_USAGE;
@@ -89,7 +90,8 @@ int command_code(admin *a)
     if (exit_code == EXIT_DONE) {
         admin_say(a, TEXT_CODE_MADE, a->argv[1], buf_cstr(&code), (int)minutes);
         if (a->json) {
-            printf("{\"user\":\"%s\",\"code\":\"%s\",\"minutes\":%d}\n", a->argv[1], buf_cstr(&code), (int)minutes);
+            printf("{\"user\":\"%s\",\"code\":\"%s\",\"minutes\":%d}\n", a->argv[1],
+                   buf_cstr(&code), (int)minutes);
         }
     }
     bytes_wipe(code.data, code.size);
@@ -135,6 +137,7 @@ int command_device(admin *a)
             return device_change(a, &DEVICE_VERBS[i], a->argv[1]);
         }
     }
-    admin_warn(a, TEXT_MISSING_ARGUMENT, "list | block CODE | activate CODE | wipe CODE", a->command);
+    admin_warn(a, TEXT_MISSING_ARGUMENT, "list | block CODE | activate CODE | wipe CODE",
+               a->command);
     return EXIT_USAGE;
 }

@@ -7,11 +7,16 @@
 
 row_rights admin_rights(void)
 {
-    return (row_rights){
-        .create = true, .read = true, .update = true, .remove = true, .approve = true, .actor = ACTOR_SERVER};
+    return (row_rights){.create = true,
+                        .read = true,
+                        .update = true,
+                        .remove = true,
+                        .approve = true,
+                        .actor = ACTOR_SERVER};
 }
 
-fb_code admin_commit(admin *a, const char *kind, const change *changes, uint32_t count, int64_t *cid_out, fb_error *err)
+fb_code admin_commit(admin *a, const char *kind, const change *changes, uint32_t count,
+                     int64_t *cid_out, fb_error *err)
 {
     fb_code rc = store_begin(a->db);
     if (rc != FB_OK) {
@@ -39,8 +44,8 @@ fb_code row_by_key(admin *a, const cat_entity *e, fb_text key, arena *memory, fb
     return store_row_by(a->db, e, e->business_key, &equal, memory, values);
 }
 
-static fb_code reference_by_text(admin *a, const cat_entity *e, int column, fb_text text, arena *memory, fb_value *out,
-                                 fb_error *err)
+static fb_code reference_by_text(admin *a, const cat_entity *e, int column, fb_text text,
+                                 arena *memory, fb_value *out, fb_error *err)
 {
     const cat_entity *to = &store_catalog(a->db)->entities[e->columns[column].to_entity];
     fb_value *row = arena_take(memory, sizeof *row * to->columns_count);
@@ -50,17 +55,18 @@ static fb_code reference_by_text(admin *a, const cat_entity *e, int column, fb_t
     fb_code rc = row_by_key(a, to, text, memory, row);
     if (rc == FB_E_NOT_FOUND) {
         char field[96];
-        snprintf(field, sizeof field, "%.*s", (int)e->columns[column].name.size, e->columns[column].name.data);
-        return fail(err, FB_E_REFERENCE, field, "there is no %.*s '%.*s': import it first", (int)to->name.size,
-                    to->name.data, (int)text.size, text.data);
+        snprintf(field, sizeof field, "%.*s", (int)e->columns[column].name.size,
+                 e->columns[column].name.data);
+        return fail(err, FB_E_REFERENCE, field, "there is no %.*s '%.*s': import it first",
+                    (int)to->name.size, to->name.data, (int)text.size, text.data);
     }
     FB_TRY(rc);
     *out = row[0];
     return FB_OK;
 }
 
-fb_code value_by_text(admin *a, const cat_entity *e, int column, fb_text text, arena *memory, fb_value *out,
-                      fb_error *err)
+fb_code value_by_text(admin *a, const cat_entity *e, int column, fb_text text, arena *memory,
+                      fb_value *out, fb_error *err)
 {
     *out = (fb_value){.kind = FB_KIND_NULL};
     if (text.size == 0) {
@@ -72,8 +78,8 @@ fb_code value_by_text(admin *a, const cat_entity *e, int column, fb_text text, a
     return cat_value_parse(e, column, text, true, out, err);
 }
 
-static fb_code row_add(admin *a, const cat_entity *e, const int *columns, const fb_value *given, uint32_t count,
-                       arena *memory, change *out, fb_error *err)
+static fb_code row_add(admin *a, const cat_entity *e, const int *columns, const fb_value *given,
+                       uint32_t count, arena *memory, change *out, fb_error *err)
 {
     fb_value *values = arena_take(memory, sizeof *values * e->columns_count);
     if (values == NULL) {
@@ -97,14 +103,17 @@ static fb_code row_add(admin *a, const cat_entity *e, const int *columns, const 
     if (row_check_insert(e, values, &rights, now_ms, &why) != FB_OK) {
         return issue_to_error(&why, err);
     }
-    *out = (change){.kind = CHANGE_INSERT, .entity = e, .id = values[0].u.id, .values = values,
+    *out = (change){.kind = CHANGE_INSERT,
+                    .entity = e,
+                    .id = values[0].u.id,
+                    .values = values,
                     .columns_count = e->columns_count};
     return FB_OK;
 }
 
 /* Keeps only what differs from the row as it stands. */
-static uint32_t differences(const fb_value *current, const int *columns, const fb_value *given, uint32_t count,
-                            int *columns_out, fb_value *values_out)
+static uint32_t differences(const fb_value *current, const int *columns, const fb_value *given,
+                            uint32_t count, int *columns_out, fb_value *values_out)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -116,8 +125,9 @@ static uint32_t differences(const fb_value *current, const int *columns, const f
     return n;
 }
 
-fb_code row_store(admin *a, const cat_entity *e, const fb_value *current, const int *columns, const fb_value *given,
-                uint32_t count, arena *memory, change *out, row_result *result, fb_error *err)
+fb_code row_store(admin *a, const cat_entity *e, const fb_value *current, const int *columns,
+                  const fb_value *given, uint32_t count, arena *memory, change *out,
+                  row_result *result, fb_error *err)
 {
     if (current == NULL) {
         *result = ROW_ADDED;
@@ -140,8 +150,13 @@ fb_code row_store(admin *a, const cat_entity *e, const fb_value *current, const 
         return issue_to_error(&why, err);
     }
     FB_TRY(row_derive_update(e, changed, values, &n, e->columns_count, memory));
-    *out = (change){.kind = CHANGE_UPDATE, .entity = e, .id = current[0].u.id, .columns = changed, .values = values,
-                    .columns_count = n, .before = current};
+    *out = (change){.kind = CHANGE_UPDATE,
+                    .entity = e,
+                    .id = current[0].u.id,
+                    .columns = changed,
+                    .values = values,
+                    .columns_count = n,
+                    .before = current};
     return FB_OK;
 }
 
@@ -159,17 +174,19 @@ static const cat_entity *entity_argument(admin *a)
 }
 
 /* column=value arguments from argv[first] on. */
-static int assignments_get(admin *a, const cat_entity *e, int first, arena *memory, int *columns, fb_value *values,
-                           uint32_t *count)
+static int assignments_get(admin *a, const cat_entity *e, int first, arena *memory, int *columns,
+                           fb_value *values, uint32_t *count)
 {
     fb_error err = {0};
     *count = 0;
     for (int i = first; i < a->argc && *count < e->columns_count; i++) {
         const char *equal = strchr(a->argv[i], '=');
-        fb_text name = {a->argv[i], equal != NULL ? (size_t)(equal - a->argv[i]) : strlen(a->argv[i])};
+        fb_text name = {a->argv[i],
+                        equal != NULL ? (size_t)(equal - a->argv[i]) : strlen(a->argv[i])};
         int column = equal != NULL ? cat_column_find(e, name) : -1;
         if (column < 0) {
-            admin_warn(a, TEXT_NO_COLUMN, e->name.data, arena_text(memory, name).data, e->name.data);
+            admin_warn(a, TEXT_NO_COLUMN, e->name.data, arena_text(memory, name).data,
+                       e->name.data);
             return EXIT_USAGE;
         }
         fb_code rc = value_by_text(a, e, column, text_of(equal + 1), memory, &values[*count], &err);
@@ -187,7 +204,8 @@ static void saved_say(admin *a, const cat_entity *e, const fb_id *id, int64_t ci
     id_put(id, text);
     admin_say(a, TEXT_SAVED, e->name.data, text, (long long)cid);
     if (a->json) {
-        printf("{\"entity\":\"%s\",\"id\":\"%s\",\"commit\":\"%lld\"}\n", e->name.data, text, (long long)cid);
+        printf("{\"entity\":\"%s\",\"id\":\"%s\",\"commit\":\"%lld\"}\n", e->name.data, text,
+               (long long)cid);
     }
 }
 
@@ -233,7 +251,8 @@ static int set_found(admin *a, const cat_entity *e, const char *key, int first, 
     fb_value row[CATALOG_COLUMNS_LIMIT];
     fb_code rc = row_by_key(a, e, text_of(key), memory, row);
     if (rc == FB_E_NOT_FOUND) {
-        admin_warn(a, TEXT_NO_ROW, e->name.data, e->business_key >= 0 ? e->columns[e->business_key].name.data : "id", key);
+        admin_warn(a, TEXT_NO_ROW, e->name.data,
+                   e->business_key >= 0 ? e->columns[e->business_key].name.data : "id", key);
         return EXIT_REFUSED;
     }
     return rc != FB_OK ? admin_failed(a, rc, NULL) : put_run(a, e, row, first, memory);
@@ -256,16 +275,19 @@ int command_set(admin *a)
 }
 
 /* The company-wide row of a setting; E_NOT_FOUND when there is none yet. */
-static fb_code setting_find(admin *a, const cat_entity *e, const char *key, arena *memory, fb_value *row)
+static fb_code setting_find(admin *a, const cat_entity *e, const char *key, arena *memory,
+                            fb_value *row)
 {
     fb_value equal = {.kind = FB_KIND_TEXT, .u.text = text_of(key)};
     return store_row_by(a->db, e, cat_column_str(e, "key"), &equal, memory, row);
 }
 
-static int setting_set(admin *a, const cat_entity *e, const char *key, const char *value, arena *memory)
+static int setting_set(admin *a, const cat_entity *e, const char *key, const char *value,
+                       arena *memory)
 {
     fb_value row[CATALOG_COLUMNS_LIMIT], values[3];
-    int columns[3] = {cat_column_str(e, "key"), cat_column_str(e, "value"), cat_column_str(e, "level")};
+    int columns[3] = {cat_column_str(e, "key"), cat_column_str(e, "value"),
+                      cat_column_str(e, "level")};
     values[0] = (fb_value){.kind = FB_KIND_TEXT, .u.text = text_of(key)};
     values[1] = (fb_value){.kind = FB_KIND_TEXT, .u.text = text_of(value)};
     values[2] = (fb_value){.kind = FB_KIND_TEXT, .u.text = text_of("global")};
@@ -293,7 +315,8 @@ int command_setting(admin *a)
     const cat_entity *e = catalog_entity_str(store_catalog(a->db), "setting");
     if (a->argc == 3 && strcmp(a->argv[0], "set") == 0) {
         arena *memory = arena_new(16 << 20);
-        int exit_code = memory == NULL ? EXIT_FAILED : setting_set(a, e, a->argv[1], a->argv[2], memory);
+        int exit_code =
+            memory == NULL ? EXIT_FAILED : setting_set(a, e, a->argv[1], a->argv[2], memory);
         arena_free(memory);
         return exit_code;
     }
@@ -306,4 +329,3 @@ int command_setting(admin *a)
     admin_warn(a, TEXT_MISSING_ARGUMENT, "list | set KEY VALUE", a->command);
     return EXIT_USAGE;
 }
-

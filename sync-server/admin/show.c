@@ -11,18 +11,21 @@
 enum { ROW_BYTES_MAX = 4 << 20 };
 
 static const char *const TYPE_NAMES[] = {
-    [CAT_ID] = "id",       [CAT_REF] = "ref",     [CAT_TEXT] = "text",   [CAT_ENUM] = "enum",   [CAT_DATE] = "date",
-    [CAT_JSON] = "json",   [CAT_BOOL] = "bool",   [CAT_INT32] = "int32", [CAT_BP] = "bp",       [CAT_E7] = "e7",
-    [CAT_INT64] = "int64", [CAT_MINOR] = "minor", [CAT_PRICE] = "price", [CAT_MILLI] = "milli", [CAT_INSTANT] = "instant",
+    [CAT_ID] = "id",       [CAT_REF] = "ref",     [CAT_TEXT] = "text",       [CAT_ENUM] = "enum",
+    [CAT_DATE] = "date",   [CAT_JSON] = "json",   [CAT_BOOL] = "bool",       [CAT_INT32] = "int32",
+    [CAT_BP] = "bp",       [CAT_E7] = "e7",       [CAT_INT64] = "int64",     [CAT_MINOR] = "minor",
+    [CAT_PRICE] = "price", [CAT_MILLI] = "milli", [CAT_INSTANT] = "instant",
 };
 
 static void entity_show(const admin *a, const catalog *c, const cat_entity *e)
 {
-    printf("%s  %s  (%u columns)\n", e->name.data, a->chinese ? e->label_zh.data : e->label_en.data, e->columns_count);
+    printf("%s  %s  (%u columns)\n", e->name.data, a->chinese ? e->label_zh.data : e->label_en.data,
+           e->columns_count);
     for (uint32_t i = 0; i < e->columns_count; i++) {
         const cat_column *k = &e->columns[i];
-        printf("  %-22s %-8s %s%s%s%s\n", k->name.data, TYPE_NAMES[k->type], k->required ? "required " : "",
-               k->type == CAT_REF ? "-> " : "", k->type == CAT_REF ? c->entities[k->to_entity].name.data : "",
+        printf("  %-22s %-8s %s%s%s%s\n", k->name.data, TYPE_NAMES[k->type],
+               k->required ? "required " : "", k->type == CAT_REF ? "-> " : "",
+               k->type == CAT_REF ? c->entities[k->to_entity].name.data : "",
                k->custom ? " (custom)" : "");
     }
 }
@@ -41,7 +44,8 @@ int command_entities(admin *a)
     }
     for (uint32_t i = 0; i < c->entities_count; i++) {
         const cat_entity *e = &c->entities[i];
-        printf("%-24s %-10s %s\n", e->name.data, e->module.data, a->chinese ? e->label_zh.data : e->label_en.data);
+        printf("%-24s %-10s %s\n", e->name.data, e->module.data,
+               a->chinese ? e->label_zh.data : e->label_en.data);
     }
     return EXIT_DONE;
 }
@@ -183,7 +187,8 @@ int command_list(admin *a)
     if (options_left(a)) {
         return EXIT_USAGE;
     }
-    const cat_entity *e = a->argc == 1 ? catalog_entity_str(store_catalog(a->db), a->argv[0]) : NULL;
+    const cat_entity *e =
+        a->argc == 1 ? catalog_entity_str(store_catalog(a->db), a->argv[0]) : NULL;
     if (e == NULL || limit < 0) {
         admin_warn(a, a->argc == 1 && e == NULL ? TEXT_NO_ENTITY : TEXT_MISSING_ARGUMENT,
                    a->argc == 1 ? a->argv[0] : "ENTITY", a->command);

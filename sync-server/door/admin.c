@@ -2,8 +2,8 @@
 #include "sync-server/door/door.h"
 
 #include "base/id.h"
-#include "sync-server/ledger/fill.h"
 #include "sync-server/door/code.h"
+#include "sync-server/ledger/fill.h"
 #include "sync-server/ledger/ledger.h"
 
 enum { MEMORY_BYTES = 1 << 16 };

@@ -169,7 +169,8 @@ fb_code door_incarnation_begin(store *s, door_device *d, const fb_id *incarnatio
 {
     door_device next = *d;
     next.incarnation = *incarnation;
-    next.fork_last = last; /* an older incarnation, or the same person's device before it was enrolled anew */
+    next.fork_last =
+        last; /* an older incarnation, or the same person's device before it was enrolled anew */
     next.applied = next.acked = next.settled = next.backed_up = next.backed_cid = 0;
     digest_of(incarnation->b, sizeof incarnation->b, &next.chain);
     FB_TRY(incarnation_add(s, &next, now_ms, &next.incarnation_no));

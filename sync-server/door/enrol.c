@@ -8,8 +8,8 @@
 #include "base/id.h"
 #include "base/text.h"
 #include "schema/numbers.h"
-#include "sync-server/ledger/fill.h"
 #include "sync-server/door/code.h"
+#include "sync-server/ledger/fill.h"
 #include "sync-server/ledger/ledger.h"
 
 /* What fs_enrol says about a code. */

@@ -5,8 +5,8 @@
 #include "sync-server/intake/intake.h"
 
 #include "base/id.h"
-#include "sync-server/ledger/fill.h"
 #include "sync-server/intake/verdict_rows.h"
+#include "sync-server/ledger/fill.h"
 
 typedef struct holding {
     intake *in;

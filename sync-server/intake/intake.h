@@ -29,7 +29,7 @@ enum { INTAKE_GROUPS_MAX = 1000 }; /* of one device in one batch: fairness */
 typedef struct intake {
     store *db;
     decide_cache *cache;
-    arena *work;        /* one group at a time */
+    arena *work;          /* one group at a time */
     const fb_port *trace; /* NULL unless every group is traced */
     bool careful;       /* the last run did not end well: mark devices before a batch (attempt.h) */
     bool attempts;      /* fs_attempt may hold rows */

@@ -18,13 +18,20 @@
 #define PRICE_CHANGE "1997-04-07"
 
 const import_file IMPORTS[] = {
-    {"org_unit", "org_unit.csv"},         {"territory", "territory.csv"},
-    {"app_user", "app_user.csv"},         {"user_role", "user_role.csv"},
-    {"user_territory", "user_territory.csv"}, {"product_category", "product_category.csv"},
-    {"tax_code", "tax_code.csv"},         {"product", "product.csv"},
-    {"price_list", "price_list.csv"},     {"price_list_item", "price_list_item.csv"},
-    {"price_assignment", "price_assignment.csv"}, {"customer", "customer.csv"},
-    {"customer_address", "customer_address.csv"}, {"contact", "contact.csv"},
+    {"org_unit", "org_unit.csv"},
+    {"territory", "territory.csv"},
+    {"app_user", "app_user.csv"},
+    {"user_role", "user_role.csv"},
+    {"user_territory", "user_territory.csv"},
+    {"product_category", "product_category.csv"},
+    {"tax_code", "tax_code.csv"},
+    {"product", "product.csv"},
+    {"price_list", "price_list.csv"},
+    {"price_list_item", "price_list_item.csv"},
+    {"price_assignment", "price_assignment.csv"},
+    {"customer", "customer.csv"},
+    {"customer_address", "customer_address.csv"},
+    {"contact", "contact.csv"},
     {"customer_assignment", "customer_assignment.csv"},
 };
 const size_t IMPORTS_COUNT = sizeof IMPORTS / sizeof *IMPORTS;
@@ -86,13 +93,15 @@ static void people(const demo_data *d, const char *folder)
 {
     start("code,login,name,org_unit_id,status,locale");
     for (uint32_t e = 0; e < d->employees.rows; e++) {
-        fb_text last = cell(&d->employees, e, "last_name"), first = cell(&d->employees, e, "first_name");
-        buf_printf(&out, "E%u,rep%u,%.*s %.*s,R%d,active,en\r\n", e + 1, e + 1, (int)first.size, first.data, (int)last.size,
-                   last.data, rep_region(d, e) + 1);
+        fb_text last = cell(&d->employees, e, "last_name"),
+                first = cell(&d->employees, e, "first_name");
+        buf_printf(&out, "E%u,rep%u,%.*s %.*s,R%d,active,en\r\n", e + 1, e + 1, (int)first.size,
+                   first.data, (int)last.size, last.data, rep_region(d, e) + 1);
     }
     for (uint32_t r = 0; r < d->regions.rows; r++) {
         fb_text name = cell(&d->regions, r, "region_description");
-        buf_printf(&out, "M%u,manager%u,Manager %.*s,R%u,active,en\r\n", r + 1, r + 1, (int)name.size, name.data, r + 1);
+        buf_printf(&out, "M%u,manager%u,Manager %.*s,R%u,active,en\r\n", r + 1, r + 1,
+                   (int)name.size, name.data, r + 1);
     }
     finish(folder, "app_user.csv");
     start("user_id,role_id");
@@ -106,7 +115,8 @@ static void people(const demo_data *d, const char *folder)
     start("user_id,territory_id,is_primary");
     for (uint32_t i = 0; i < d->employee_territories.rows; i++) {
         fb_text territory = cell(&d->employee_territories, i, "territory_id");
-        uint32_t e = row_where(&d->employees, "employee_id", cell(&d->employee_territories, i, "employee_id"));
+        uint32_t e = row_where(&d->employees, "employee_id",
+                               cell(&d->employee_territories, i, "employee_id"));
         buf_printf(&out, "E%u,%.*s,%d\r\n", e + 1, (int)territory.size, territory.data,
                    text_equal(territory, rep_territory(d, e)));
     }
@@ -130,7 +140,9 @@ static void products(const demo_data *d, const char *folder)
         field(cell(&d->products, p, "product_id"));
         comma();
         field(cell(&d->products, p, "product_name"));
-        buf_printf(&out, ",C%u,", row_where(&d->categories, "category_id", cell(&d->products, p, "category_id")) + 1);
+        buf_printf(&out, ",C%u,",
+                   row_where(&d->categories, "category_id", cell(&d->products, p, "category_id")) +
+                       1);
         field(cell(&d->products, p, "quantity_per_unit"));
         buf_put_str(&out, ",EA,good,T0,active\r\n"); /* discontinued ones were sold too */
     }
@@ -156,8 +168,8 @@ static fb_text price_between(const demo_data *d, fb_text product, const char *fr
 static void item(const char *list, fb_text product, fb_text price, const char *from, const char *to)
 {
     if (price.size > 0) {
-        buf_printf(&out, "%s,%.*s,EA,0,%.*s,%s,%s\r\n", list, (int)product.size, product.data, (int)price.size, price.data,
-                   from, to);
+        buf_printf(&out, "%s,%.*s,EA,0,%.*s,%s,%s\r\n", list, (int)product.size, product.data,
+                   (int)price.size, price.data, from, to);
     }
 }
 
@@ -273,7 +285,8 @@ static void customers(const demo_data *d, const char *folder)
             fb_text territory = rep_territory(d, e);
             if (sold(d, e, code) > 0) {
                 field(code);
-                buf_printf(&out, ",E%u,%.*s,1996-07-04T00:00:00Z,develop\r\n", e + 1, (int)territory.size, territory.data);
+                buf_printf(&out, ",E%u,%.*s,1996-07-04T00:00:00Z,develop\r\n", e + 1,
+                           (int)territory.size, territory.data);
             }
         }
     }

@@ -25,8 +25,8 @@ typedef struct demo_table {
 
 typedef struct demo_data {
     arena *memory;
-    demo_table regions, territories, employees, employee_territories, customers, categories, products, orders,
-        lines;
+    demo_table regions, territories, employees, employee_territories, customers, categories,
+        products, orders, lines;
 } demo_data;
 
 typedef struct demo_figures {
@@ -38,7 +38,7 @@ void data_load(demo_data *d, const char *folder);
 fb_text cell(const demo_table *t, uint32_t row, const char *column);
 /* Row whose `column` equals value; exits when there is none: the data is known. */
 uint32_t row_where(const demo_table *t, const char *column, fb_text value);
-int rep_region(const demo_data *d, uint32_t employee_row); /* 0..3, row of regions */
+int rep_region(const demo_data *d, uint32_t employee_row);        /* 0..3, row of regions */
 fb_text rep_territory(const demo_data *d, uint32_t employee_row); /* lowest code */
 void figures_of_region(const demo_data *d, int region, demo_figures *out);
 int64_t fixed_point(fb_text text, unsigned digits); /* "14.5", 4 -> 145000; exits on nonsense */
@@ -50,15 +50,16 @@ typedef struct import_file {
 extern const import_file IMPORTS[];
 extern const size_t IMPORTS_COUNT;
 void company_write(const demo_data *d, const char *folder);
-/* rep_file: one NDJSON line per order of the rep, oldest first. The order `broken` (row of orders, or
- * UINT32_MAX) gets a discount of 30 % on the line it names. Returns the orders written. */
+/* rep_file: one NDJSON line per order of the rep, oldest first. The order `broken` (row of orders,
+ * or UINT32_MAX) gets a discount of 30 % on the line it names. Returns the orders written. */
 typedef struct broken_order {
     uint32_t order_row;  /* row of orders */
     uint32_t line_index; /* within the order, from 0 */
     int64_t true_discount_bp;
 } broken_order;
 broken_order broken_pick(const demo_data *d);
-uint32_t orders_write(const demo_data *d, uint32_t employee_row, const broken_order *broken, const char *path);
+uint32_t orders_write(const demo_data *d, uint32_t employee_row, const broken_order *broken,
+                      const char *path);
 bool price_is_override(const demo_data *d, uint32_t line_row);
 
 /* process.c */
@@ -67,7 +68,8 @@ typedef struct run_result {
     buf out; /* standard output */
     int64_t elapsed_ms;
 } run_result;
-/* argv ends with NULL; argv[0] is looked up beside this program. Standard error goes to log_path (appended). */
+/* argv ends with NULL; argv[0] is looked up beside this program. Standard error goes to log_path
+ * (appended). */
 run_result run_program(const char *const *argv, const char *log_path);
 /* Like run_program, but a failure prints the command, its output and the log, and ends the demo. */
 run_result run_ok(const char *const *argv, const char *log_path);

@@ -1,5 +1,5 @@
-/* main.c - the six steps of the demo: see demo.h. Prints what happens and compares every figure with
- * the one computed from the CSV files; the exit code is 0 only if all agree. */
+/* main.c - the six steps of the demo: see demo.h. Prints what happens and compares every figure
+ * with the one computed from the CSV files; the exit code is 0 only if all agree. */
 #include "demo/demo.h"
 
 #include <cjson/cJSON.h>
@@ -60,11 +60,14 @@ static const char *string_of(const cJSON *object, const char *key)
 static void step_company(demo *d)
 {
     char port[16];
-    heading(1, "a company: certificate authority, server, organisation, people, products, prices, customers");
+    heading(1, "a company: certificate authority, server, organisation, people, products, prices, "
+               "customers");
     d->port = free_port();
     snprintf(port, sizeof port, "%d", d->port);
-    const char *init[] = {"fieldbook-admin", "--home", d->home, "init", "--company", "Northwind Traders", "--code", "NW",
-                          "--host", "localhost,127.0.0.1", "--listen", "127.0.0.1", "--port", port, NULL};
+    const char *init[] = {
+        "fieldbook-admin",   "--home",    d->home,  "init",   "--company",
+        "Northwind Traders", "--code",    "NW",     "--host", "localhost,127.0.0.1",
+        "--listen",          "127.0.0.1", "--port", port,     NULL};
     run_result r = run_ok(init, d->log);
     run_free(&r);
     snprintf(d->import_folder, sizeof d->import_folder, "%s/import", d->home);
@@ -73,12 +76,14 @@ static void step_company(demo *d)
     for (size_t i = 0; i < IMPORTS_COUNT; i++) {
         char path[1300];
         snprintf(path, sizeof path, "%s/%s", d->import_folder, IMPORTS[i].file);
-        const char *import[] = {"fieldbook-admin", "--home", d->home, "import", IMPORTS[i].entity, path, NULL};
+        const char *import[] = {"fieldbook-admin", "--home", d->home, "import",
+                                IMPORTS[i].entity, path,     NULL};
         r = run_ok(import, d->log);
         printf("   %s", buf_cstr(&r.out));
         run_free(&r);
     }
-    const char *setting[] = {"fieldbook-admin", "--home", d->home, "setting", "set", "order.discount_max_bp", "3000", NULL};
+    const char *setting[] = {"fieldbook-admin",       "--home", d->home, "setting", "set",
+                             "order.discount_max_bp", "3000",   NULL};
     r = run_ok(setting, d->log);
     printf("   %s", buf_cstr(&r.out));
     run_free(&r);
@@ -93,11 +98,13 @@ static void enrol(demo *d, const char *user)
     snprintf(url, sizeof url, "https://localhost:%d", d->port);
     snprintf(ca, sizeof ca, "%s/ca.pem", d->home);
     snprintf(name, sizeof name, "phone of %s", user);
-    const char *make[] = {"fieldbook-admin", "--home", d->home, "--json", "code", "make", user, NULL};
+    const char *make[] = {
+        "fieldbook-admin", "--home", d->home, "--json", "code", "make", user, NULL};
     run_result r = run_ok(make, d->log);
     cJSON *j = json_of(&r);
-    const char *argv[] = {"fieldbook", "--db", db, "enrol", "--server", url, "--ca", ca, "--code", string_of(j, "code"),
-                          "--name", name, NULL};
+    const char *argv[] = {"fieldbook", "--db", db,  "enrol",  "--server",
+                          url,         "--ca", ca,  "--code", string_of(j, "code"),
+                          "--name",    name,   NULL};
     run_result e = run_ok(argv, d->log);
     run_free(&e);
     cJSON_Delete(j);
@@ -121,11 +128,14 @@ static cJSON *sync_one(demo *d, const char *user, int64_t *elapsed_ms)
 
 static void sync_print(const char *user, const cJSON *j, int64_t elapsed_ms)
 {
-    printf("   %-3s %5lld groups up  %4lld applied %3lld merged %3lld rejected %3lld held  %6lld rows down  %8lld bytes up %8lld "
+    printf("   %-3s %5lld groups up  %4lld applied %3lld merged %3lld rejected %3lld held  %6lld "
+           "rows down  %8lld bytes up %8lld "
            "down  %5lld ms\n",
-           user, (long long)number_of(j, "groups_sent"), (long long)number_of(j, "applied"), (long long)number_of(j, "merged"),
-           (long long)number_of(j, "rejected"), (long long)number_of(j, "held"), (long long)number_of(j, "rows"),
-           (long long)number_of(j, "bytes_up"), (long long)number_of(j, "bytes_down"), (long long)elapsed_ms);
+           user, (long long)number_of(j, "groups_sent"), (long long)number_of(j, "applied"),
+           (long long)number_of(j, "merged"), (long long)number_of(j, "rejected"),
+           (long long)number_of(j, "held"), (long long)number_of(j, "rows"),
+           (long long)number_of(j, "bytes_up"), (long long)number_of(j, "bytes_down"),
+           (long long)elapsed_ms);
     fflush(stdout);
 }
 
@@ -162,7 +172,8 @@ static void step_devices(demo *d)
     everybody(d, sync_shown);
 }
 
-/* --- 3: a day without a network ----------------------------------------------------------------- */
+/* --- 3: a day without a network -----------------------------------------------------------------
+ */
 
 static void step_offline(demo *d)
 {
@@ -178,36 +189,44 @@ static void step_offline(demo *d)
         uint32_t count = orders_write(&d->data, (uint32_t)(e - 1), &d->broken, file);
         const char *argv[] = {"fieldbook", "--db", db, "--json", "batch", file, NULL};
         run_result r = run_ok(argv, d->log);
-        printf("   %s: %3u visits with an order saved in %lld ms, each one atomic group, each synced to disk\n", user, count,
-               (long long)r.elapsed_ms);
+        printf("   %s: %3u visits with an order saved in %lld ms, each one atomic group, each "
+               "synced to disk\n",
+               user, count, (long long)r.elapsed_ms);
         run_free(&r);
         orders += count;
     }
     printf("   %u orders in %lld ms, no server in sight\n", orders, (long long)(now_ms() - start));
 }
 
-/* --- 4: back online ------------------------------------------------------------------------------- */
+/* --- 4: back online
+ * ------------------------------------------------------------------------------- */
 
 static void step_online(demo *d)
 {
-    heading(4, "meanwhile IT lowers the discount limit to 25 %; the server starts again, everybody syncs");
-    const char *setting[] = {"fieldbook-admin", "--home", d->home, "setting", "set", "order.discount_max_bp", "2500", NULL};
+    heading(
+        4,
+        "meanwhile IT lowers the discount limit to 25 %; the server starts again, everybody syncs");
+    const char *setting[] = {"fieldbook-admin",       "--home", d->home, "setting", "set",
+                             "order.discount_max_bp", "2500",   NULL};
     run_result r = run_ok(setting, d->log);
     run_free(&r);
     d->server = server_start(d->home, d->log);
     everybody(d, sync_shown);
 }
 
-/* --- 5: conflicts and a rejected order --------------------------------------------------------------- */
+/* --- 5: conflicts and a rejected order
+ * --------------------------------------------------------------- */
 
-static void customer_set(demo *d, const char *user, const char *customer, const char *a, const char *b)
+static void customer_set(demo *d, const char *user, const char *customer, const char *a,
+                         const char *b)
 {
     char db[1200];
     db_path(d, user, db);
     const char *argv[] = {"fieldbook", "--db", db, "customer", "set", customer, a, b, NULL};
     run_result r = run_ok(argv, d->log);
     run_free(&r);
-    printf("   %s offline: %s %s%s%s\n", user, customer, a, b != NULL ? " " : "", b != NULL ? b : "");
+    printf("   %s offline: %s %s%s%s\n", user, customer, a, b != NULL ? " " : "",
+           b != NULL ? b : "");
 }
 
 static void indented(const char *text)
@@ -261,13 +280,17 @@ static void conflicts(demo *d)
     sync_shown(d, "E1");
     sync_shown(d, "E4");
     sync_shown(d, "E1");
-    printf("   merged, as E1 sees it now (different columns: both stand; the same column: policy LWW, later capture wins):\n");
+    printf("   merged, as E1 sees it now (different columns: both stand; the same column: policy "
+           "LWW, later capture wins):\n");
     char sql[200];
-    snprintf(sql, sizeof sql, "SELECT code, email, website, remark FROM customer WHERE code = '%s'", customer);
+    snprintf(sql, sizeof sql, "SELECT code, email, website, remark FROM customer WHERE code = '%s'",
+             customer);
     const char *customer_show[] = {"query", sql, NULL};
     show(d, "E1", customer_show);
-    printf("   the losing value is kept in a conflict record, visible to both reps and their managers:\n");
-    const char *conflict_show[] = {"query", "SELECT field, base, mine, theirs, policy, winner, state FROM conflict", NULL};
+    printf("   the losing value is kept in a conflict record, visible to both reps and their "
+           "managers:\n");
+    const char *conflict_show[] = {
+        "query", "SELECT field, base, mine, theirs, policy, winner, state FROM conflict", NULL};
     show(d, "E1", conflict_show);
 }
 
@@ -276,16 +299,20 @@ static void rejected_order(demo *d)
     char user[8], db[1200], gseq[32], set[64];
     user_code('E', d->broken_rep, user);
     db_path(d, user, db);
-    printf("   %s's order %.*s was submitted with 30 %% discount, which was allowed when the phone was last online:\n", user,
-           (int)cell(&d->data.orders, d->broken.order_row, "order_id").size,
+    printf("   %s's order %.*s was submitted with 30 %% discount, which was allowed when the phone "
+           "was last online:\n",
+           user, (int)cell(&d->data.orders, d->broken.order_row, "order_id").size,
            cell(&d->data.orders, d->broken.order_row, "order_id").data);
     const char *argv[] = {"fieldbook", "--db", db, "--json", "problems", "list", NULL};
     run_result r = run_ok(argv, d->log);
     cJSON *j = json_of(&r);
-    const cJSON *first = cJSON_IsArray(j) ? cJSON_GetArrayItem(j, 0) : cJSON_GetArrayItem(cJSON_GetObjectItem(j, "problems"), 0);
+    const cJSON *first = cJSON_IsArray(j)
+                             ? cJSON_GetArrayItem(j, 0)
+                             : cJSON_GetArrayItem(cJSON_GetObjectItem(j, "problems"), 0);
     snprintf(gseq, sizeof gseq, "%lld", (long long)number_of(first, "gseq"));
-    printf("      group %s is %s: %s\n      %s\n      cure: %s\n      %s\n", gseq, string_of(first, "state"), string_of(first, "field"),
-           string_of(first, "text"), string_of(first, "cure"), string_of(first, "text_zh"));
+    printf("      group %s is %s: %s\n      %s\n      cure: %s\n      %s\n", gseq,
+           string_of(first, "state"), string_of(first, "field"), string_of(first, "text"),
+           string_of(first, "cure"), string_of(first, "text_zh"));
     cJSON_Delete(j);
     run_free(&r);
     snprintf(set, sizeof set, "sales_order_line[%u].discount_bp=25", d->broken.line_index + 1);
@@ -303,7 +330,8 @@ static void step_conflicts(demo *d)
     rejected_order(d);
 }
 
-/* --- 6: the managers ---------------------------------------------------------------------------------- */
+/* --- 6: the managers
+ * ---------------------------------------------------------------------------------- */
 
 static void money(char out[48], int64_t minor)
 {
@@ -324,11 +352,13 @@ static demo_figures manager_figures(demo *d, int region)
     char user[8], db[1200], sql[700];
     user_code('M', region + 1, user);
     db_path(d, user, db);
-    snprintf(sql, sizeof sql,
-             "SELECT count(DISTINCT o.id) AS orders, count(*) AS lines, coalesce(sum(l.net),0) AS net "
-             "FROM sales_order o JOIN sales_order_line l ON l.order_id = o.id "
-             "JOIN territory t ON t.id = o.territory_id JOIN org_unit u ON u.id = t.org_unit_id WHERE u.code = 'R%d'",
-             region + 1);
+    snprintf(
+        sql, sizeof sql,
+        "SELECT count(DISTINCT o.id) AS orders, count(*) AS lines, coalesce(sum(l.net),0) AS net "
+        "FROM sales_order o JOIN sales_order_line l ON l.order_id = o.id "
+        "JOIN territory t ON t.id = o.territory_id JOIN org_unit u ON u.id = t.org_unit_id WHERE "
+        "u.code = 'R%d'",
+        region + 1);
     const char *argv[] = {"fieldbook", "--db", db, "--json", "query", sql, NULL};
     run_result r = run_ok(argv, d->log);
     cJSON *j = json_of(&r);
@@ -342,15 +372,18 @@ static demo_figures manager_figures(demo *d, int region)
     return f;
 }
 
-static void figures_print(demo *d, const char *name, const demo_figures *is, const demo_figures *must)
+static void figures_print(demo *d, const char *name, const demo_figures *is,
+                          const demo_figures *must)
 {
     char net_is[48], net_must[48];
     money(net_is, is->net_minor);
     money(net_must, must->net_minor);
-    bool good = is->orders == must->orders && is->lines == must->lines && is->net_minor == must->net_minor;
+    bool good =
+        is->orders == must->orders && is->lines == must->lines && is->net_minor == must->net_minor;
     d->wrong += !good;
-    printf("   %-10s %6lld %7lld %15s   | %6lld %7lld %15s   %s\n", name, (long long)is->orders, (long long)is->lines, net_is,
-           (long long)must->orders, (long long)must->lines, net_must, good ? "ok" : "DIFFERENT");
+    printf("   %-10s %6lld %7lld %15s   | %6lld %7lld %15s   %s\n", name, (long long)is->orders,
+           (long long)is->lines, net_is, (long long)must->orders, (long long)must->lines, net_must,
+           good ? "ok" : "DIFFERENT");
 }
 
 static demo_figures step_managers(demo *d)
@@ -362,11 +395,13 @@ static demo_figures step_managers(demo *d)
         sync_shown(d, user_code('M', m, user));
         db_path(d, user, db);
         snprintf(out, sizeof out, "%s/pull-%s", d->home, user);
-        const char *pull[] = {"fieldbook", "--db", db, "pull", "--out", out, "--format", "csv", NULL};
+        const char *pull[] = {"fieldbook", "--db",     db,    "pull", "--out",
+                              out,         "--format", "csv", NULL};
         run_result r = run_ok(pull, d->log);
         run_free(&r);
     }
-    printf("\n   %-10s %6s %7s %15s   | %6s %7s %15s\n", "region", "orders", "lines", "net", "orders", "lines", "net (from CSV)");
+    printf("\n   %-10s %6s %7s %15s   | %6s %7s %15s\n", "region", "orders", "lines", "net",
+           "orders", "lines", "net (from CSV)");
     for (int m = 0; m < REGIONS; m++) {
         char name[64];
         fb_text region = cell(&d->data.regions, (uint32_t)m, "region_description");
@@ -374,23 +409,28 @@ static demo_figures step_managers(demo *d)
         demo_figures is = manager_figures(d, m), must;
         figures_of_region(&d->data, m, &must);
         figures_print(d, name, &is, &must);
-        sum_is = (demo_figures){sum_is.orders + is.orders, sum_is.lines + is.lines, sum_is.net_minor + is.net_minor};
-        sum_must = (demo_figures){sum_must.orders + must.orders, sum_must.lines + must.lines, sum_must.net_minor + must.net_minor};
+        sum_is = (demo_figures){sum_is.orders + is.orders, sum_is.lines + is.lines,
+                                sum_is.net_minor + is.net_minor};
+        sum_must = (demo_figures){sum_must.orders + must.orders, sum_must.lines + must.lines,
+                                  sum_must.net_minor + must.net_minor};
     }
     figures_print(d, "in all", &sum_is, &sum_must);
     return sum_is;
 }
 
-/* --- around --------------------------------------------------------------------------------------------- */
+/* --- around
+ * --------------------------------------------------------------------------------------------- */
 
 static void keep_say(const demo *d)
 {
     printf("\nThe company is kept in %s. Go on by hand, with the programs of build/release:\n"
            "  start the server     fieldbookd --config %s/fieldbookd.conf\n"
-           "  a rep's replica      sqlite3 -readonly %s/E1.db \"SELECT code, name, phone FROM customer LIMIT 5\"\n"
+           "  a rep's replica      sqlite3 -readonly %s/E1.db \"SELECT code, name, phone FROM "
+           "customer LIMIT 5\"\n"
            "  find a customer      fieldbook --db %s/E1.db find alf\n"
            "  sync                 fieldbook --db %s/E1.db sync\n"
-           "  a manager's query    fieldbook --db %s/M1.db query \"SELECT count(*) FROM sales_order\"\n"
+           "  a manager's query    fieldbook --db %s/M1.db query \"SELECT count(*) FROM "
+           "sales_order\"\n"
            "  administration       fieldbook-admin --home %s --help\n\n",
            d->home, d->home, d->home, d->home, d->home, d->home, d->home);
 }
@@ -432,12 +472,14 @@ static void prepare(demo *d, const char *keep)
 {
     const char *source = getenv("FIELDBOOK_SOURCE_DIR");
     char folder[1200];
-    snprintf(folder, sizeof folder, "%s/tests/data/northwind", source != NULL ? source : FB_SOURCE_DIR);
+    snprintf(folder, sizeof folder, "%s/tests/data/northwind",
+             source != NULL ? source : FB_SOURCE_DIR);
     data_load(&d->data, folder);
     home_make(d, keep);
     d->broken = broken_pick(&d->data);
-    d->broken_rep =
-        (int)row_where(&d->data.employees, "employee_id", cell(&d->data.orders, d->broken.order_row, "employee_id")) + 1;
+    d->broken_rep = (int)row_where(&d->data.employees, "employee_id",
+                                   cell(&d->data.orders, d->broken.order_row, "employee_id")) +
+                    1;
 }
 
 int main(int argc, char **argv)
@@ -464,7 +506,8 @@ int main(int argc, char **argv)
         home_remove(&d);
     }
     arena_free(d.data.memory);
-    printf("demo %s: orders=%lld lines=%lld net=%lld.%02lld\n", d.wrong == 0 ? "ok" : "failed", (long long)sum.orders,
-           (long long)sum.lines, (long long)(sum.net_minor / 100), (long long)(sum.net_minor % 100));
+    printf("demo %s: orders=%lld lines=%lld net=%lld.%02lld\n", d.wrong == 0 ? "ok" : "failed",
+           (long long)sum.orders, (long long)sum.lines, (long long)(sum.net_minor / 100),
+           (long long)(sum.net_minor % 100));
     return d.wrong == 0 ? 0 : 1;
 }

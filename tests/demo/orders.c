@@ -1,5 +1,5 @@
-/* orders.c - what a rep does in the field, as groups for `fieldbook batch`: one line per order, each
- * a visit with check-in and check-out, the order and its lines: one atomic group. */
+/* orders.c - what a rep does in the field, as groups for `fieldbook batch`: one line per order,
+ * each a visit with check-in and check-out, the order and its lines: one atomic group. */
 #include "demo/demo.h"
 
 #include <stdio.h>
@@ -23,7 +23,8 @@ broken_order broken_pick(const demo_data *d)
                 continue;
             }
             if (discount_bp(d, l) == 2500) {
-                return (broken_order){.order_row = o, .line_index = index, .true_discount_bp = 2500};
+                return (broken_order){
+                    .order_row = o, .line_index = index, .true_discount_bp = 2500};
             }
             index++;
         }
@@ -59,7 +60,8 @@ static void line_put(json_writer *w, const demo_data *d, uint32_t line_row, bool
     json_put_end(w);
 }
 
-static void lines_put(json_writer *w, const demo_data *d, uint32_t order_row, const broken_order *broken)
+static void lines_put(json_writer *w, const demo_data *d, uint32_t order_row,
+                      const broken_order *broken)
 {
     uint32_t index = 0;
     json_put_key(w, "lines");
@@ -122,13 +124,15 @@ static void group_put(buf *out, const demo_data *d, uint32_t o, const broken_ord
     buf_put_char(out, '\n');
 }
 
-uint32_t orders_write(const demo_data *d, uint32_t employee_row, const broken_order *broken, const char *path)
+uint32_t orders_write(const demo_data *d, uint32_t employee_row, const broken_order *broken,
+                      const char *path)
 {
     buf out;
     buf_init(&out, 64 << 20);
     uint32_t count = 0;
     for (uint32_t o = 0; o < d->orders.rows; o++) {
-        if (text_equal(cell(&d->orders, o, "employee_id"), cell(&d->employees, employee_row, "employee_id"))) {
+        if (text_equal(cell(&d->orders, o, "employee_id"),
+                       cell(&d->employees, employee_row, "employee_id"))) {
             group_put(&out, d, o, broken);
             count++;
         }

@@ -100,7 +100,8 @@ static pid_t spawn(const char *const *argv, int out_fd, const char *log_path)
     }
     int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     int null = open("/dev/null", O_RDONLY);
-    if (log < 0 || null < 0 || dup2(null, 0) < 0 || dup2(out_fd >= 0 ? out_fd : log, 1) < 0 || dup2(log, 2) < 0) {
+    if (log < 0 || null < 0 || dup2(null, 0) < 0 || dup2(out_fd >= 0 ? out_fd : log, 1) < 0 ||
+        dup2(log, 2) < 0) {
         _exit(127);
     }
     execv(path, (char *const *)(uintptr_t)argv);
@@ -146,7 +147,8 @@ run_result run_ok(const char *const *argv, const char *log_path)
         buf_init(&log, 64 << 20);
         if (file_read(log_path, &log)) {
             const char *text = buf_cstr(&log);
-            fprintf(stderr, "last of its log:\n%s\n", log.size > 3000 ? text + log.size - 3000 : text);
+            fprintf(stderr, "last of its log:\n%s\n",
+                    log.size > 3000 ? text + log.size - 3000 : text);
         }
         buf_clear(&log);
         demo_die("see above");
@@ -164,7 +166,8 @@ int free_port(void)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof a;
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
         demo_die("no free port on loopback: %s", strerror(errno));
     }
     close(fd);

@@ -13,14 +13,19 @@
 #include <cmocka.h>
 
 static const char MODULE[] =
-    "{\"module\":\"acme\",\"entities\":[{\"name\":\"fridge_check\",\"label\":{\"en\":\"Fridge check\",\"zh\":\"冰柜检查\"},"
-    "\"class\":\"fact\",\"stamps\":true,\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],\"columns\":["
-    "{\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"required\":true,\"label\":{\"en\":\"Customer\",\"zh\":\"客户\"}},"
+    "{\"module\":\"acme\",\"entities\":[{\"name\":\"fridge_check\",\"label\":{\"en\":\"Fridge "
+    "check\",\"zh\":\"冰柜检查\"},"
+    "\"class\":\"fact\",\"stamps\":true,\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],"
+    "\"columns\":["
+    "{\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"required\":true,\"label\":{"
+    "\"en\":\"Customer\",\"zh\":\"客户\"}},"
     "{\"name\":\"degrees_e7\",\"type\":\"e7\",\"label\":{\"en\":\"Temperature\",\"zh\":\"温度\"}},"
-    "{\"name\":\"state\",\"type\":\"enum\",\"values\":[\"good\",\"dirty\",\"broken\"],\"default\":\"good\","
+    "{\"name\":\"state\",\"type\":\"enum\",\"values\":[\"good\",\"dirty\",\"broken\"],\"default\":"
+    "\"good\","
     "\"label\":{\"en\":\"State\",\"zh\":\"状态\"}}],"
     "\"grants\":{\"REP\":\"cr\",\"MGR\":\"r\"}}],"
-    "\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":\"fridge_no\",\"type\":\"text\",\"max\":20,\"policy\":\"LWW\","
+    "\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":\"fridge_no\",\"type\":\"text\","
+    "\"max\":20,\"policy\":\"LWW\","
     "\"label\":{\"en\":\"Fridge number\",\"zh\":\"冰柜编号\"}}]}]}";
 
 static void catalogue_grow(fleet *f)
@@ -40,24 +45,33 @@ static void growth__entity_and_column_reach_the_manager(void **state)
     char json[300];
 
     /* Work that is pending when the catalogue grows must survive the change of tables. */
-    fleet_must(fb_activity_log(rep->db, &f.customers[0], "before", NULL, NULL, &err), &err, "activity");
-    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"state\":\"dirty\"}", id_text(&f.customers[0]));
+    fleet_must(fb_activity_log(rep->db, &f.customers[0], "before", NULL, NULL, &err), &err,
+               "activity");
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"state\":\"dirty\"}",
+             id_text(&f.customers[0]));
     assert_int_equal(fb_record_put_json(rep->db, "fridge_check", json, NULL, &err), FB_E_NOT_FOUND);
 
     catalogue_grow(&f);
     fleet_sync(rep);
     fleet_must(fb_record_put_json(rep->db, "fridge_check", json, NULL, &err), &err, "fridge_check");
-    fleet_must(fb_customer_update(rep->db, &f.customers[0], "{\"fridge_no\":\"F-17\"}", NULL, &err), &err, "fridge_no");
+    fleet_must(fb_customer_update(rep->db, &f.customers[0], "{\"fridge_no\":\"F-17\"}", NULL, &err),
+               &err, "fridge_no");
     fleet_sync(rep);
     assert_int_equal(rep->report.applied_count, 2);
     fleet_sync(manager);
 
-    assert_int_equal(fleet_number(manager, "SELECT count(*) FROM fridge_check WHERE state = 'dirty'"), 1);
-    assert_int_equal(fleet_number(manager, "SELECT count(*) FROM customer WHERE code = 'C1' AND fridge_no = 'F-17'"), 1);
-    assert_int_equal(fleet_number(manager, "SELECT count(*) FROM activity WHERE subject = 'before'"), 1);
+    assert_int_equal(
+        fleet_number(manager, "SELECT count(*) FROM fridge_check WHERE state = 'dirty'"), 1);
+    assert_int_equal(
+        fleet_number(manager,
+                     "SELECT count(*) FROM customer WHERE code = 'C1' AND fridge_no = 'F-17'"),
+        1);
+    assert_int_equal(
+        fleet_number(manager, "SELECT count(*) FROM activity WHERE subject = 'before'"), 1);
 
     /* What the catalogue forbids is refused on the device, naming the column. */
-    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"state\":\"lost\"}", id_text(&f.customers[0]));
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"state\":\"lost\"}",
+             id_text(&f.customers[0]));
     assert_int_equal(fb_record_put_json(rep->db, "fridge_check", json, NULL, &err), FB_E_ENUM);
     assert_string_equal(err.field, "fridge_check.state");
     fleet_must(fb_db_check(rep->db, &err), &err, "check");

@@ -1,8 +1,8 @@
 /* test_enrol_again.c - a replica whose device the server refuses goes on under a new code.
  *
- * What happened in the field: a phone was wiped by mistake, the rep's week of work was in it, and the
- * library answered "enrolled already". Method: the whole server and real replicas; the oracle counts
- * rows on the server. */
+ * What happened in the field: a phone was wiped by mistake, the rep's week of work was in it, and
+ * the library answered "enrolled already". Method: the whole server and real replicas; the oracle
+ * counts rows on the server. */
 #include "support/fleet.h"
 
 #include <setjmp.h>
@@ -46,7 +46,7 @@ static void wiped_device_goes_on_and_its_work_arrives_once(void **state)
     note(rep, &f.customers[0], "pending two");
     wipe(&f, rep);
     assert_int_equal(fleet_try_sync(rep, &err), FB_E_DEVICE);
-    assert_non_null(strstr(err.message, "enrol it again")); /* the cure leads here */
+    assert_non_null(strstr(err.message, "enrol it again"));            /* the cure leads here */
     assert_null(strstr(err.message, fb_code_text(FB_E_DEVICE, "en"))); /* said once, by the code */
     fb_identity who = {.size_bytes = sizeof who};
     fleet_must(fb_db_identity(rep->db, &who, &err), &err, "identity");

@@ -1,7 +1,7 @@
 /* test_tap_to_manager.c - one order from the rep's tap to the manager's screen.
  *
- * Runs every station of README's path in one process and asserts the trace: which stations spoke, in
- * which order, and what they said. Whoever has read this test knows the system. */
+ * Runs every station of README's path in one process and asserts the trace: which stations spoke,
+ * in which order, and what they said. Whoever has read this test knows the system. */
 #include "support/fleet.h"
 
 #include <setjmp.h>
@@ -88,7 +88,8 @@ static void path__tap_to_manager(void **state)
     fleet_device *manager = fleet_device_add(&f, &f.manager);
     fb_error err = {0};
     uint32_t observer = 0, called = 0;
-    fleet_must(fb_observe_add(manager->db, "sales_order", order_seen, NULL, &observer, &err), &err, "observe");
+    fleet_must(fb_observe_add(manager->db, "sales_order", order_seen, NULL, &observer, &err), &err,
+               "observe");
     fleet_must(fb_observe_poll(manager->db, &called, &err), &err, "poll");
     log.count = 0;
     observed = 0;
@@ -98,24 +99,34 @@ static void path__tap_to_manager(void **state)
     trace_expect(&log, (const char *const[]){"capture gseq=1 ops=4", NULL});
     assert_int_equal(fleet_number(rep, "SELECT total FROM sales_order"), 3000);
 
-    /* 6-16 on the rep's side: choose, encode, carry, door, intake, decide, ledger, feed, pull, promote */
+    /* 6-16 on the rep's side: choose, encode, carry, door, intake, decide, ledger, feed, pull,
+     * promote */
     fleet_sync(rep);
-    trace_expect(&log, (const char *const[]){"push first=1 groups=1", "door code=OK", "intake gseq=1 ops=4",
-                                             "decide gseq=1 verdict=applied error=OK", "ledger gseq=1 cid=", "feed rows=0 complete=1",
-                                             "promote settled=1 rows_move=0", "pull applied=1 rows=0 verdicts=1 complete=1", NULL});
+    trace_expect(&log, (const char *const[]){"push first=1 groups=1", "door code=OK",
+                                             "intake gseq=1 ops=4",
+                                             "decide gseq=1 verdict=applied error=OK",
+                                             "ledger gseq=1 cid=", "feed rows=0 complete=1",
+                                             "promote settled=1 rows_move=0",
+                                             "pull applied=1 rows=0 verdicts=1 complete=1", NULL});
 
     /* 14-17 on the manager's side: feed, pull, promote, view */
     fleet_sync(manager);
-    trace_expect(&log, (const char *const[]){"push first=0 groups=0", "door code=OK", "feed rows=3 complete=1",
-                                             "promote settled=0 rows_move=1", "pull applied=0 rows=3", NULL});
+    trace_expect(&log, (const char *const[]){
+                           "push first=0 groups=0", "door code=OK", "feed rows=3 complete=1",
+                           "promote settled=0 rows_move=1", "pull applied=0 rows=3", NULL});
     fleet_must(fb_observe_poll(manager->db, &called, &err), &err, "poll");
     trace_expect(&log, (const char *const[]){"observe called=1", NULL});
     assert_int_equal(observed, 1);
-    assert_int_equal(fleet_number(manager, "SELECT sum(l.net) FROM sales_order o JOIN sales_order_line l ON l.order_id = o.id"), 3000);
+    assert_int_equal(
+        fleet_number(
+            manager,
+            "SELECT sum(l.net) FROM sales_order o JOIN sales_order_line l ON l.order_id = o.id"),
+        3000);
 
     /* Nothing happened twice: another round is silent. */
     fleet_sync(rep);
-    trace_expect(&log, (const char *const[]){"push first=0 groups=0", "feed rows=0 complete=1", NULL});
+    trace_expect(&log,
+                 (const char *const[]){"push first=0 groups=0", "feed rows=0 complete=1", NULL});
     fleet_must(fb_db_check(rep->db, &err), &err, "check");
     fleet_must(fb_db_check(manager->db, &err), &err, "check");
     fleet_close(&f);

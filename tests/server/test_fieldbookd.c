@@ -238,11 +238,13 @@ static void certificate__renews_with_the_same_names(void **state)
     pid_t pid = 0;
     int status = 0;
     const char *show[ARGS_MAX] = {"--home", home, "--lang", "en", "certificate", "show", NULL};
-    const char *renew[ARGS_MAX] = {"--home",      home,    "--lang", "en",
-                                   "certificate", "renew", "--days", "30", NULL};
-    const char *other[ARGS_MAX] = {"--home", home,     "--lang",         "en", "certificate",
-                                   "renew",  "--host", "127.0.0.1,sync.example.com", NULL};
-    const char *too_long[ARGS_MAX] = {"--home", home, "certificate", "renew", "--days", "399", NULL};
+    const char *renew[ARGS_MAX] = {"--home", home,     "--lang", "en", "certificate",
+                                   "renew",  "--days", "30",     NULL};
+    const char *other[ARGS_MAX] = {"--home",      home,    "--lang", "en",
+                                   "certificate", "renew", "--host", "127.0.0.1,sync.example.com",
+                                   NULL};
+    const char *too_long[ARGS_MAX] = {"--home", home,  "certificate", "renew",
+                                      "--days", "399", NULL};
     (void)state;
     assert_int_equal(run("fieldbook-admin", show), 0);
     assert_true(output_has("names: 127.0.0.1,localhost"));

@@ -10,8 +10,8 @@
 static void must(fb_code code, const fb_error *err, const char *what)
 {
     if (code != FB_OK) {
-        fprintf(stderr, "company: %s: %s %s %s\n", what, fb_code_name(code), err != NULL ? err->field : "",
-                err != NULL ? err->message : "");
+        fprintf(stderr, "company: %s: %s %s %s\n", what, fb_code_name(code),
+                err != NULL ? err->field : "", err != NULL ? err->message : "");
         abort();
     }
 }
@@ -49,7 +49,8 @@ static fb_value value_of(const cat_entity *e, int column, const char *text)
         must(text[0] == '\0' || id_get(text_of(text), &v.u.id) ? FB_OK : FB_E_FORMAT, NULL, text);
         return v;
     }
-    must(cat_value_parse(e, column, text_of(text), true, &v, &err), &err, e->columns[column].name.data);
+    must(cat_value_parse(e, column, text_of(text), true, &v, &err), &err,
+         e->columns[column].name.data);
     return v;
 }
 
@@ -67,7 +68,8 @@ fb_id company_add(company *c, const char *entity, const char *const *pairs)
     const cat_entity *e = entity_of(c, entity);
     arena *memory = arena_new(1 << 20);
     fb_value values[CATALOG_COLUMNS_LIMIT] = {0};
-    values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = id_make(&c->ids, c->port->wall_ms(c->port->ctx))};
+    values[0] =
+        (fb_value){.kind = FB_KIND_ID, .u.id = id_make(&c->ids, c->port->wall_ms(c->port->ctx))};
     for (size_t i = 0; pairs[i] != NULL; i += 2) {
         int column = cat_column_str(e, pairs[i]);
         must(column >= 0 ? FB_OK : FB_E_CATALOG, NULL, pairs[i]);
@@ -75,7 +77,12 @@ fb_id company_add(company *c, const char *entity, const char *const *pairs)
     }
     must(row_derive(e, values, memory), NULL, entity);
     values[cat_ver_column(e)] = (fb_value){.kind = FB_KIND_INT};
-    row_rights rights = {.create = true, .read = true, .update = true, .remove = true, .approve = true, .actor = ACTOR_SERVER};
+    row_rights rights = {.create = true,
+                         .read = true,
+                         .update = true,
+                         .remove = true,
+                         .approve = true,
+                         .actor = ACTOR_SERVER};
     issue why = {0};
     fb_code rc = row_check_insert(e, values, &rights, c->port->wall_ms(c->port->ctx), &why);
     fb_error err = {0};
@@ -83,7 +90,10 @@ fb_id company_add(company *c, const char *entity, const char *const *pairs)
         rc = issue_to_error(&why, &err);
     }
     must(rc, &err, entity);
-    commit(c, &(change){.kind = CHANGE_INSERT, .entity = e, .id = values[0].u.id, .values = values,
+    commit(c, &(change){.kind = CHANGE_INSERT,
+                        .entity = e,
+                        .id = values[0].u.id,
+                        .values = values,
                         .columns_count = e->columns_count});
     fb_id id = values[0].u.id;
     arena_free(memory);
@@ -103,9 +113,15 @@ void company_set(company *c, const char *entity, const fb_id *id, const char *co
         must(columns[count] >= 0 ? FB_OK : FB_E_CATALOG, NULL, pairs[i]);
         values[count] = value_of(e, columns[count], pairs[i + 1]);
     }
-    must(row_derive_update(e, columns, values, &count, CATALOG_COLUMNS_LIMIT, memory), NULL, entity);
-    commit(c, &(change){.kind = CHANGE_UPDATE, .entity = e, .id = *id, .columns = columns, .values = values,
-                        .columns_count = count, .before = before});
+    must(row_derive_update(e, columns, values, &count, CATALOG_COLUMNS_LIMIT, memory), NULL,
+         entity);
+    commit(c, &(change){.kind = CHANGE_UPDATE,
+                        .entity = e,
+                        .id = *id,
+                        .columns = columns,
+                        .values = values,
+                        .columns_count = count,
+                        .before = before});
     arena_free(memory);
 }
 

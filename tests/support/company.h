@@ -7,16 +7,16 @@
 #include "sync-server/store/store.h"
 
 typedef struct company {
-    store *db;          /* borrowed: a writer connection */
+    store *db; /* borrowed: a writer connection */
     const fb_port *port;
     id_maker ids;
-    uint64_t random;    /* seed of the ids */
+    uint64_t random; /* seed of the ids */
 } company;
 
 void company_init(company *c, store *db, const fb_port *port, uint64_t seed);
 
-/* Add one row: pairs of column and text, ended by NULL. Texts as a person writes them; references by the
- * 36 characters of an id. One commit of its own. Aborts the test on failure. */
+/* Add one row: pairs of column and text, ended by NULL. Texts as a person writes them; references
+ * by the 36 characters of an id. One commit of its own. Aborts the test on failure. */
 fb_id company_add(company *c, const char *entity, const char *const *pairs);
 /* Change columns of one row in a commit of its own. */
 void company_set(company *c, const char *entity, const fb_id *id, const char *const *pairs);

@@ -10,7 +10,7 @@ enum { MACHINES_MAX = 64, NAME_MAX_BYTES = 160, SECTOR = 512, SHM_REGIONS_MAX = 
 
 typedef struct pending_write {
     uint64_t offset;
-    uint32_t size;      /* 0: a truncation to `offset` */
+    uint32_t size; /* 0: a truncation to `offset` */
     unsigned char *data;
     struct pending_write *next;
 } pending_write;
@@ -314,7 +314,8 @@ static void tell(crash_vfs *v, const crash_vfs_event *e)
 
 static bool handle_lives(const handle *h)
 {
-    return h->temporary || (!h->file->owner->crashed && h->generation == h->file->owner->generation);
+    return h->temporary ||
+           (!h->file->owner->crashed && h->generation == h->file->owner->generation);
 }
 
 /* --- sqlite3_io_methods ---------------------------------------------------------------------- */
@@ -379,7 +380,8 @@ static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int
     h->vfs->counters.writes++;
     file_write(h->file, (uint64_t)offset, data, (size_t)amount);
     pending_add(h->file, (uint64_t)offset, data, (uint32_t)amount);
-    tell(h->vfs, &(crash_vfs_event){CRASH_VFS_WRITE, h->file->name, (uint64_t)offset, data, (size_t)amount});
+    tell(h->vfs, &(crash_vfs_event){CRASH_VFS_WRITE, h->file->name, (uint64_t)offset, data,
+                                    (size_t)amount});
     return SQLITE_OK;
 }
 
@@ -399,7 +401,8 @@ static int x_truncate(sqlite3_file *base, sqlite3_int64 size)
     }
     file_truncate(h->file, (uint64_t)size);
     pending_add(h->file, (uint64_t)size, NULL, 0);
-    tell(h->vfs, &(crash_vfs_event){.op = CRASH_VFS_TRUNCATE, .file = h->file->name, .offset = (uint64_t)size});
+    tell(h->vfs, &(crash_vfs_event){
+                     .op = CRASH_VFS_TRUNCATE, .file = h->file->name, .offset = (uint64_t)size});
     return SQLITE_OK;
 }
 
@@ -651,9 +654,11 @@ static const sqlite3_io_methods METHODS = {
     .xShmUnmap = x_shm_unmap,
 };
 
-/* --- sqlite3_vfs ------------------------------------------------------------------------------- */
+/* --- sqlite3_vfs -------------------------------------------------------------------------------
+ */
 
-static int x_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags, int *flags_out)
+static int x_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags,
+                  int *flags_out)
 {
     crash_vfs *v = (crash_vfs *)base;
     handle *h = (handle *)file;
@@ -866,7 +871,9 @@ void crash_vfs_listen(crash_vfs *v, void (*fn)(void *ctx, const crash_vfs_event 
     v->listen_ctx = ctx;
 }
 
-void crash_vfs_each(const crash_vfs *v, void (*fn)(void *ctx, const char *file, const void *data, size_t size), void *ctx)
+void crash_vfs_each(const crash_vfs *v,
+                    void (*fn)(void *ctx, const char *file, const void *data, size_t size),
+                    void *ctx)
 {
     for (const mem_file *f = v->files; f != NULL; f = f->next) {
         if (!f->deleted) {

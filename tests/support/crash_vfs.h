@@ -1,10 +1,11 @@
 /* crash_vfs.h - a file system in memory that loses power when it is told to.
  *
- * An SQLite VFS whose files live in memory. Every write since the last sync of its file is kept in a
- * list; at a crash each of them is, by the seed, kept, lost, torn at a 512-byte boundary, or its tail filled
- * with garbage; synced bytes survive (VFS-1). After a crash every open handle is dead: its calls fail with an I/O
- * error until the owner closes it; new opens see what survived. Several "machines" may share the
- * VFS: files belong to the machine named by the part of the path before the first '/'.
+ * An SQLite VFS whose files live in memory. Every write since the last sync of its file is kept in
+ * a list; at a crash each of them is, by the seed, kept, lost, torn at a 512-byte boundary, or its
+ * tail filled with garbage; synced bytes survive (VFS-1). After a crash every open handle is dead:
+ * its calls fail with an I/O error until the owner closes it; new opens see what survived. Several
+ * "machines" may share the VFS: files belong to the machine named by the part of the path before
+ * the first '/'.
  *
  *   VFS-1  bytes that were synced are never lost
  *   VFS-2  the same seed and the same calls give the same bytes
@@ -44,8 +45,14 @@ void crash_vfs_fail(crash_vfs *v, const char *machine, uint64_t calls, int resul
 /* Did a fault of crash_vfs_fail fire since it was set? */
 bool crash_vfs_failed(const crash_vfs *v, const char *machine);
 
-/* Be told of every mutating call that was carried out, in order; NULL: nobody. Borrowed for the call. */
-typedef enum crash_vfs_op { CRASH_VFS_WRITE, CRASH_VFS_TRUNCATE, CRASH_VFS_SYNC, CRASH_VFS_DELETE } crash_vfs_op;
+/* Be told of every mutating call that was carried out, in order; NULL: nobody. Borrowed for the
+ * call. */
+typedef enum crash_vfs_op {
+    CRASH_VFS_WRITE,
+    CRASH_VFS_TRUNCATE,
+    CRASH_VFS_SYNC,
+    CRASH_VFS_DELETE
+} crash_vfs_op;
 typedef struct crash_vfs_event {
     crash_vfs_op op;
     const char *file;
@@ -55,7 +62,9 @@ typedef struct crash_vfs_event {
 } crash_vfs_event;
 void crash_vfs_listen(crash_vfs *v, void (*fn)(void *ctx, const crash_vfs_event *e), void *ctx);
 /* Lend every file as it reads now. */
-void crash_vfs_each(const crash_vfs *v, void (*fn)(void *ctx, const char *file, const void *data, size_t size), void *ctx);
+void crash_vfs_each(const crash_vfs *v,
+                    void (*fn)(void *ctx, const char *file, const void *data, size_t size),
+                    void *ctx);
 /* Make a file with these bytes, synced. It must not be open. */
 void crash_vfs_put(crash_vfs *v, const char *file, const void *data, size_t size);
 

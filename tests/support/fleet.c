@@ -10,8 +10,8 @@
 void fleet_must(fb_code code, const fb_error *err, const char *what)
 {
     if (code != FB_OK) {
-        fprintf(stderr, "fleet: %s: %s field=%s %s\n", what, fb_code_name(code), err != NULL ? err->field : "",
-                err != NULL ? err->message : "");
+        fprintf(stderr, "fleet: %s: %s field=%s %s\n", what, fb_code_name(code),
+                err != NULL ? err->field : "", err != NULL ? err->message : "");
         abort();
     }
 }
@@ -76,22 +76,39 @@ static void company_fill(fleet *f)
     f->region = company_add(c, "org_unit", PAIRS("code", "R1", "name", "East", "kind", "region"));
     fb_id rep = company_find(c, "role", "REP"), mgr = company_find(c, "role", "MGR");
     for (int i = 0; i < 2; i++) {
-        char territory[4] = {'T', (char)('1' + i)}, user[4] = {'U', (char)('1' + i)}, customer[4] = {'C', (char)('1' + i)};
-        f->territories[i] = company_add(c, "territory", PAIRS("code", territory, "name", territory, "org_unit_id", id_text(&f->region)));
-        f->users[i] = company_add(c, "app_user", PAIRS("code", user, "name", user, "org_unit_id", id_text(&f->region), "status", "active"));
-        company_add(c, "user_role", PAIRS("user_id", id_text(&f->users[i]), "role_id", id_text(&rep)));
-        company_add(c, "user_territory", PAIRS("user_id", id_text(&f->users[i]), "territory_id", id_text(&f->territories[i])));
-        f->customers[i] = company_add(c, "customer", PAIRS("code", customer, "name", customer, "party_type", "customer", "status",
-                                                           "active", "territory_id", id_text(&f->territories[i])));
+        char territory[4] = {'T', (char)('1' + i)}, user[4] = {'U', (char)('1' + i)},
+             customer[4] = {'C', (char)('1' + i)};
+        f->territories[i] = company_add(
+            c, "territory",
+            PAIRS("code", territory, "name", territory, "org_unit_id", id_text(&f->region)));
+        f->users[i] = company_add(c, "app_user",
+                                  PAIRS("code", user, "name", user, "org_unit_id",
+                                        id_text(&f->region), "status", "active"));
+        company_add(c, "user_role",
+                    PAIRS("user_id", id_text(&f->users[i]), "role_id", id_text(&rep)));
+        company_add(
+            c, "user_territory",
+            PAIRS("user_id", id_text(&f->users[i]), "territory_id", id_text(&f->territories[i])));
+        f->customers[i] =
+            company_add(c, "customer",
+                        PAIRS("code", customer, "name", customer, "party_type", "customer",
+                              "status", "active", "territory_id", id_text(&f->territories[i])));
     }
-    f->manager = company_add(c, "app_user", PAIRS("code", "M1", "name", "M1", "org_unit_id", id_text(&f->region), "status", "active"));
+    f->manager = company_add(
+        c, "app_user",
+        PAIRS("code", "M1", "name", "M1", "org_unit_id", id_text(&f->region), "status", "active"));
     company_add(c, "user_role", PAIRS("user_id", id_text(&f->manager), "role_id", id_text(&mgr)));
-    f->product = company_add(c, "product", PAIRS("code", "P1", "name", "P1", "base_uom", "EA", "type", "good", "status", "active"));
-    fb_id list = company_add(c, "price_list", PAIRS("code", "L1", "name", "L1", "currency", "CNY", "tax_included", "0", "priority",
-                                                    "0", "active", "1"));
-    company_add(c, "price_list_item", PAIRS("price_list_id", id_text(&list), "product_id", id_text(&f->product), "uom", "EA",
-                                            "min_qty_milli", "0", "price_4dp", "10.00"));
-    company_add(c, "price_assignment", PAIRS("target_kind", "global", "price_list_id", id_text(&list), "priority", "0"));
+    f->product = company_add(
+        c, "product",
+        PAIRS("code", "P1", "name", "P1", "base_uom", "EA", "type", "good", "status", "active"));
+    fb_id list = company_add(c, "price_list",
+                             PAIRS("code", "L1", "name", "L1", "currency", "CNY", "tax_included",
+                                   "0", "priority", "0", "active", "1"));
+    company_add(c, "price_list_item",
+                PAIRS("price_list_id", id_text(&list), "product_id", id_text(&f->product), "uom",
+                      "EA", "min_qty_milli", "0", "price_4dp", "10.00"));
+    company_add(c, "price_assignment",
+                PAIRS("target_kind", "global", "price_list_id", id_text(&list), "priority", "0"));
 }
 
 void fleet_open(fleet *f)
@@ -102,13 +119,19 @@ void fleet_open(fleet *f)
     f->vfs = crash_vfs_new("fleetfs", 1);
     f->port = (fb_port){f, mono, wall, random_bytes, hear};
     fb_error err = {0};
-    server_create_options create = {.path = "server/master.db", .vfs = "fleetfs", .port = &f->port, .company_code = "ACME",
+    server_create_options create = {.path = "server/master.db",
+                                    .vfs = "fleetfs",
+                                    .port = &f->port,
+                                    .company_code = "ACME",
                                     .company_name = "Acme"};
     fleet_must(server_create(&create, &err), &err, "server_create");
-    fleet_must(store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f->admin, &err), &err, "store_open");
+    fleet_must(
+        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f->admin, &err),
+        &err, "store_open");
     company_init(&f->company, f->admin, &f->port, 7);
     company_fill(f);
-    server_options open = {.path = "server/master.db", .vfs = "fleetfs", .port = &f->port, .trace = true};
+    server_options open = {
+        .path = "server/master.db", .vfs = "fleetfs", .port = &f->port, .trace = true};
     fleet_must(server_open(&open, &f->srv, &err), &err, "server_open");
     fleet_must(server_reader_open(f->srv, &f->reader, &err), &err, "server_reader_open");
 }
@@ -142,7 +165,10 @@ static fb_code exchange(void *ctx, const fb_link_request *q, fb_link_response *o
     server_tick(f->srv, (uint64_t)f->now_ms); /* notices the administrator's commits */
     f->job = server_handle(f->srv, f->reader, &r);
     const server_reply *reply = server_job_reply(f->job);
-    *out = (fb_link_response){.status = reply->status, .zstd = reply->zstd, .retry_ms = reply->retry_s * 1000, .body = reply->body};
+    *out = (fb_link_response){.status = reply->status,
+                              .zstd = reply->zstd,
+                              .retry_ms = reply->retry_s * 1000,
+                              .body = reply->body};
     return FB_OK;
 }
 

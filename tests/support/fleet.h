@@ -28,15 +28,15 @@ struct fleet {
     server *srv;
     server_reader *reader;
     server_job *job;
-    store *admin;   /* the administrator's connection */
+    store *admin; /* the administrator's connection */
     company company;
     fb_port port;
     int64_t now_ms;
     uint64_t random;
     fleet_device devices[FLEET_DEVICES_MAX];
     int devices_count;
-    /* the company: one region, two territories, REP users U1 (T1) and U2 (T2), manager M1, product P1
-     * at 10.00 CNY, customers C1 (T1) and C2 (T2) */
+    /* the company: one region, two territories, REP users U1 (T1) and U2 (T2), manager M1, product
+     * P1 at 10.00 CNY, customers C1 (T1) and C2 (T2) */
     fb_id region, territories[2], users[2], manager, product, customers[2];
     void (*heard)(void *ctx, const char *line); /* log lines of every port, or NULL */
     void *heard_ctx;

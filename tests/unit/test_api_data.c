@@ -323,7 +323,8 @@ static void observe__calls_once_per_poll_and_entity(void **state)
     OK(fb_observe_poll(w->db, &called, &w->err));
     assert_int_equal(called, 1);
     assert_int_equal(calls, 1);
-    OK(fb_observe_add(w->db, "task", count_call, &calls, NULL, &w->err)); /* for the handle's life */
+    OK(fb_observe_add(w->db, "task", count_call, &calls, NULL,
+                      &w->err)); /* for the handle's life */
     OK(fb_task_add(w->db, "u", NULL, NULL, &w->err));
     OK(fb_observe_poll(w->db, NULL, &w->err));
     assert_int_equal(calls, 2);

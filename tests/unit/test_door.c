@@ -82,8 +82,10 @@ static void enrolment_writes_the_rows_people_see(void **state)
                      FB_OK);
     assert_int_equal(row[cat_column_str(e, "next_no")].u.i, 1);
     fb_value visit = {.kind = FB_KIND_TEXT, .u.text = text_of("visit")};
-    assert_int_equal(store_row_by(w->admin, e, cat_column_str(e, "doc_type"), &visit, memory, row), FB_OK);
-    assert_true(text_is(row[cat_column_str(e, "prefix")].u.text, "VI-A1-")); /* as the device draws them */
+    assert_int_equal(store_row_by(w->admin, e, cat_column_str(e, "doc_type"), &visit, memory, row),
+                     FB_OK);
+    assert_true(
+        text_is(row[cat_column_str(e, "prefix")].u.text, "VI-A1-")); /* as the device draws them */
     arena_free(memory);
 }
 

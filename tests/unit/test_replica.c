@@ -304,7 +304,8 @@ static void look_after_crash(lab *l, const progress *done, uint64_t at)
                  (long long)box.last, (long long)done->saved);
     }
     bool promoted = box.settled > 0;
-    /* What the server said may be lost, it says it again; a save that was reported later took it along. */
+    /* What the server said may be lost, it says it again; a save that was reported later took it
+     * along. */
     bool carried = done->promoted && done->saved == SAVES;
     assert_true(promoted || !carried);
     assert_true(box.acked == 2 || !carried);

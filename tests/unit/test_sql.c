@@ -434,8 +434,8 @@ static void sql_check__finds_a_damaged_page(void **state)
     sql_close(db);
 }
 
-/* Found by fb-torture: a text that could not be put together was taken for no failure at all, and a record
- * was saved in the outbox without its row. */
+/* Found by fb-torture: a text that could not be put together was taken for no failure at all, and a
+ * record was saved in the outbox without its row. */
 static void sql_prepare__empty_text_is_lack_of_memory(void **state)
 {
     (void)state;
@@ -445,8 +445,9 @@ static void sql_prepare__empty_text_is_lack_of_memory(void **state)
     sql_close(db);
 }
 
-/* Found by fb-torture: ROLLBACK had to be prepared, which failed too when memory was gone. The transaction
- * stayed open, and everything after it on this handle failed or saw what had been given up. */
+/* Found by fb-torture: ROLLBACK had to be prepared, which failed too when memory was gone. The
+ * transaction stayed open, and everything after it on this handle failed or saw what had been given
+ * up. */
 static void sql_rollback__works_when_memory_is_gone(void **state)
 {
     (void)state;
@@ -463,7 +464,8 @@ static void sql_rollback__works_when_memory_is_gone(void **state)
     sql_close(db);
 }
 
-/* The same for a savepoint: when its part cannot be taken back, nothing of the transaction may stand. */
+/* The same for a savepoint: when its part cannot be taken back, nothing of the transaction may
+ * stand. */
 static void sql_savepoint_undo__without_memory_gives_up_the_transaction(void **state)
 {
     (void)state;
@@ -475,7 +477,8 @@ static void sql_savepoint_undo__without_memory_gives_up_the_transaction(void **s
     sqlite3_hard_heap_limit64(1);
     sql_savepoint_undo(db);
     sqlite3_hard_heap_limit64(0);
-    assert_int_equal(sql_exec(db, "INSERT INTO t VALUES(2)"), FB_E_NO_MEMORY); /* not on its own either */
+    assert_int_equal(sql_exec(db, "INSERT INTO t VALUES(2)"),
+                     FB_E_NO_MEMORY); /* not on its own either */
     assert_int_equal(sql_commit(db), FB_E_NO_MEMORY);
     assert_int_equal(int_of(db, "SELECT count(*) FROM t"), 0);
     sql_close(db);

@@ -94,7 +94,8 @@ typedef enum fb_class {
 /* One failure, on the caller's stack: nothing to free, no thread-local state. */
 typedef struct fb_error {
     fb_code code;
-    char field[96];    /* path of the value at fault, e.g. "sales_order_line[2].discount_bp"; "" if none */
+    char field[96];    /* path of the value at fault, e.g. "sales_order_line[2].discount_bp"; "" if
+                          none */
     char message[256]; /* one line in English: what is wrong and the cure; holds no customer data */
 } fb_error;
 
@@ -107,11 +108,11 @@ FB_API int fb_code_http(fb_code code);
 FB_API const char *fb_code_text(fb_code code, const char *lang);
 /* When the library finds its own model broken (a promise in its source does not hold) it ends the
  * process with abort(), before anything can be written on top of the error: whatever was committed
- * stays on the disk, an open group is lost, the file stays sound. `hook` is called before that, once,
- * on the thread at fault, so that an app can leave a trace: copy the texts (a condition of the source,
- * a file name, a line; never customer data) to a log or crash reporter, and return. It must not call
- * this library and must not jump out. NULL, the state at the start, takes it away. Process-wide; set it
- * once, before the first fb_db_open; any thread. */
+ * stays on the disk, an open group is lost, the file stays sound. `hook` is called before that,
+ * once, on the thread at fault, so that an app can leave a trace: copy the texts (a condition of
+ * the source, a file name, a line; never customer data) to a log or crash reporter, and return. It
+ * must not call this library and must not jump out. NULL, the state at the start, takes it away.
+ * Process-wide; set it once, before the first fb_db_open; any thread. */
 typedef void (*fb_bug_hook)(const char *promise, const char *file, int line);
 FB_API void fb_bug_hook_set(fb_bug_hook hook);
 /* The code of a name such as "E_OFFLINE"; FB_E_BUG for an unknown name. */

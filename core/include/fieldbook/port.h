@@ -11,7 +11,12 @@
 extern "C" {
 #endif
 
-typedef enum fb_level { FB_LOG_ERROR = 1, FB_LOG_WARN = 2, FB_LOG_INFO = 3, FB_LOG_DEBUG = 4 } fb_level;
+typedef enum fb_level {
+    FB_LOG_ERROR = 1,
+    FB_LOG_WARN = 2,
+    FB_LOG_INFO = 3,
+    FB_LOG_DEBUG = 4
+} fb_level;
 
 typedef struct fb_port {
     void *ctx;

@@ -64,13 +64,13 @@ typedef struct fb_enrol_options {
 
 /* Make this replica the person's device. The device's secret is drawn and stored before it is sent,
  * so a lost answer costs nothing: call again with the same code. FB_E_CODE: wrong, used or expired.
- * FB_E_EXISTS: enrolled already, and `again` is false. FB_E_OFFLINE, FB_E_TLS ...: as the link said;
- * not enrolled. Two synced transactions.
+ * FB_E_EXISTS: enrolled already, and `again` is false. FB_E_OFFLINE, FB_E_TLS ...: as the link
+ * said; not enrolled. Two synced transactions.
  *
  * With `again` the replica becomes a new device of the same person under a new incarnation: groups
  * that the server has not answered are kept and sent again, what it has answered is not unless the
- * server was restored meanwhile, and the picture is fetched anew. Groups that the old device had sent
- * without hearing of it are recognised and get their old verdict. A code of another person:
+ * server was restored meanwhile, and the picture is fetched anew. Groups that the old device had
+ * sent without hearing of it are recognised and get their old verdict. A code of another person:
  * FB_E_STATE until everything here is settled, and nothing changed; the same code may be used again
  * after that. */
 FB_API FB_MUST_USE fb_code fb_enrol(fb_db *db, const fb_link *link, const fb_enrol_options *options,

@@ -123,7 +123,8 @@ static const sqlite3_io_methods METHODS = {
     .xDeviceCharacteristics = x_characteristics,
 };
 
-static int x_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags, int *flags_out)
+static int x_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags,
+                  int *flags_out)
 {
     (void)base;
     image_file *f = (image_file *)file;
@@ -158,7 +159,8 @@ static int x_access(sqlite3_vfs *base, const char *name, int flags, int *out)
 {
     (void)base;
     int file = disk_find(shown, name);
-    *out = file >= 0 && shown->files[file].exists && (flags != SQLITE_ACCESS_EXISTS || shown->files[file].size > 0);
+    *out = file >= 0 && shown->files[file].exists &&
+           (flags != SQLITE_ACCESS_EXISTS || shown->files[file].size > 0);
     return SQLITE_OK;
 }
 
@@ -243,9 +245,11 @@ int image_recover(disk *d, const char *path, uint64_t *hash_out)
     if (rc == SQLITE_OK) {
         rc = sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
     }
-    /* A write transaction recovers without parsing the schema; what the WAL holds is then brought into the file. */
+    /* A write transaction recovers without parsing the schema; what the WAL holds is then brought
+     * into the file. */
     if (rc == SQLITE_OK) {
-        rc = sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE; ROLLBACK", NULL, NULL, NULL);
+        rc = sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE; ROLLBACK", NULL,
+                          NULL, NULL);
     }
     if (rc == SQLITE_OK) {
         rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);

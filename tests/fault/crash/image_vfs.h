@@ -1,7 +1,7 @@
 /* image_vfs.h - shows an image of a disk (tape.h) to SQLite, without copying it.
  *
- * For one connection at a time in exclusive locking mode: no locks, no shared memory. Writes go into
- * the image and are taken back with it by disk_revert. */
+ * For one connection at a time in exclusive locking mode: no locks, no shared memory. Writes go
+ * into the image and are taken back with it by disk_revert. */
 #ifndef FB_FAULT_IMAGE_VFS_H
 #define FB_FAULT_IMAGE_VFS_H
 

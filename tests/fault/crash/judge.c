@@ -17,7 +17,8 @@ typedef struct court {
 
 static bool no(judge_state *j, const char *what, fb_code rc, const fb_error *err)
 {
-    snprintf(j->why, sizeof j->why, "%s: %s %s %s", what, fb_code_name(rc), err->field, err->message);
+    snprintf(j->why, sizeof j->why, "%s: %s %s %s", what, fb_code_name(rc), err->field,
+             err->message);
     return false;
 }
 
@@ -27,7 +28,8 @@ static bool no_number(judge_state *j, const char *what, int64_t value)
     return false;
 }
 
-/* --- the world of the image ---------------------------------------------------------------------- */
+/* --- the world of the image ----------------------------------------------------------------------
+ */
 
 static fb_code noise(uint64_t *state, void *out, size_t size)
 {
@@ -73,7 +75,8 @@ static void files_put(fleet *f, const disk *image)
 {
     for (int i = 0; i < image->tape->files_count; i++) {
         if (image->files[i].exists) {
-            crash_vfs_put(f->vfs, image->tape->files[i].name, image->files[i].data, image->files[i].size);
+            crash_vfs_put(f->vfs, image->tape->files[i].name, image->files[i].data,
+                          image->files[i].size);
         }
     }
 }
@@ -147,7 +150,8 @@ static int64_t number(const char *path, const char *sql)
     return v;
 }
 
-/* --- the server ------------------------------------------------------------------------------------ */
+/* --- the server
+ * ------------------------------------------------------------------------------------ */
 
 static bool ledger_sound(court *c)
 {
@@ -161,12 +165,15 @@ static bool ledger_sound(court *c)
     if (rc != FB_OK || bad != 0) {
         return no(c->j, "the audit chain", rc != FB_OK ? rc : FB_E_CORRUPT, &err);
     }
-    int64_t wrong = number(MASTER, "SELECT count(*) FROM (SELECT incarnation, sum(upto - gseq + 1) AS n, max(upto) AS m "
-                                   "FROM fs_verdict GROUP BY incarnation HAVING n <> m)");
+    int64_t wrong = number(
+        MASTER,
+        "SELECT count(*) FROM (SELECT incarnation, sum(upto - gseq + 1) AS n, max(upto) AS m "
+        "FROM fs_verdict GROUP BY incarnation HAVING n <> m)");
     if (wrong != 0) {
         return no_number(c->j, "incarnations with a gap or a repeat in their verdicts", wrong);
     }
-    wrong = number(MASTER, "SELECT count(*) FROM fs_incarnation i WHERE applied <> coalesce((SELECT max(upto) FROM fs_verdict v "
+    wrong = number(MASTER, "SELECT count(*) FROM fs_incarnation i WHERE applied <> "
+                           "coalesce((SELECT max(upto) FROM fs_verdict v "
                            "WHERE v.incarnation = i.no), 0)");
     if (wrong != 0) {
         return no_number(c->j, "incarnations whose `applied` is not their last verdict", wrong);
@@ -181,14 +188,20 @@ static bool backup_sound(court *c)
     fb_error err = {0};
     store *copy = NULL;
     int64_t head = 0;
-    int64_t told = number(MASTER, "SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM fs_meta WHERE key = 'backed_up_cid'");
+    int64_t told = number(
+        MASTER,
+        "SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM fs_meta WHERE key = 'backed_up_cid'");
     if (told <= 0) {
         return true;
     }
     char path[40];
-    snprintf(path, sizeof path, "server/backup%lld.db",
-             (long long)number(MASTER, "SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM fs_meta WHERE key = 'test_backup'"));
-    fb_code rc = store_open(&(store_options){.path = path, .vfs = JUDGE_VFS, .read_only = true}, &copy, &err);
+    snprintf(
+        path, sizeof path, "server/backup%lld.db",
+        (long long)number(
+            MASTER,
+            "SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM fs_meta WHERE key = 'test_backup'"));
+    fb_code rc = store_open(&(store_options){.path = path, .vfs = JUDGE_VFS, .read_only = true},
+                            &copy, &err);
     if (rc == FB_OK) {
         rc = store_check(copy, &err);
     }
@@ -202,7 +215,8 @@ static bool backup_sound(court *c)
     return head >= told || no_number(c->j, "the backup ends before what was told", head);
 }
 
-/* --- devices ------------------------------------------------------------------------------------------ */
+/* --- devices
+ * ------------------------------------------------------------------------------------------ */
 
 static bool groups_promised(court *c)
 {
@@ -211,7 +225,8 @@ static bool groups_promised(court *c)
         return true;
     }
     int64_t last = judge_last_group(JUDGE_VFS, c->f.devices[0].path);
-    return (last >= j->last_least && last <= j->last_most) || no_number(j, "the newest group is not the promised one", last);
+    return (last >= j->last_least && last <= j->last_most) ||
+           no_number(j, "the newest group is not the promised one", last);
 }
 
 static bool is_enrolled(fleet_device *d)
@@ -233,7 +248,8 @@ static bool heals(court *c, fleet_device *d)
         return no(c->j, "the sync after the crash", rc, &err);
     }
     if (d->report.rebirths_count != 0) {
-        return no_number(c->j, "a server that lost nothing sees a fork: rebirths", d->report.rebirths_count);
+        return no_number(c->j, "a server that lost nothing sees a fork: rebirths",
+                         d->report.rebirths_count);
     }
     rc = fb_status_get(d->db, &st, &err);
     if (rc != FB_OK || st.pending_count != 0) {
@@ -266,7 +282,8 @@ bool judge(judge_state *j)
     }
     court_open(c, j);
     bool of_server = j->target == JUDGE_SERVER;
-    bool good = server_up(c) && (!of_server || (ledger_sound(c) && backup_sound(c))) && devices_heal(c, of_server);
+    bool good = server_up(c) && (!of_server || (ledger_sound(c) && backup_sound(c))) &&
+                devices_heal(c, of_server);
     if (good && of_server) {
         store_close(c->f.admin);
         c->f.admin = NULL;

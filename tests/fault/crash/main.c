@@ -62,14 +62,19 @@ static void bad(grid *g, point at, const char *why)
 {
     g->n->bad++;
     if (g->n->bad <= SHOWN_MAX) {
-        fprintf(stderr, "bad: %s%s k=%llu mode=%s draw=%llu: %s\n     --seed %llu --ops %llu --replay %s:%llu:%s:%llu\n", g->before,
-                g->t->machines[g->machine], (unsigned long long)g->d.step, FATE_NAMES[at.mode], (unsigned long long)at.draw, why,
-                (unsigned long long)g->o->seed, (unsigned long long)g->o->ops, g->t->machines[g->machine],
-                (unsigned long long)g->d.step, FATE_NAMES[at.mode], (unsigned long long)at.draw);
+        fprintf(stderr,
+                "bad: %s%s k=%llu mode=%s draw=%llu: %s\n     --seed %llu --ops %llu --replay "
+                "%s:%llu:%s:%llu\n",
+                g->before, g->t->machines[g->machine], (unsigned long long)g->d.step,
+                FATE_NAMES[at.mode], (unsigned long long)at.draw, why,
+                (unsigned long long)g->o->seed, (unsigned long long)g->o->ops,
+                g->t->machines[g->machine], (unsigned long long)g->d.step, FATE_NAMES[at.mode],
+                (unsigned long long)at.draw);
     }
 }
 
-/* --- judging -------------------------------------------------------------------------------------- */
+/* --- judging
+ * -------------------------------------------------------------------------------------- */
 
 /* Every machine but the crashed one goes on with what it has. */
 static void others_keep(grid *g)
@@ -84,7 +89,10 @@ static void others_keep(grid *g)
 static void judge_here(grid *g, point at)
 {
     const tape_promise *now = tape_promise_at(g->t, g->d.step);
-    judge_state j = {.image = &g->d, .target = g->target, .now_ms = now != NULL ? now->now_ms : 0, .last_least = -1};
+    judge_state j = {.image = &g->d,
+                     .target = g->target,
+                     .now_ms = now != NULL ? now->now_ms : 0,
+                     .last_least = -1};
     if (now != NULL && !g->second && g->target == JUDGE_DEVICE) {
         bool more = now + 1 < g->t->promises + g->t->promises_count;
         j.last_least = now->last;
@@ -99,6 +107,9 @@ static void judge_here(grid *g, point at)
 
 static bool judge_due(grid *g, uint64_t hash)
 {
+    if (hash == 0) {
+        return false; /* nothing to judge, or nothing new */
+    }
     for (size_t i = g->judged_count; i-- > 0;) {
         if (g->judged[i] == hash) {
             return false;
@@ -116,7 +127,8 @@ static bool judge_due(grid *g, uint64_t hash)
     return g->judged_count % g->o->judge_every == 0;
 }
 
-/* --- one image ------------------------------------------------------------------------------------- */
+/* --- one image
+ * ------------------------------------------------------------------------------------- */
 
 static void history_add(grid *g, int db, uint64_t hash)
 {
@@ -138,6 +150,9 @@ static void history_add(grid *g, int db, uint64_t hash)
 static bool is_allowed(const grid *g, int db, uint64_t hash)
 {
     const tape_promise *p = tape_promise_at(g->t, g->d.step);
+    while (p != NULL && g->target == JUDGE_DEVICE && !p->device) {
+        p = p > g->t->promises ? p - 1 : NULL;
+    }
     uint64_t least = p != NULL ? p->events : 0;
     for (size_t i = g->history_count[db]; i-- > 0;) {
         if (g->history[db][i].hash == hash) {
@@ -168,6 +183,16 @@ static const memo_slot *recover(grid *g, uint64_t key)
     return slot;
 }
 
+/* An older state beside what the other machines have become by now is a state of its own; 0: not
+ * older. */
+static uint64_t older_with_now(const grid *g, uint64_t hash)
+{
+    const tape_promise *p = tape_promise_at(g->t, g->d.step);
+    size_t n = g->history_count[0];
+    bool newest = n > 0 && g->history[0][n - 1].hash == hash;
+    return newest || p == NULL ? 0 : mix(hash, (uint64_t)(p - g->t->promises) + 1);
+}
+
 static void image_try(grid *g, point at)
 {
     uint64_t key = disk_image(&g->d, g->machine, fate_at(g, at));
@@ -181,13 +206,15 @@ static void image_try(grid *g, point at)
         if (at.mode == FATE_KEPT) {
             history_add(g, i, r->hash[i]);
         } else if (!is_allowed(g, i, r->hash[i])) {
-            snprintf(why, sizeof why, "%s is not one of the states between promise and crash", g->dbs[i]);
+            snprintf(why, sizeof why, "%s is not one of the states between promise and crash",
+                     g->dbs[i]);
             bad(g, at, why);
         }
     }
     disk_revert(&g->d);
     bool sample = at.mode != FATE_KEPT && g->n->images % (g->o->judge_every * 2000) == 1999;
-    bool first = at.mode == FATE_KEPT && r->rc == 0 && judge_due(g, r->hash[0]);
+    bool first = r->rc == 0 &&
+                 judge_due(g, at.mode == FATE_KEPT ? r->hash[0] : older_with_now(g, r->hash[0]));
     if (sample || first || g->o->replay != NULL) {
         (void)disk_image(&g->d, g->machine, fate_at(g, at));
         judge_here(g, at); /* on the image itself: recovery has not touched it */
@@ -207,7 +234,8 @@ static void step_try(grid *g)
     }
 }
 
-/* --- grids ------------------------------------------------------------------------------------------ */
+/* --- grids
+ * ------------------------------------------------------------------------------------------ */
 
 static void grid_open(grid *g, const options *o, counters *n, const tape *t, judge_target target)
 {
@@ -248,9 +276,11 @@ static void progress(const grid *g)
     static time_t last;
     time_t now = time(NULL);
     if (now - last >= 10) {
-        fprintf(stderr, "crash: %s k=%llu/%llu images=%llu judged=%llu pairs=%llu bad=%llu\n", g->t->machines[g->machine],
-                (unsigned long long)g->d.step, (unsigned long long)g->t->events_count, (unsigned long long)g->n->images,
-                (unsigned long long)g->n->judged, (unsigned long long)g->n->pairs, (unsigned long long)g->n->bad);
+        fprintf(stderr, "crash: %s k=%llu/%llu images=%llu judged=%llu pairs=%llu bad=%llu\n",
+                g->t->machines[g->machine], (unsigned long long)g->d.step,
+                (unsigned long long)g->t->events_count, (unsigned long long)g->n->images,
+                (unsigned long long)g->n->judged, (unsigned long long)g->n->pairs,
+                (unsigned long long)g->n->bad);
         last = now;
     }
 }
@@ -283,7 +313,10 @@ static void pairs_try(grid *first, uint64_t number)
     tape t = {0};
     point at = {(fate_mode)(number % FATES), number};
     const tape_promise *now = tape_promise_at(first->t, first->d.step);
-    judge_state j = {.image = &first->d, .target = first->target, .now_ms = now != NULL ? now->now_ms : 0, .last_least = -1};
+    judge_state j = {.image = &first->d,
+                     .target = first->target,
+                     .now_ms = now != NULL ? now->now_ms : 0,
+                     .last_least = -1};
     (void)disk_image(&first->d, first->machine, fate_at(first, at));
     others_keep(first);
     bool good = judge_recover(&j, &t);
@@ -298,7 +331,8 @@ static void pairs_try(grid *first, uint64_t number)
         grid_open(&g, first->o, first->n, &t, first->target);
         g.second = true;
         g.calls_max = WINDOW;
-        snprintf(g.before, sizeof g.before, "after %s k=%llu mode=%s: ", first->t->machines[first->machine],
+        snprintf(g.before, sizeof g.before,
+                 "after %s k=%llu mode=%s: ", first->t->machines[first->machine],
                  (unsigned long long)first->d.step, FATE_NAMES[at.mode]);
         grid_walk(&g, 0);
         first->n->pairs += g.calls;
@@ -350,20 +384,24 @@ static void grids(const options *o, counters *n, const tape *t)
     }
 }
 
-/* --- options ----------------------------------------------------------------------------------------- */
+/* --- options
+ * ----------------------------------------------------------------------------------------- */
 
 static int usage(void)
 {
-    fputs("fb-crash: power loss after every file call of a workload, and what must stand afterwards\n"
-          "  --images N    images to make in all (default 50000; at least one of each mode for each call)\n"
-          "  --ops N       operations of the workload (default 300)\n"
-          "  --seed S      default 1\n"
-          "  --doubles N   first crashes whose recovery crashes again, at each of 40 calls (default 40)\n"
-          "  --judge N     judge every N-th distinct state with the product (default 1)\n"
-          "  --planted     the device does not sync its commits: the grid must find it (exit 1)\n"
-          "  --quick       a workload of 25 operations, for every test run\n"
-          "  --replay M:K:MODE:DRAW   one image, with the seed and ops that showed it\n",
-          stdout);
+    fputs(
+        "fb-crash: power loss after every file call of a workload, and what must stand afterwards\n"
+        "  --images N    images to make in all (default 50000; at least one of each mode for each "
+        "call)\n"
+        "  --ops N       operations of the workload (default 300)\n"
+        "  --seed S      default 1\n"
+        "  --doubles N   first crashes whose recovery crashes again, at each of 40 calls (default "
+        "40)\n"
+        "  --judge N     judge every N-th distinct state with the product (default 1)\n"
+        "  --planted     the device does not sync its commits: the grid must find it (exit 1)\n"
+        "  --quick       a workload of 25 operations, for every test run\n"
+        "  --replay M:K:MODE:DRAW   one image, with the seed and ops that showed it\n",
+        stdout);
     return 0;
 }
 
@@ -372,12 +410,20 @@ static bool options_take(options *o, int argc, char **argv)
     struct {
         const char *name;
         uint64_t *value;
-    } numbers[] = {{"--images", &o->images}, {"--ops", &o->ops}, {"--seed", &o->seed}, {"--doubles", &o->doubles},
+    } numbers[] = {{"--images", &o->images},
+                   {"--ops", &o->ops},
+                   {"--seed", &o->seed},
+                   {"--doubles", &o->doubles},
                    {"--judge", &o->judge_every}};
     for (int i = 1; i < argc; i++) {
         bool known = false;
         if (strcmp(argv[i], "--quick") == 0) {
-            *o = (options){.seed = o->seed, .planted = o->planted, .images = 1, .ops = 25, .doubles = 2, .judge_every = 6};
+            *o = (options){.seed = o->seed,
+                           .planted = o->planted,
+                           .images = 1,
+                           .ops = 25,
+                           .doubles = 2,
+                           .judge_every = 6};
             continue;
         }
         if (strcmp(argv[i], "--planted") == 0) {
@@ -390,7 +436,8 @@ static bool options_take(options *o, int argc, char **argv)
         }
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers && i + 1 < argc && !known; k++) {
             int64_t v = 0;
-            known = strcmp(argv[i], numbers[k].name) == 0 && i64_get(text_of(argv[i + 1]), &v) && v >= 0;
+            known = strcmp(argv[i], numbers[k].name) == 0 && i64_get(text_of(argv[i + 1]), &v) &&
+                    v >= 0;
             *numbers[k].value = known ? (uint64_t)v : *numbers[k].value;
         }
         if (!known) {
@@ -425,11 +472,15 @@ int main(int argc, char **argv)
         return 2;
     }
     uint64_t ms = (uint64_t)(clock() - began) / (CLOCKS_PER_SEC / 1000) + 1;
-    printf("workload: ops=%u groups=%u syncs=%u rejected=%u migrations=%u backups=%u reopened=%u calls=%llu\n", r.ops, r.groups,
-           r.syncs, r.rejected, r.migrations, r.backups, r.reopened, (unsigned long long)t.events_count);
-    printf("crash %s: images=%llu distinct=%llu states=%llu judged=%llu pairs=%llu cpu_ms=%llu images_per_s=%llu bad=%llu\n",
-           n.bad == 0 ? "ok" : "failed", (unsigned long long)n.images, (unsigned long long)n.recovered,
-           (unsigned long long)n.states, (unsigned long long)n.judged, (unsigned long long)n.pairs, (unsigned long long)ms,
+    printf("workload: ops=%u groups=%u syncs=%u rejected=%u migrations=%u backups=%u reopened=%u "
+           "calls=%llu\n",
+           r.ops, r.groups, r.syncs, r.rejected, r.migrations, r.backups, r.reopened,
+           (unsigned long long)t.events_count);
+    printf("crash %s: images=%llu distinct=%llu states=%llu judged=%llu pairs=%llu cpu_ms=%llu "
+           "images_per_s=%llu bad=%llu\n",
+           n.bad == 0 ? "ok" : "failed", (unsigned long long)n.images,
+           (unsigned long long)n.recovered, (unsigned long long)n.states,
+           (unsigned long long)n.judged, (unsigned long long)n.pairs, (unsigned long long)ms,
            (unsigned long long)(n.images * 1000 / ms), (unsigned long long)n.bad);
     tape_free(&t);
     return n.bad == 0 ? 0 : 1;

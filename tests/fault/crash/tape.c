@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const FATE_NAMES[FATES + 1] = {"lost", "torn-512", "torn-4096", "reordered", "garbage", "kept"};
+const char *const FATE_NAMES[FATES + 1] = {"lost",      "torn-512", "torn-4096",
+                                           "reordered", "garbage",  "kept"};
 
 static void *must(void *p)
 {
@@ -99,7 +100,8 @@ static void event_take(void *ctx, const crash_vfs_event *e)
     t->events = grown(t->events, t->events_count, &room, sizeof *t->events);
     t->events_room = room;
     tape_event *to = &t->events[t->events_count++];
-    *to = (tape_event){.op = e->op, .file = file_of(t, e->file), .offset = e->offset, .size = (uint32_t)e->size};
+    *to = (tape_event){
+        .op = e->op, .file = file_of(t, e->file), .offset = e->offset, .size = (uint32_t)e->size};
     if (e->size > 0) {
         to->data = must(malloc(e->size));
         memcpy(to->data, e->data, e->size);
@@ -131,12 +133,12 @@ void tape_free(tape *t)
     *t = (tape){0};
 }
 
-void tape_promise_add(tape *t, int64_t now_ms, int64_t last)
+void tape_promise_add(tape *t, int64_t now_ms, int64_t last, bool device)
 {
     size_t room = t->promises_room;
     t->promises = grown(t->promises, t->promises_count, &room, sizeof *t->promises);
     t->promises_room = room;
-    t->promises[t->promises_count++] = (tape_promise){t->events_count, now_ms, last};
+    t->promises[t->promises_count++] = (tape_promise){t->events_count, now_ms, last, device};
 }
 
 const tape_promise *tape_promise_at(const tape *t, uint64_t step)
@@ -162,8 +164,11 @@ static void undo_note(disk *d, int file, uint64_t offset, size_t size)
     }
     const disk_file *f = &d->files[file];
     d->undo = grown(d->undo, d->undo_count, &d->undo_room, sizeof *d->undo);
-    size_t kept = offset >= f->size ? 0 : f->size - (size_t)offset < size ? f->size - (size_t)offset : size;
-    d->undo[d->undo_count++] = (disk_undo){file, f->exists, offset, f->size, d->undo_bytes_count, kept};
+    size_t kept = offset >= f->size                 ? 0
+                  : f->size - (size_t)offset < size ? f->size - (size_t)offset
+                                                    : size;
+    d->undo[d->undo_count++] =
+        (disk_undo){file, f->exists, offset, f->size, d->undo_bytes_count, kept};
     if (kept == 0) {
         return;
     }
@@ -241,7 +246,8 @@ int disk_find(const disk *d, const char *name)
     return -1;
 }
 
-/* --- disk: walking ----------------------------------------------------------------------------- */
+/* --- disk: walking -----------------------------------------------------------------------------
+ */
 
 void disk_open(disk *d, const tape *t)
 {
@@ -310,7 +316,8 @@ void disk_walk(disk *d, uint64_t step)
             settle(d, m, e->file);
             continue;
         }
-        d->pending[m] = grown(d->pending[m], d->pending_count[m], &d->pending_room[m], sizeof *d->pending[m]);
+        d->pending[m] =
+            grown(d->pending[m], d->pending_count[m], &d->pending_room[m], sizeof *d->pending[m]);
         d->pending[m][d->pending_count[m]++] = d->step;
     }
 }
@@ -323,7 +330,8 @@ bool disk_step_is_of(const disk *d, int machine)
     return d->tape->files[d->tape->events[d->step - 1].file].machine == machine;
 }
 
-/* --- images ------------------------------------------------------------------------------------ */
+/* --- images ------------------------------------------------------------------------------------
+ */
 
 typedef struct imaging {
     disk *d;

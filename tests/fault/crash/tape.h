@@ -1,20 +1,22 @@
 /* tape.h - every mutating file call of a workload, in order, and the disks that a power loss after
  * any of them may leave.
  *
- * The workload runs once over crash_vfs; the tape keeps its file calls and the promises made between
- * them (a call of the public API, or a reply of the server, came back). A disk is then walked along
- * the tape; at each step it holds the synced bytes and knows what is pending, and makes images:
+ * The workload runs once over crash_vfs; the tape keeps its file calls and the promises made
+ * between them (a call of the public API, or a reply of the server, came back). A disk is then
+ * walked along the tape; at each step it holds the synced bytes and knows what is pending, and
+ * makes images:
  *
  *   FATE_KEPT       everything pending survives: the process died, the machine did not
  *   FATE_LOST       nothing pending survives
  *   FATE_TORN_512   a prefix survives, the next write is torn at a 512-byte sector
  *   FATE_TORN_4096  the same at a 4,096-byte page of the disk
  *   FATE_REORDERED  any subset survives
- *   FATE_GARBAGE    a prefix survives, then a write whose tail is garbage, later ones garbage or lost
+ *   FATE_GARBAGE    a prefix survives, then a write whose tail is garbage, later ones garbage or
+ * lost
  *
  *   TAP-1  synced bytes are in every image
- *   TAP-2  a file that was deleted and made again keeps no write of the new one if the deletion is lost
- *   TAP-3  the same tape, step, fate and seed give the same image
+ *   TAP-2  a file that was deleted and made again keeps no write of the new one if the deletion is
+ * lost TAP-3  the same tape, step, fate and seed give the same image
  *
  * Images are made in place and taken back by an undo list; tests/fault/crash/image_vfs.h shows them
  * to SQLite, whose writes are taken back as well. */
@@ -48,6 +50,8 @@ typedef struct tape_promise {
     uint64_t events; /* on the tape when it was made */
     int64_t now_ms;
     int64_t last; /* newest group of the first device; -1: no replica yet */
+    bool device;  /* dev1 saved: its file is promised as it is; what a server said is promised to
+                     nobody */
 } tape_promise;
 
 typedef struct tape_file {
@@ -74,7 +78,7 @@ typedef struct tape {
 void tape_start(tape *t, crash_vfs *vfs);
 void tape_stop(tape *t);
 void tape_free(tape *t);
-void tape_promise_add(tape *t, int64_t now_ms, int64_t last);
+void tape_promise_add(tape *t, int64_t now_ms, int64_t last, bool device);
 /* The newest promise made before or at this step; NULL: none. */
 const tape_promise *tape_promise_at(const tape *t, uint64_t step);
 int tape_machine(const tape *t, const char *name); /* -1: never wrote */

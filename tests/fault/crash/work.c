@@ -16,6 +16,7 @@ typedef struct work {
     work_report *report;
     fb_id shops[SHOPS];
     uint32_t number, grown;
+    int64_t last; /* newest group of the first device */
     bool planted;
 } work;
 
@@ -31,10 +32,11 @@ int64_t judge_last_group(const char *vfs, const char *path)
     sqlite3_stmt *s = NULL;
     int64_t last = -1;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, vfs) == SQLITE_OK &&
-        sqlite3_prepare_v2(db,
-                           "SELECT max(coalesce((SELECT max(gseq) FROM fb_outbox WHERE gseq > 0), 0),"
-                           " coalesce((SELECT value FROM fb_meta WHERE key = 'pruned'), 0))",
-                           -1, &s, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(
+            db,
+            "SELECT max(coalesce((SELECT max(gseq) FROM fb_outbox WHERE gseq > 0), 0),"
+            " coalesce((SELECT value FROM fb_meta WHERE key = 'pruned'), 0))",
+            -1, &s, NULL) == SQLITE_OK &&
         sqlite3_step(s) == SQLITE_ROW) {
         last = sqlite3_column_int64(s, 0);
     }
@@ -43,9 +45,19 @@ int64_t judge_last_group(const char *vfs, const char *path)
     return last;
 }
 
+/* Of dev1's file it is one only when a group was saved: a group given up writes nothing. */
+static void promise_made(work *w, bool device)
+{
+    int64_t last = judge_last_group("fleetfs", "dev1/replica.db");
+    bool saved = device && last > w->last;
+    w->last = last;
+    tape_promise_add(w->t, w->f.now_ms, last, saved);
+}
+
+/* Not of dev1's file: what the server said may be lost with the power, it says it again. */
 static void promise(work *w)
 {
-    tape_promise_add(w->t, w->f.now_ms, judge_last_group("fleetfs", "dev1/replica.db"));
+    promise_made(w, false);
 }
 
 /* --- what people do on a device --------------------------------------------------------------- */
@@ -68,7 +80,8 @@ static fb_code do_task(work *w, fleet_device *d, const fb_id *shop)
 static fb_code do_contact(work *w, fleet_device *d, const fb_id *shop)
 {
     char json[200];
-    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"name\":\"Person %u\"}", id_text(shop), w->number);
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"name\":\"Person %u\"}", id_text(shop),
+             w->number);
     return fb_record_put_json(d->db, "contact", json, NULL, NULL);
 }
 
@@ -76,7 +89,8 @@ static fb_code do_tag(work *w, fleet_device *d, const fb_id *shop)
 {
     char json[200];
     fb_id id;
-    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"tag\":\"tag %u\"}", id_text(shop), w->number);
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"tag\":\"tag %u\"}", id_text(shop),
+             w->number);
     fb_code rc = fb_record_put_json(d->db, "customer_tag", json, &id, NULL);
     return rc == FB_OK && below(w, 2) ? fb_record_delete(d->db, "customer_tag", &id, NULL) : rc;
 }
@@ -84,7 +98,8 @@ static fb_code do_tag(work *w, fleet_device *d, const fb_id *shop)
 static fb_code do_edit(work *w, fleet_device *d, const fb_id *shop)
 {
     char json[120];
-    snprintf(json, sizeof json, "{\"remark\":\"remark %u\",\"opening_hours\":\"%u\"}", w->number, (unsigned)below(w, 5));
+    snprintf(json, sizeof json, "{\"remark\":\"remark %u\",\"opening_hours\":\"%u\"}", w->number,
+             (unsigned)below(w, 5));
     return fb_customer_update(d->db, shop, json, NULL, NULL);
 }
 
@@ -107,7 +122,8 @@ static fb_code order_take(work *w, fleet_device *d, const fb_id *shop, uint64_t 
     fb_order *order = NULL;
     fb_code rc = fb_order_new(d->db, shop, NULL, &order, NULL);
     for (uint64_t i = 0; i < lines && rc == FB_OK; i++) {
-        rc = fb_order_line_add(order, &w->f.product, NULL, 1000 * (1 + (int64_t)below(w, 9)), NULL, NULL, NULL);
+        rc = fb_order_line_add(order, &w->f.product, NULL, 1000 * (1 + (int64_t)below(w, 9)), NULL,
+                               NULL, NULL);
     }
     rc = rc == FB_OK ? fb_order_submit(order, NULL, NULL) : rc;
     fb_order_close(order);
@@ -145,15 +161,18 @@ static fb_code do_abort(work *w, fleet_device *d, const fb_id *shop)
 }
 
 static fb_code (*const ACTS[])(work *w, fleet_device *d, const fb_id *shop) = {
-    do_activity, do_task, do_contact, do_tag, do_edit, do_customer, do_payment, do_visit, do_visit, do_abort,
+    do_activity, do_task,    do_contact, do_tag,   do_edit,
+    do_customer, do_payment, do_visit,   do_visit, do_abort,
 };
 
-/* --- office and administrator ------------------------------------------------------------------- */
+/* --- office and administrator -------------------------------------------------------------------
+ */
 
 /* The product is taken off the list while a device sells it: its next order is rejected. */
 static void office_block_product(work *w, bool blocked)
 {
-    company_set(&w->f.company, "product", &w->f.product, PAIRS("status", blocked ? "suspended" : "active"));
+    company_set(&w->f.company, "product", &w->f.product,
+                PAIRS("status", blocked ? "suspended" : "active"));
 }
 
 static void office_edit(work *w)
@@ -168,11 +187,16 @@ static void catalogue_grow(work *w)
     char module[700];
     fb_error err = {0};
     snprintf(module, sizeof module,
-             "{\"module\":\"acme\",\"entities\":[{\"name\":\"shelf_note_%u\",\"label\":{\"en\":\"Shelf\",\"zh\":\"货架\"},"
-             "\"class\":\"fact\",\"stamps\":true,\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],\"columns\":["
-             "{\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"required\":true,\"label\":{\"en\":\"Customer\","
-             "\"zh\":\"客户\"}}],\"grants\":{\"REP\":\"cr\"}}],\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":"
-             "\"shelf_%u\",\"type\":\"text\",\"max\":20,\"policy\":\"LWW\",\"label\":{\"en\":\"Shelf\",\"zh\":\"货架\"}}]}]}",
+             "{\"module\":\"acme\",\"entities\":[{\"name\":\"shelf_note_%u\",\"label\":{\"en\":"
+             "\"Shelf\",\"zh\":\"货架\"},"
+             "\"class\":\"fact\",\"stamps\":true,\"scope\":[{\"by\":\"parent\",\"column\":"
+             "\"customer_id\"}],\"columns\":["
+             "{\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"required\":true,"
+             "\"label\":{\"en\":\"Customer\","
+             "\"zh\":\"客户\"}}],\"grants\":{\"REP\":\"cr\"}}],\"extend\":[{\"entity\":"
+             "\"customer\",\"columns\":[{\"name\":"
+             "\"shelf_%u\",\"type\":\"text\",\"max\":20,\"policy\":\"LWW\",\"label\":{\"en\":"
+             "\"Shelf\",\"zh\":\"货架\"}}]}]}",
              w->grown, w->grown);
     fleet_must(door_catalog_grow(w->f.admin, text_of(module), &w->f.port, &err), &err, "grow");
     w->grown++;
@@ -188,15 +212,18 @@ static void backup(work *w)
     char path[40];
     snprintf(path, sizeof path, "server/backup%u.db", ++w->report->backups);
     fleet_must(store_backup(w->f.admin, path, NULL, NULL, &err), &err, "backup");
-    fleet_must(store_open(&(store_options){.path = path, .vfs = "fleetfs", .read_only = true}, &copy, &err),
+    fleet_must(store_open(&(store_options){.path = path, .vfs = "fleetfs", .read_only = true},
+                          &copy, &err),
                &err, "backup opens");
     fleet_must(store_check(copy, &err), &err, "backup check");
     fleet_must(ledger_head(copy, &head), NULL, "backup head");
     store_close(copy);
     fleet_must(store_begin(w->f.admin), NULL, "begin");
     fleet_must(store_meta_int_set(w->f.admin, "backed_up_cid", head), NULL, "backed_up_cid");
-    fleet_must(store_meta_int_set(w->f.admin, "test_backup", w->report->backups), NULL, "test_backup");
-    fleet_must(audit_put(w->f.admin, w->f.now_ms, text_of("admin"), text_of("backup"), (fb_text){NULL, 0}, NULL, text_of("{}")),
+    fleet_must(store_meta_int_set(w->f.admin, "test_backup", w->report->backups), NULL,
+               "test_backup");
+    fleet_must(audit_put(w->f.admin, w->f.now_ms, text_of("admin"), text_of("backup"),
+                         (fb_text){NULL, 0}, NULL, text_of("{}")),
                NULL, "audit");
     fleet_must(store_commit(w->f.admin), NULL, "commit");
 }
@@ -236,7 +263,8 @@ static void tray(work *w, fleet_device *d)
     if (o.gseq == 0 || o.held) {
         return;
     }
-    fb_code rc = below(w, 2) ? fb_problem_resubmit(d->db, o.gseq, NULL, 0, NULL, &err) : fb_problem_discard(d->db, o.gseq, &err);
+    fb_code rc = below(w, 2) ? fb_problem_resubmit(d->db, o.gseq, NULL, 0, NULL, &err)
+                             : fb_problem_discard(d->db, o.gseq, &err);
     if (rc != FB_OK) {
         fleet_must(fb_problem_discard(d->db, o.gseq, &err), &err, "discard");
     }
@@ -292,7 +320,7 @@ static void op(work *w, fleet_device *first, fleet_device *second)
     fb_code rc = ACTS[below(w, sizeof ACTS / sizeof *ACTS)](w, d, shop);
     w->report->groups += rc == FB_OK;
     w->report->ops++;
-    promise(w);
+    promise_made(w, d == first && rc == FB_OK);
     housekeeping(w, first, second);
 }
 
@@ -311,11 +339,14 @@ void work_run(tape *t, const work_options *options, work_report *out)
     for (int i = 0; i < SHOPS; i++) {
         char code[8];
         snprintf(code, sizeof code, "S%d", i);
-        w->shops[i] = company_add(&w->f.company, "customer", PAIRS("code", code, "name", code, "party_type", "customer", "status",
-                                                                  "active", "territory_id", id_text(&w->f.territories[0])));
+        w->shops[i] =
+            company_add(&w->f.company, "customer",
+                        PAIRS("code", code, "name", code, "party_type", "customer", "status",
+                              "active", "territory_id", id_text(&w->f.territories[0])));
     }
     sqlite3_vfs *before = sqlite3_vfs_find(NULL);
-    sqlite3_vfs_register(sqlite3_vfs_find("fleetfs"), 1); /* a backup goes to the default file layer */
+    sqlite3_vfs_register(sqlite3_vfs_find("fleetfs"),
+                         1); /* a backup goes to the default file layer */
     tape_start(t, w->f.vfs);
     promise(w);
     fleet_device *first = fleet_device_add(&w->f, &w->f.users[0]);

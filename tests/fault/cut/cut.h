@@ -24,7 +24,8 @@ typedef struct cut_counters {
     uint64_t plain, packed, tls, messages, bad;
 } cut_counters;
 
-void cut_bad(cut_counters *n, const char *message, const char *direction, uint64_t byte, const char *why);
+void cut_bad(cut_counters *n, const char *message, const char *direction, uint64_t byte,
+             const char *why);
 void inner_cuts(const cut_options *o, cut_counters *n);
 void tls_cuts(const cut_options *o, cut_counters *n);
 

@@ -44,8 +44,13 @@ static void copy_take(copy *c, fb_text body, bool zstd, int status)
 
 static void ask(inner *w, const fb_link_request *q, fb_text body, copy *out)
 {
-    server_request r = {text_of(q->method), text_of(q->path), text_of(q->authorization), text_of(q->content_type),
-                        text_of(q->content_encoding), text_of("test"), body};
+    server_request r = {text_of(q->method),
+                        text_of(q->path),
+                        text_of(q->authorization),
+                        text_of(q->content_type),
+                        text_of(q->content_encoding),
+                        text_of("test"),
+                        body};
     server_tick(w->f.srv, (uint64_t)w->f.now_ms);
     server_job *job = server_handle(w->f.srv, w->f.reader, &r);
     const server_reply *reply = server_job_reply(job);
@@ -82,7 +87,8 @@ static size_t verdicts(inner *w, const copy *reply, char *out)
     for (size_t at = 0; at < size;) {
         const char *end = memchr(text + at, '\n', size - at);
         size_t n = end == NULL ? size - at : (size_t)(end - (text + at)) + 1;
-        if (n > 9 && (memcmp(text + at, "{\"m\":\"ok\"", 9) == 0 || memcmp(text + at, "{\"m\":\"ver", 9) == 0)) {
+        if (n > 9 && (memcmp(text + at, "{\"m\":\"ok\"", 9) == 0 ||
+                      memcmp(text + at, "{\"m\":\"ver", 9) == 0)) {
             memcpy(out + total, text + at, n);
             total += n;
         }
@@ -117,7 +123,8 @@ static fb_code enrol_exchange(void *ctx, const fb_link_request *q, fb_link_respo
     }
     e->down_size = e->reply.size;
     size_t size = e->down >= 0 ? (size_t)e->down : e->reply.size;
-    *out = (fb_link_response){.status = e->reply.status, .zstd = e->reply.zstd, .body = {e->reply.data, size}};
+    *out = (fb_link_response){
+        .status = e->reply.status, .zstd = e->reply.zstd, .body = {e->reply.data, size}};
     return FB_OK;
 }
 
@@ -170,13 +177,16 @@ static void enrol_cuts(inner *w, const char *code)
         }
     }
     e.down = -1;
-    if (enrol_try(w, &e, code) != FB_OK || number_of(w, "SELECT count(*) FROM fs_device") != before + 1) {
-        cut_bad(w->n, "enrolled", "down", e.down_size, "in the end there is not exactly one more device");
+    if (enrol_try(w, &e, code) != FB_OK ||
+        number_of(w, "SELECT count(*) FROM fs_device") != before + 1) {
+        cut_bad(w->n, "enrolled", "down", e.down_size,
+                "in the end there is not exactly one more device");
     }
     free(e.reply.data);
 }
 
-/* --- synchronisation ----------------------------------------------------------------------------- */
+/* --- synchronisation -----------------------------------------------------------------------------
+ */
 
 /* The next request; false: nothing is left. */
 static bool next_request(inner *w, fb_link_request *q)
@@ -195,7 +205,8 @@ static bool next_request(inner *w, fb_link_request *q)
     return false;
 }
 
-/* Groups may be sent in smaller parts after failures; what must not change are the bytes of a group. */
+/* Groups may be sent in smaller parts after failures; what must not change are the bytes of a
+ * group. */
 static void up_cuts(inner *w)
 {
     fb_link_request q;
@@ -203,7 +214,8 @@ static void up_cuts(inner *w)
     fb_error err = {0};
     size_t size = 1;
     server_tick(w->f.srv, (uint64_t)w->f.now_ms); /* the office's commits */
-    int64_t head = server_head(w->f.srv), verdicts_before = number_of(w, "SELECT count(*) FROM fs_verdict");
+    int64_t head = server_head(w->f.srv),
+            verdicts_before = number_of(w, "SELECT count(*) FROM fs_verdict");
     for (size_t k = 0; k < size; k += step(w, k, size)) {
         if (!next_request(w, &q)) {
             cut_bad(w->n, w->message, "up", k, "the device sends nothing");
@@ -217,7 +229,8 @@ static void up_cuts(inner *w)
         }
         fleet_must(fb_sync_failed(w->sync, FB_E_TRUNCATED, &err), &err, "fb_sync_failed");
     }
-    if (server_head(w->f.srv) != head || number_of(w, "SELECT count(*) FROM fs_verdict") != verdicts_before) {
+    if (server_head(w->f.srv) != head ||
+        number_of(w, "SELECT count(*) FROM fs_verdict") != verdicts_before) {
         cut_bad(w->n, w->message, "up", size, "a cut request had an effect");
     }
     free(reply.data);
@@ -255,10 +268,12 @@ static void down_cuts(inner *w, bool refused)
     if (server_head(w->f.srv) != head) {
         cut_bad(w->n, w->message, "down", again.size, "the repeats had an effect");
     }
-    fb_link_response whole = {.status = again.status, .zstd = again.zstd, .body = {again.data, again.size}};
+    fb_link_response whole = {
+        .status = again.status, .zstd = again.zstd, .body = {again.data, again.size}};
     fb_code rc = fb_sync_reply(w->sync, &whole, &err);
     if ((rc == FB_OK) == refused) {
-        cut_bad(w->n, w->message, "down", again.size, "the whole answer was not taken as it should");
+        cut_bad(w->n, w->message, "down", again.size,
+                "the whole answer was not taken as it should");
     }
     free(first.data);
     free(again.data);
@@ -287,7 +302,8 @@ static void sync_cuts(inner *w, const char *message)
         cut_bad(w->n, message, "down", 0, err.message);
     }
     if (number_of(w, "SELECT count(*) FROM activity WHERE subject LIKE 'mark %'") != w->marks ||
-        number_of(w, "SELECT count(DISTINCT subject) FROM activity WHERE subject LIKE 'mark %'") != w->marks) {
+        number_of(w, "SELECT count(DISTINCT subject) FROM activity WHERE subject LIKE 'mark %'") !=
+            w->marks) {
         cut_bad(w->n, message, "down", 0, "the groups do not stand exactly once");
     }
 }
@@ -297,7 +313,8 @@ static void groups_add(inner *w, int groups)
     for (int i = 0; i < groups; i++) {
         char text[40];
         snprintf(text, sizeof text, "mark %lld", (long long)++w->marks);
-        fleet_must(fb_activity_log(w->d->db, &w->f.customers[0], text, NULL, NULL, NULL), NULL, "activity");
+        fleet_must(fb_activity_log(w->d->db, &w->f.customers[0], text, NULL, NULL, NULL), NULL,
+                   "activity");
     }
 }
 
@@ -316,12 +333,14 @@ static void device_block(inner *w, bool blocked)
     fb_identity me = {.size_bytes = sizeof me};
     fleet_must(fb_db_identity(w->d->db, &me, NULL), NULL, "identity");
     fleet_must(store_begin(w->f.admin), NULL, "begin");
-    fleet_must(blocked ? door_device_block(w->f.admin, &me.device, w->f.now_ms) : door_device_allow(w->f.admin, &me.device, w->f.now_ms),
+    fleet_must(blocked ? door_device_block(w->f.admin, &me.device, w->f.now_ms)
+                       : door_device_allow(w->f.admin, &me.device, w->f.now_ms),
                NULL, "block");
     fleet_must(store_commit(w->f.admin), NULL, "commit");
 }
 
-/* An error body: whatever is left of it, the device knows that it was refused and keeps its groups. */
+/* An error body: whatever is left of it, the device knows that it was refused and keeps its groups.
+ */
 static void error_cuts(inner *w)
 {
     fb_error err = {0};
@@ -366,7 +385,8 @@ static void code_make(inner *w, char *out, size_t size)
     buf code;
     buf_init(&code, 100);
     fleet_must(store_begin(w->f.admin), NULL, "begin");
-    fleet_must(door_code_make(w->f.admin, &w->f.users[0], w->f.now_ms, 3600000, &w->f.port, &code), NULL, "code");
+    fleet_must(door_code_make(w->f.admin, &w->f.users[0], w->f.now_ms, 3600000, &w->f.port, &code),
+               NULL, "code");
     fleet_must(store_commit(w->f.admin), NULL, "commit");
     snprintf(out, size, "%s", buf_cstr(&code));
     buf_clear(&code);
@@ -385,7 +405,8 @@ void inner_cuts(const cut_options *o, cut_counters *n)
     fleet_open(&w->f);
     fleet_device *other = fleet_device_add(&w->f, &w->f.users[1]);
     w->d = &w->f.devices[w->f.devices_count++];
-    *w->d = (fleet_device){.world = &w->f, .random = 99 + o->seed, .path = "dev9/replica.db", .port = other->port};
+    *w->d = (fleet_device){
+        .world = &w->f, .random = 99 + o->seed, .path = "dev9/replica.db", .port = other->port};
     w->d->port.ctx = w->d;
     fb_db_options open = FB_DB_OPTIONS_INIT;
     open.port = &w->d->port;
@@ -406,8 +427,9 @@ void inner_cuts(const cut_options *o, cut_counters *n)
     for (int i = 0; i < 40; i++) {
         char code_text[12];
         snprintf(code_text, sizeof code_text, "N%d", i);
-        company_add(&w->f.company, "customer", PAIRS("code", code_text, "name", code_text, "party_type", "customer", "status", "active",
-                                                     "territory_id", id_text(&w->f.territories[0])));
+        company_add(&w->f.company, "customer",
+                    PAIRS("code", code_text, "name", code_text, "party_type", "customer", "status",
+                          "active", "territory_id", id_text(&w->f.territories[0])));
     }
     sync_cuts(w, "a long page");
     error_cuts(w);

@@ -8,16 +8,19 @@
 
 enum { SHOWN_MAX = 20 };
 
-void cut_bad(cut_counters *n, const char *message, const char *direction, uint64_t byte, const char *why)
+void cut_bad(cut_counters *n, const char *message, const char *direction, uint64_t byte,
+             const char *why)
 {
     if (n->bad++ < SHOWN_MAX) {
-        fprintf(stderr, "bad: %s %s byte=%llu: %s\n", message, direction, (unsigned long long)byte, why);
+        fprintf(stderr, "bad: %s %s byte=%llu: %s\n", message, direction, (unsigned long long)byte,
+                why);
     }
 }
 
 static int usage(void)
 {
-    fputs("fb-cut: every message is cut after every byte, and its effects must still come exactly once\n"
+    fputs("fb-cut: every message is cut after every byte, and its effects must still come exactly "
+          "once\n"
           "  --every N      bodies between device and server: every N-th byte (default 1: all)\n"
           "  --tls-every N  the encrypted stream: every N-th byte (default 7)\n"
           "  --seed S       where counting by N begins in the encrypted stream (default 0)\n"
@@ -67,13 +70,16 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     inner_cuts(&o, &n);
-    fprintf(stderr, "cut: bodies done, cuts=%llu bad=%llu\n", (unsigned long long)(n.plain + n.packed), (unsigned long long)n.bad);
+    fprintf(stderr, "cut: bodies done, cuts=%llu bad=%llu\n",
+            (unsigned long long)(n.plain + n.packed), (unsigned long long)n.bad);
     if (tls) {
         tls_cuts(&o, &n);
     }
-    printf("cut %s: cuts=%llu messages=%llu plain=%llu zstd=%llu every=%llu tls=%llu tls_every=%llu bad=%llu\n",
-           n.bad == 0 ? "ok" : "failed", (unsigned long long)(n.plain + n.packed + n.tls), (unsigned long long)n.messages,
-           (unsigned long long)n.plain, (unsigned long long)n.packed, (unsigned long long)o.every, (unsigned long long)n.tls,
+    printf("cut %s: cuts=%llu messages=%llu plain=%llu zstd=%llu every=%llu tls=%llu "
+           "tls_every=%llu bad=%llu\n",
+           n.bad == 0 ? "ok" : "failed", (unsigned long long)(n.plain + n.packed + n.tls),
+           (unsigned long long)n.messages, (unsigned long long)n.plain,
+           (unsigned long long)n.packed, (unsigned long long)o.every, (unsigned long long)n.tls,
            (unsigned long long)(tls ? o.tls_every : 0), (unsigned long long)n.bad);
     return n.bad == 0 ? 0 : 1;
 }

@@ -105,8 +105,10 @@ proxy *proxy_start(uint16_t port)
     p->target = port;
     p->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     proxy_cut(p, -1, -1);
-    if (p->listening < 0 || bind(p->listening, (struct sockaddr *)&a, sizeof a) != 0 || listen(p->listening, 16) != 0 ||
-        getsockname(p->listening, (struct sockaddr *)&a, &size) != 0 || pthread_create(&p->thread, NULL, run, p) != 0) {
+    if (p->listening < 0 || bind(p->listening, (struct sockaddr *)&a, sizeof a) != 0 ||
+        listen(p->listening, 16) != 0 ||
+        getsockname(p->listening, (struct sockaddr *)&a, &size) != 0 ||
+        pthread_create(&p->thread, NULL, run, p) != 0) {
         if (p->listening >= 0) {
             close(p->listening);
         }

@@ -33,7 +33,8 @@ typedef struct wire {
     cut_counters *n;
     char folder[40], master[64], replica[64], ca[64], ca_key[64], cert[64], key[64], url[48];
     posix_log quiet;
-    fb_port port, hasty; /* hasty: the server's, for whom a second lasts 20 ms: its limit of rate is not the subject */
+    fb_port port, hasty; /* hasty: the server's, for whom a second lasts 20 ms: its limit of rate is
+                            not the subject */
     server *srv;
     store *admin;
     company company;
@@ -72,14 +73,20 @@ static void company_make(wire *w)
 {
     company *c = &w->company;
     company_init(c, w->admin, &w->port, 7);
-    fb_id region = company_add(c, "org_unit", PAIRS("code", "R1", "name", "East", "kind", "region"));
-    fb_id territory = company_add(c, "territory", PAIRS("code", "T1", "name", "T1", "org_unit_id", id_text(&region)));
+    fb_id region =
+        company_add(c, "org_unit", PAIRS("code", "R1", "name", "East", "kind", "region"));
+    fb_id territory = company_add(
+        c, "territory", PAIRS("code", "T1", "name", "T1", "org_unit_id", id_text(&region)));
     fb_id rep = company_find(c, "role", "REP");
-    w->user = company_add(c, "app_user", PAIRS("code", "U1", "name", "U1", "org_unit_id", id_text(&region), "status", "active"));
+    w->user = company_add(
+        c, "app_user",
+        PAIRS("code", "U1", "name", "U1", "org_unit_id", id_text(&region), "status", "active"));
     company_add(c, "user_role", PAIRS("user_id", id_text(&w->user), "role_id", id_text(&rep)));
-    company_add(c, "user_territory", PAIRS("user_id", id_text(&w->user), "territory_id", id_text(&territory)));
-    w->customer = company_add(c, "customer", PAIRS("code", "C1", "name", "C1", "party_type", "customer", "status", "active",
-                                                   "territory_id", id_text(&territory)));
+    company_add(c, "user_territory",
+                PAIRS("user_id", id_text(&w->user), "territory_id", id_text(&territory)));
+    w->customer = company_add(c, "customer",
+                              PAIRS("code", "C1", "name", "C1", "party_type", "customer", "status",
+                                    "active", "territory_id", id_text(&territory)));
 }
 
 static uint64_t hasty_mono(void *ctx)
@@ -104,22 +111,31 @@ static void server_up(wire *w)
 {
     fb_error err = {0};
     static const char *const NAMES[] = {"127.0.0.1"};
-    ca_leaf leaf = {.names = NAMES, .names_count = 1, .days = 30, .cert_path = w->cert, .key_path = w->key};
+    ca_leaf leaf = {
+        .names = NAMES, .names_count = 1, .days = 30, .cert_path = w->cert, .key_path = w->key};
     w->quiet = (posix_log){.fd = STDERR_FILENO, .level = 0};
     w->port = fb_port_posix_to(&w->quiet);
     w->hasty = (fb_port){w, hasty_mono, hasty_wall, hasty_random, NULL};
     fleet_must(ca_create(w->ca, w->ca_key, "Cut", &err), &err, "ca");
     fleet_must(ca_issue(w->ca, w->ca_key, &leaf, &err), &err, "certificate");
-    server_create_options c = {.path = w->master, .port = &w->port, .company_code = "CUT", .company_name = "Cut"};
+    server_create_options c = {
+        .path = w->master, .port = &w->port, .company_code = "CUT", .company_name = "Cut"};
     fleet_must(server_create(&c, &err), &err, "server_create");
     fleet_must(store_open(&(store_options){.path = w->master}, &w->admin, &err), &err, "store");
     company_make(w);
     server_options so = {.path = w->master, .port = &w->hasty};
     fleet_must(server_open(&so, &w->srv, &err), &err, "server_open");
-    listen_options lo = {.address = "127.0.0.1", .cert_file = w->cert, .key_file = w->key, .port_of_os = &w->port,
-                         .server = w->srv, .ops = &OPS, .readers_count = 1, .limits = LISTEN_LIMITS_DEFAULT};
+    listen_options lo = {.address = "127.0.0.1",
+                         .cert_file = w->cert,
+                         .key_file = w->key,
+                         .port_of_os = &w->port,
+                         .server = w->srv,
+                         .ops = &OPS,
+                         .readers_count = 1,
+                         .limits = LISTEN_LIMITS_DEFAULT};
     fleet_must(listener_open(&lo, &w->l, &err), &err, "listener");
-    if (pthread_create(&w->thread, NULL, run, w) != 0 || (w->p = proxy_start(listener_get_port(w->l))) == NULL) {
+    if (pthread_create(&w->thread, NULL, run, w) != 0 ||
+        (w->p = proxy_start(listener_get_port(w->l))) == NULL) {
         abort();
     }
     snprintf(w->url, sizeof w->url, "https://127.0.0.1:%u", (unsigned)proxy_port(w->p));
@@ -127,8 +143,9 @@ static void server_up(wire *w)
 
 static void server_down(wire *w)
 {
-    static const char *const NAMES[] = {"ca.pem", "ca.key", "server.pem", "server.key", "master.db", "master.db-wal",
-                                        "master.db-shm", "replica.db", "replica.db-wal", "replica.db-shm"};
+    static const char *const NAMES[] = {
+        "ca.pem",        "ca.key",        "server.pem", "server.key",     "master.db",
+        "master.db-wal", "master.db-shm", "replica.db", "replica.db-wal", "replica.db-shm"};
     proxy_stop(w->p);
     listener_stop(w->l);
     pthread_join(w->thread, NULL);
@@ -161,7 +178,9 @@ static void device_up(wire *w)
     fleet_must(fb_db_open(w->replica, &o, &w->db, &err), &err, "replica");
     buf_init(&code, 100);
     fleet_must(store_begin(w->admin), NULL, "begin");
-    fleet_must(door_code_make(w->admin, &w->user, w->port.wall_ms(w->port.ctx), 3600000, &w->port, &code), NULL, "code");
+    fleet_must(
+        door_code_make(w->admin, &w->user, w->port.wall_ms(w->port.ctx), 3600000, &w->port, &code),
+        NULL, "code");
     fleet_must(store_commit(w->admin), NULL, "commit");
     e.server_url = w->url;
     e.code = buf_cstr(&code);
@@ -248,12 +267,15 @@ void tls_cuts(const cut_options *o, cut_counters *n)
     server_up(w);
     device_up(w);
     fleet_must(sync_once(w, &complete), NULL, "first sync");
-    for (int64_t k = (int64_t)(o->seed % o->tls_every); cut_once(w, k, -1); k += (int64_t)o->tls_every) {
+    for (int64_t k = (int64_t)(o->seed % o->tls_every); cut_once(w, k, -1);
+         k += (int64_t)o->tls_every) {
     }
-    for (int64_t k = (int64_t)(o->seed % o->tls_every); cut_once(w, -1, k); k += (int64_t)o->tls_every) {
+    for (int64_t k = (int64_t)(o->seed % o->tls_every); cut_once(w, -1, k);
+         k += (int64_t)o->tls_every) {
     }
     if (number_of(w, "SELECT count(*) FROM activity WHERE subject LIKE 'mark %'") != w->marks ||
-        number_of(w, "SELECT count(DISTINCT subject) FROM activity WHERE subject LIKE 'mark %'") != w->marks ||
+        number_of(w, "SELECT count(DISTINCT subject) FROM activity WHERE subject LIKE 'mark %'") !=
+            w->marks ||
         number_of(w, "SELECT count(*) FROM fs_device") != 1) {
         cut_bad(n, "tls", "both", 0, "groups or devices do not stand exactly once");
     }

@@ -26,7 +26,8 @@ static bool must_fail(void)
         return false;
     }
     heap.calls++;
-    bool hit = heap.fail_at > 0 && (heap.calls == heap.fail_at || (heap.for_ever && heap.calls > heap.fail_at));
+    bool hit = heap.fail_at > 0 &&
+               (heap.calls == heap.fail_at || (heap.for_ever && heap.calls > heap.fail_at));
     heap.fired |= hit;
     if (hit) {
         errno = ENOMEM;

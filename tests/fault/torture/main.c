@@ -37,8 +37,10 @@ typedef struct torture {
 static void bad(torture *t, const char *what, fb_code rc, const fb_error *err)
 {
     if (t->n->bad++ < SHOWN_MAX) {
-        fprintf(stderr, "bad: %s %s site=%llu %s: %s: %s %s %s\n", t->played->name, WEAPON_NAMES[t->with], (unsigned long long)t->site,
-                t->for_ever ? "for ever" : "once", what, fb_code_name(rc), err->field, err->message);
+        fprintf(stderr, "bad: %s %s site=%llu %s: %s: %s %s %s\n", t->played->name,
+                WEAPON_NAMES[t->with], (unsigned long long)t->site,
+                t->for_ever ? "for ever" : "once", what, fb_code_name(rc), err->field,
+                err->message);
     }
 }
 
@@ -48,7 +50,8 @@ static void crashed(int sig)
 {
     static const char END[] = "\ntorture failed: crashes=1\n";
     (void)sig;
-    if (write(STDERR_FILENO, crash_line, strlen(crash_line)) < 0 || write(STDOUT_FILENO, END, sizeof END - 1) < 0) {
+    if (write(STDERR_FILENO, crash_line, strlen(crash_line)) < 0 ||
+        write(STDOUT_FILENO, END, sizeof END - 1) < 0) {
         _exit(1);
     }
     _exit(1);
@@ -57,8 +60,8 @@ static void crashed(int sig)
 static void arm(torture *t, uint64_t n)
 {
     static const int RESULTS[WEAPONS] = {0, SQLITE_IOERR_WRITE, SQLITE_FULL, SQLITE_IOERR_READ};
-    snprintf(crash_line, sizeof crash_line, "crash: %s %s site=%llu %s", t->played->name, WEAPON_NAMES[t->with],
-             (unsigned long long)n, t->for_ever ? "for ever" : "once");
+    snprintf(crash_line, sizeof crash_line, "crash: %s %s site=%llu %s", t->played->name,
+             WEAPON_NAMES[t->with], (unsigned long long)n, t->for_ever ? "for ever" : "once");
     if (t->with == NO_MEMORY) {
         heap_arm(n, t->for_ever);
     } else {
@@ -162,7 +165,8 @@ static bool attempt(torture *t)
     bool fired = disarm(t);
     if (rc != FB_OK) {
         failed_check(t, rc, &err);
-    } else if (fired && t->after != stage_dump(s, false) && t->after_counts != stage_dump(s, true)) {
+    } else if (fired && t->after != stage_dump(s, false) &&
+               t->after_counts != stage_dump(s, true)) {
         bad(t, "success, but not its effect", rc, &err);
     }
     if (rc != FB_OK && !fired) {
@@ -175,7 +179,8 @@ static bool attempt(torture *t)
 
 static void weapon_use(torture *t, const options *o)
 {
-    uint64_t first = o->only > 0 ? o->only : 1 + (o->seed + (uint64_t)(t->played - SCENES)) % o->every;
+    uint64_t first =
+        o->only > 0 ? o->only : 1 + (o->seed + (uint64_t)(t->played - SCENES)) % o->every;
     for (t->site = first;; t->site += o->every) {
         t->for_ever = false;
         bool fired = attempt(t);
@@ -206,7 +211,8 @@ static void scene_torture(stage *s, const scene *c, const options *o, counters *
 
 static int usage(void)
 {
-    fputs("fb-torture: every allocation and file call of every public function fails once, and for ever\n"
+    fputs("fb-torture: every allocation and file call of every public function fails once, and for "
+          "ever\n"
           "  --api NAME    only the function with this name\n"
           "  --every N     only every N-th site (default 1: all)\n"
           "  --seed S      where counting by N begins (default 0)\n"
@@ -276,13 +282,15 @@ int main(int argc, char **argv)
         }
         if (time(NULL) - told >= 10) {
             told = time(NULL);
-            fprintf(stderr, "torture: %s (%d/%d) runs=%llu bad=%llu\n", SCENES[i].name, i + 1, SCENES_COUNT,
-                    (unsigned long long)n.runs, (unsigned long long)n.bad);
+            fprintf(stderr, "torture: %s (%d/%d) runs=%llu bad=%llu\n", SCENES[i].name, i + 1,
+                    SCENES_COUNT, (unsigned long long)n.runs, (unsigned long long)n.bad);
         }
     }
     stage_free(&s);
-    printf("torture %s: functions=%llu sites=%llu runs=%llu crashes=0 leaks=%llu bad=%llu every=%llu\n", n.bad == 0 ? "ok" : "failed",
-           (unsigned long long)n.scenes, (unsigned long long)n.sites, (unsigned long long)n.runs, (unsigned long long)n.leaks,
-           (unsigned long long)n.bad, (unsigned long long)o.every);
+    printf("torture %s: functions=%llu sites=%llu runs=%llu crashes=0 leaks=%llu bad=%llu "
+           "every=%llu\n",
+           n.bad == 0 ? "ok" : "failed", (unsigned long long)n.scenes, (unsigned long long)n.sites,
+           (unsigned long long)n.runs, (unsigned long long)n.leaks, (unsigned long long)n.bad,
+           (unsigned long long)o.every);
     return n.bad == 0 ? 0 : 1;
 }

@@ -97,14 +97,16 @@ static fb_code pure(stage *s, fb_error *err)
     fb_id id;
     (void)err;
     fb_id_put(&s->customer, text);
-    bool good = fb_id_get(text, &id) && fb_version_number() > 0 && fb_version_text() != NULL && fb_version_protocol() > 0 &&
-                fb_code_class(FB_E_IO) == FB_CLASS_STORAGE && fb_code_http(FB_E_IO) > 0 && fb_code_name(FB_E_IO) != NULL &&
+    bool good = fb_id_get(text, &id) && fb_version_number() > 0 && fb_version_text() != NULL &&
+                fb_version_protocol() > 0 && fb_code_class(FB_E_IO) == FB_CLASS_STORAGE &&
+                fb_code_http(FB_E_IO) > 0 && fb_code_name(FB_E_IO) != NULL &&
                 fb_code_text(FB_E_IO, "zh") != NULL && fb_code_from_name("E_IO", 4) == FB_E_IO &&
                 fb_distance_m(0, 0, 10000000, 0) > 0;
     return good ? FB_OK : FB_E_BUG;
 }
 
-/* --- record.h, query.h ------------------------------------------------------------------------- */
+/* --- record.h, query.h -------------------------------------------------------------------------
+ */
 
 static fb_code record_get(stage *s, fb_error *err)
 {
@@ -119,8 +121,10 @@ static fb_code record_each(stage *s, fb_error *err)
 static fb_code record_insert(stage *s, fb_error *err)
 {
     static const char *const COLUMNS[] = {"customer_id", "tag"};
-    fb_value values[2] = {{.kind = FB_KIND_ID, .u.id = s->customer}, {.kind = FB_KIND_TEXT, .u.text = {"new", 3}}};
-    return fb_record_insert(s->db, "customer_tag", &(fb_record_change){COLUMNS, values, 2}, NULL, err);
+    fb_value values[2] = {{.kind = FB_KIND_ID, .u.id = s->customer},
+                          {.kind = FB_KIND_TEXT, .u.text = {"new", 3}}};
+    return fb_record_insert(s->db, "customer_tag", &(fb_record_change){COLUMNS, values, 2}, NULL,
+                            err);
 }
 
 static fb_code record_update(stage *s, fb_error *err)
@@ -160,7 +164,8 @@ static fb_code entity_each(stage *s, fb_error *err)
 
 static fb_code query(stage *s, fb_error *err)
 {
-    return fb_query(s->db, "SELECT code, name FROM customer WHERE code = ?1", "[\"C1\"]", row_take, NULL, err);
+    return fb_query(s->db, "SELECT code, name FROM customer WHERE code = ?1", "[\"C1\"]", row_take,
+                    NULL, err);
 }
 
 static fb_code query_json(stage *s, fb_error *err)
@@ -189,7 +194,8 @@ static fb_code export(stage *s, fb_error *err)
 {
     fb_export_report report;
     char path[40];
-    snprintf(path, sizeof path, "dev1/export%u.db", ++s->exports); /* one that failed late has left its file */
+    snprintf(path, sizeof path, "dev1/export%u.db",
+             ++s->exports); /* one that failed late has left its file */
     return fb_export_sqlite(s->db, path, &report, err);
 }
 
@@ -204,7 +210,8 @@ static fb_code observe(stage *s, fb_error *err)
     return rc;
 }
 
-/* --- customer.h, activity.h, task.h, payment.h ----------------------------------------------------- */
+/* --- customer.h, activity.h, task.h, payment.h
+ * ----------------------------------------------------- */
 
 static fb_code customer_find(stage *s, fb_error *err)
 {
@@ -231,7 +238,8 @@ static fb_code customer_create(stage *s, fb_error *err)
 static fb_code customer_update(stage *s, fb_error *err)
 {
     fb_customer_change done;
-    return fb_customer_update(s->db, &s->customer, "{\"remark\":\"r\",\"name\":\"Other name\"}", &done, err);
+    return fb_customer_update(s->db, &s->customer, "{\"remark\":\"r\",\"name\":\"Other name\"}",
+                              &done, err);
 }
 
 static fb_code activity_log(stage *s, fb_error *err)
@@ -269,7 +277,8 @@ static fb_code payment_add(stage *s, fb_error *err)
     return fb_payment_add(s->db, &s->customer, 1000, &o, &receipt, err);
 }
 
-/* --- visit.h ------------------------------------------------------------------------------------------ */
+/* --- visit.h
+ * ------------------------------------------------------------------------------------------ */
 
 static fb_code visit_in(stage *s, fb_error *err)
 {
@@ -305,7 +314,8 @@ static fb_code visit_get_open(stage *s, fb_error *err)
     return fb_visit_get_open(s->db, &id, err);
 }
 
-/* --- order.h ------------------------------------------------------------------------------------------- */
+/* --- order.h
+ * ------------------------------------------------------------------------------------------- */
 
 static fb_code order_new(stage *s, fb_error *err)
 {
@@ -377,7 +387,8 @@ static fb_code order_drafts(stage *s, fb_error *err)
     return json_end(fb_order_drafts(s->db, &json, err), &json);
 }
 
-/* --- problem.h, command.h ------------------------------------------------------------------------------- */
+/* --- problem.h, command.h
+ * ------------------------------------------------------------------------------- */
 
 static fb_code problem_each(stage *s, fb_error *err)
 {
@@ -396,9 +407,10 @@ static fb_code problem_resubmit(stage *s, fb_error *err)
 
 static fb_code problem_resubmit_json(stage *s, fb_error *err)
 {
-    return fb_problem_resubmit_json(s->db, s->problem,
-                                    "[{\"entity\":\"sales_order_line\",\"line\":1,\"column\":\"qty_milli\",\"value\":\"2\"}]", NULL,
-                                    err);
+    return fb_problem_resubmit_json(
+        s->db, s->problem,
+        "[{\"entity\":\"sales_order_line\",\"line\":1,\"column\":\"qty_milli\",\"value\":\"2\"}]",
+        NULL, err);
 }
 
 static fb_code problem_discard(stage *s, fb_error *err)
@@ -409,14 +421,17 @@ static fb_code problem_discard(stage *s, fb_error *err)
 static fb_code command_run(stage *s, fb_error *err)
 {
     char *json = NULL;
-    return json_end(fb_command_run(s->db, "visit.check_in", "{\"customer\":\"C1\"}", &json, err), &json);
+    return json_end(fb_command_run(s->db, "visit.check_in", "{\"customer\":\"C1\"}", &json, err),
+                    &json);
 }
 
 static fb_code command_group(stage *s, fb_error *err)
 {
-    static const char GROUP[] = "{\"kind\":\"visit.done\",\"ops\":[{\"op\":\"visit.check_in\",\"customer\":\"C1\"},"
-                                "{\"op\":\"order.submit\",\"customer\":\"C1\",\"lines\":[{\"product\":\"P1\",\"qty\":\"12\"}]},"
-                                "{\"op\":\"visit.check_out\"}]}";
+    static const char GROUP[] =
+        "{\"kind\":\"visit.done\",\"ops\":[{\"op\":\"visit.check_in\",\"customer\":\"C1\"},"
+        "{\"op\":\"order.submit\",\"customer\":\"C1\",\"lines\":[{\"product\":\"P1\",\"qty\":"
+        "\"12\"}]},"
+        "{\"op\":\"visit.check_out\"}]}";
     char *json = NULL;
     return json_end(fb_command_group(s->db, GROUP, &json, err), &json);
 }
@@ -428,7 +443,9 @@ static fb_code command_each(stage *s, fb_error *err)
     return fb_command_each(command_take, NULL);
 }
 
-/* --- sync.h ------------------------------------------------------------------------------------------------ */
+/* --- sync.h
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static fb_code enrol(stage *s, fb_error *err)
 {

@@ -8,12 +8,15 @@
 #include "sync-server/door/door.h"
 
 static const char PATH[] = "dev1/replica.db";
-static const char MODULE[] =
-    "{\"module\":\"acme\",\"entities\":[{\"name\":\"shelf_count\",\"label\":{\"en\":\"Shelf\",\"zh\":\"货架\"},\"class\":\"shared\","
-    "\"stamps\":true,\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],\"columns\":[{\"name\":\"customer_id\",\"type\":\"ref\","
-    "\"to\":\"customer\",\"required\":true,\"label\":{\"en\":\"Customer\",\"zh\":\"客户\"}},{\"name\":\"qty\",\"type\":\"int64\","
-    "\"min\":-1000000,\"max\":1000000,\"policy\":\"DELTA\",\"label\":{\"en\":\"Quantity\",\"zh\":\"数量\"}}],"
-    "\"grants\":{\"REP\":\"crud\"}}]}";
+static const char MODULE[] = "{\"module\":\"acme\",\"entities\":[{\"name\":\"shelf_count\","
+                             "\"label\":{\"en\":\"Shelf\",\"zh\":\"货架\"},\"class\":\"shared\","
+                             "\"stamps\":true,\"scope\":[{\"by\":\"parent\",\"column\":\"customer_"
+                             "id\"}],\"columns\":[{\"name\":\"customer_id\",\"type\":\"ref\","
+                             "\"to\":\"customer\",\"required\":true,\"label\":{\"en\":\"Customer\","
+                             "\"zh\":\"客户\"}},{\"name\":\"qty\",\"type\":\"int64\","
+                             "\"min\":-1000000,\"max\":1000000,\"policy\":\"DELTA\",\"label\":{"
+                             "\"en\":\"Quantity\",\"zh\":\"数量\"}}],"
+                             "\"grants\":{\"REP\":\"crud\"}}]}";
 
 static fb_code device_random(void *ctx, void *out, size_t size)
 {
@@ -79,7 +82,8 @@ void stage_set(stage *s, const scene *played)
         const stage_file *f = &s->files[played->unenrolled][i];
         crash_vfs_put(s->f.vfs, f->name, f->data, f->size);
     }
-    s->random = played->unenrolled ? 77 : 7777; /* enrolment repeats the recorded one; other ids are new */
+    s->random =
+        played->unenrolled ? 77 : 7777; /* enrolment repeats the recorded one; other ids are new */
     if (!played->bare) {
         fleet_must(stage_open(s, &err), &err, "stage: open");
     }
@@ -100,7 +104,8 @@ void stage_close(stage *s)
     s->exports = 0;
 }
 
-/* --- a link that answers from memory ------------------------------------------------------------ */
+/* --- a link that answers from memory ------------------------------------------------------------
+ */
 
 static void talk_keep(stage *s, const fb_link_request *q, const server_reply *reply)
 {
@@ -117,13 +122,19 @@ static void talk_keep(stage *s, const fb_link_request *q, const server_reply *re
     }
     memcpy(t->body, q->body.data, q->body.size);
     memcpy(t->reply, reply->body.data, reply->body.size);
-    t->response = (fb_link_response){.status = reply->status, .zstd = reply->zstd, .body = {t->reply, t->reply_size}};
+    t->response = (fb_link_response){
+        .status = reply->status, .zstd = reply->zstd, .body = {t->reply, t->reply_size}};
 }
 
 static server_job *ask(stage *s, const fb_link_request *q)
 {
-    server_request r = {text_of(q->method), text_of(q->path), text_of(q->authorization), text_of(q->content_type),
-                        text_of(q->content_encoding), text_of("test"), q->body};
+    server_request r = {text_of(q->method),
+                        text_of(q->path),
+                        text_of(q->authorization),
+                        text_of(q->content_type),
+                        text_of(q->content_encoding),
+                        text_of("test"),
+                        q->body};
     server_tick(s->f.srv, (uint64_t)s->f.now_ms);
     return server_handle(s->f.srv, s->f.reader, &r);
 }
@@ -165,7 +176,8 @@ fb_link stage_link(stage *s)
     return (fb_link){s, exchange};
 }
 
-/* --- content --------------------------------------------------------------------------------------- */
+/* --- content
+ * --------------------------------------------------------------------------------------- */
 
 static void sync_now(stage *s)
 {
@@ -203,7 +215,8 @@ static void content_make(stage *s)
     fb_error err = {0};
     fb_id rejected;
     order_take(s, &s->sent_order, true);
-    fleet_must(fb_activity_log(s->db, &s->customer, "talk", NULL, &s->activity, &err), &err, "activity");
+    fleet_must(fb_activity_log(s->db, &s->customer, "talk", NULL, &s->activity, &err), &err,
+               "activity");
     fleet_must(fb_task_add(s->db, "call", NULL, &s->task, &err), &err, "task");
     snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"tag\":\"vip\"}", id_text(&s->customer));
     fleet_must(fb_record_put_json(s->db, "customer_tag", json, &s->tag, &err), &err, "tag");
@@ -237,7 +250,8 @@ static void code_make(stage *s)
     buf code;
     buf_init(&code, 100);
     fleet_must(store_begin(s->f.admin), NULL, "begin");
-    fleet_must(door_code_make(s->f.admin, &s->f.users[0], s->f.now_ms, 3600000, &s->f.port, &code), NULL, "code");
+    fleet_must(door_code_make(s->f.admin, &s->f.users[0], s->f.now_ms, 3600000, &s->f.port, &code),
+               NULL, "code");
     fleet_must(store_commit(s->f.admin), NULL, "commit");
     snprintf(s->code, sizeof s->code, "%s", buf_cstr(&code));
     buf_clear(&code);
@@ -302,7 +316,8 @@ void stage_free(stage *s)
     fleet_close(&s->f);
 }
 
-/* --- looking --------------------------------------------------------------------------------------- */
+/* --- looking
+ * --------------------------------------------------------------------------------------- */
 
 static uint64_t hash_more(uint64_t hash, const void *data, size_t size)
 {
@@ -323,7 +338,8 @@ static uint64_t rows_hash(sqlite3 *db, const char *sql, uint64_t hash)
         for (int i = 0; i < sqlite3_column_count(s); i++) {
             int size = sqlite3_column_bytes(s, i);
             const void *data = sqlite3_column_blob(s, i);
-            hash = hash_more(hash + (uint64_t)sqlite3_column_type(s, i), data, data != NULL ? (size_t)size : 0);
+            hash = hash_more(hash + (uint64_t)sqlite3_column_type(s, i), data,
+                             data != NULL ? (size_t)size : 0);
         }
     }
     sqlite3_finalize(s);
@@ -337,11 +353,13 @@ uint64_t stage_dump(const stage *s, bool counts_only)
     uint64_t hash = 14695981039346656037ULL;
     (void)s;
     if (sqlite3_open_v2(PATH, &db, SQLITE_OPEN_READWRITE, STAGE_VFS) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name", -1, &tables, NULL) == SQLITE_OK) {
+        sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+                           -1, &tables, NULL) == SQLITE_OK) {
         while (sqlite3_step(tables) == SQLITE_ROW) {
             char sql[160];
             const char *name = (const char *)sqlite3_column_text(tables, 0);
-            snprintf(sql, sizeof sql, "SELECT %s FROM %.100s", counts_only ? "count(*)" : "*", name);
+            snprintf(sql, sizeof sql, "SELECT %s FROM %.100s", counts_only ? "count(*)" : "*",
+                     name);
             hash = rows_hash(db, sql, hash_more(hash, name, strlen(name)));
         }
     }

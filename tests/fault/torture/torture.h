@@ -1,4 +1,5 @@
-/* torture.h - every allocation and every file call of every public function fails, once and for ever.
+/* torture.h - every allocation and every file call of every public function fails, once and for
+ * ever.
  *
  *   main.c      options, the loop over sites, what must hold after each, the summary line
  *   heap.c      malloc and its family, which count, and fail when they are told to
@@ -66,7 +67,7 @@ typedef struct stage {
 } stage;
 
 typedef struct scene {
-    const char *name;    /* the public function it is about */
+    const char *name;            /* the public function it is about */
     fb_code (*before)(stage *s); /* undisturbed; NULL: nothing */
     fb_code (*play)(stage *s, fb_error *err);
     bool unenrolled, bare; /* bare: no handle is open */
