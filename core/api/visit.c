@@ -33,7 +33,8 @@ static fb_code read_open(fb_db *db, const fb_id *user, const fb_id *customer, in
     FB_TRY(sql_step(s, &row));
     *out = row ? sql_id(s, 0) : (fb_id){{0}};
     sql_reset(s);
-    return FB_OK;
+    /* A row without an id: SQLite had no memory to hand it out. */
+    return row && id_is_none(out) ? FB_E_NO_MEMORY : FB_OK;
 }
 
 static fb_code read_own_open(fb_db *db, const fb_id *customer, int64_t at_ms, fb_id *out)
