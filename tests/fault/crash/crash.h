@@ -8,14 +8,14 @@
  *   image_vfs.c  an image as SQLite sees it
  *
  * Method. Every image is recovered by SQLite and all its pages are hashed. C(j) is the hash of the
- * state at call j if nothing is lost, so the C(j) are the committed states of the workload. With p the
- * call at which the last promise was made, a crash at k must recover to one of C(p)..C(k): no less
- * than was promised, and nothing that was never committed. What a device took from the server is no
- * promise until its next group is saved: it asks again (replica/stage.c). Every distinct C(j), and
- * every older one beside what the other machines have become at k, is then judged by the product: it
- * opens, its checks pass, its groups are the promised ones, one sync heals without a fork. That is as
- * strong as opening every image with the product, because what the product reads of an image are
- * the pages that were hashed; a sample of the images themselves is judged as well.
+ * state at call j if nothing is lost, so the C(j) are the committed states of the workload. With p
+ * the call at which the last promise was made, a crash at k must recover to one of C(p)..C(k): no
+ * less than was promised, and nothing that was never committed. What a device took from the server
+ * is no promise until its next group is saved: it asks again (replica/stage.c). Every distinct
+ * C(j), and every older one beside what the other machines have become at k, is then judged by the
+ * product: it opens, its checks pass, its groups are the promised ones, one sync heals without a
+ * fork. That is as strong as opening every image with the product, because what the product reads
+ * of an image are the pages that were hashed; a sample of the images themselves is judged as well.
  */
 #ifndef FB_FAULT_CRASH_H
 #define FB_FAULT_CRASH_H
