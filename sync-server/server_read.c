@@ -152,6 +152,12 @@ static fb_code reply_put(reading *x)
     if (x->d.status != DOOR_ACTIVE) {
         return FB_E_DEVICE;
     }
+    /* Between the write and this snapshot a copy of the device may have taken its numbers: its
+     * verdicts are not for this one, which would settle a group that was never sent. */
+    bool mine = id_equal(&x->d.incarnation, &job->q.incarnation) && x->d.applied <= job->q.last;
+    if (!mine && !job->epoch_differs) {
+        return FB_E_FORK;
+    }
     FB_TRY(scopes_now(x->view, &x->d.user, &x->d.device, wall_ms(x->s), job->memory, &x->scopes,
                       &x->set_number, &registered));
     if (!registered) {
@@ -186,7 +192,7 @@ void server_read(server *s, server_reader *r, server_job *job)
         }
         store_snapshot_end(r->db);
     }
-    if (rc == FB_E_DEVICE) {
+    if (rc == FB_E_DEVICE || rc == FB_E_FORK) {
         job_fail(job, rc, 0);
     } else if (rc == FB_E_BUSY) {
         job_fail(job, rc, 50);
