@@ -131,11 +131,12 @@ FB_MUST_USE fb_code outbox_read(replica *r, int64_t first, uint32_t groups_max, 
                                 buf *out, uint32_t *count_out, digest *chain_before_out);
 
 /* --- staging and promotion --------------------------------------------------------------- */
-/* Take one reply: verdicts and page are stored in one transaction (staged); when the page is
- * complete everything staged is promoted in that same transaction. `body` is the unpacked reply.
- * A reply that breaks the protocol changes nothing: E_PROTOCOL and friends. E_FORK: it counts
- * groups that this device never wrote (call replica_rebirth). E_BUSY: it is older than what is
- * shown; ask again. */
+/* Take one reply: verdicts and page are stored in one transaction (staged), which does not wait for
+ * the disk unless the epoch changed: after a power loss the device stands before it and asks again;
+ * when the page is complete everything staged is promoted in that same transaction. `body` is the
+ * unpacked reply. A reply that breaks the protocol changes nothing: E_PROTOCOL and friends. E_FORK:
+ * it counts groups that this device never wrote (call replica_rebirth). E_BUSY: it is older than
+ * what is shown; ask again. */
 typedef struct stage_result {
     bool complete; /* the device is at the server's head as of this reply */
     bool promoted; /* visible state changed */

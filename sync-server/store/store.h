@@ -10,7 +10,7 @@
  *   fs_commit(cid PRIMARY KEY, at_ms, incarnation, gseq, plain, user_id)   one row per commit
  *   fs_device(...)                          credentials, current incarnation number, scope set
  *   fs_incarnation(no, device, incarnation, applied, chain, acked, settled, ...)
- *   fs_verdict(incarnation, gseq, cid, code, plain, chain, body_hash, verdict, payload)
+ *   fs_verdict(incarnation, gseq, upto, cid, code, plain, marks, verdict, payload, state, ...)
  *     incarnation is fs_incarnation.no there and in fs_commit (0: the server itself)
  *   fs_scope(scope INTEGER PRIMARY KEY, kind, ref)  numbers of scopes
  *   fs_feed(scope, pos, entity, id, kind) PRIMARY KEY(scope, pos) WITHOUT ROWID
