@@ -67,7 +67,7 @@ static fb_code writer_open(server *s)
         return FB_E_NO_MEMORY;
     }
     FB_TRY(running_set(s, 1, &before));
-    FB_TRY(attempt_open(&s->in));
+    FB_TRY(attempt_look(&s->in));
     FB_TRY(store_meta_int(s->db, "backed_up_cid", 0, &s->in.backed_cid));
     FB_TRY(ledger_head(s->db, &head));
     atomic_store(&s->head, head);

@@ -46,9 +46,12 @@ struct server_job {
     bool epoch_differs;
     bool accepts_zstd;
     enrol_request enrol;
-    bool excluded; /* from a batch that is run again */
-    bool waited;   /* a long poll that has begun */
-    bool is_spare; /* the server's own, see job_new: never freed, never changed */
+    bool excluded;       /* from a batch that is run again */
+    bool marked;         /* an attempt is counted for it (intake/attempt.h) */
+    bool taken;          /* its groups were decided in the last run of the batch */
+    int64_t poison_gseq; /* a group of it is held as E_POISON with this batch */
+    bool waited;         /* a long poll that has begun */
+    bool is_spare;       /* the server's own, see job_new: never freed, never changed */
     uint64_t wait_until_ms;
     server_reply reply;
     buf out; /* the reply's body */

@@ -58,6 +58,8 @@ static fb_code sync_write(batch *b, server_job *job)
     if (result.answer != FB_OK) {
         job_fail(job, result.answer, 0);
     }
+    job->taken = result.answer == FB_OK;
+    job->poison_gseq = result.poison_gseq;
     return FB_OK;
 }
 
@@ -65,6 +67,8 @@ static void job_rewind(server_job *job)
 {
     buf_reset(&job->out);
     job->next = JOB_WRITE;
+    job->taken = false;
+    job->poison_gseq = 0;
 }
 
 static fb_code jobs_write(batch *b)
@@ -120,25 +124,84 @@ static fb_code batch_run(batch *b)
     return FB_OK;
 }
 
+/* ---- attempts (ATT-1, ATT-2) ---- */
+
+static fb_code marks_write(batch *b)
+{
+    intake *in = &b->s->in;
+    in->one_group = false;
+    for (uint32_t i = 0; i < b->count; i++) {
+        server_job *job = b->jobs[i];
+        attempt_marked m = {.marked = false};
+        if (job->kind == JOB_KIND_SYNC && !job->epoch_differs) {
+            FB_TRY(attempt_mark(in, &job->device, &job->q, &m));
+        }
+        job->marked = m.marked;
+        in->one_group |= m.stood;
+    }
+    return FB_OK;
+}
+
+static fb_code marks_take_back(batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        const server_job *job = b->jobs[i];
+        if (job->marked && !job->taken && !job->excluded) {
+            FB_TRY(attempt_unmark(&b->s->in, &job->device));
+        }
+    }
+    return FB_OK;
+}
+
+static fb_code in_transaction(batch *b, fb_code (*run)(batch *b))
+{
+    FB_TRY(store_begin(b->s->db));
+    fb_code rc = run(b);
+    if (rc != FB_OK) {
+        store_rollback(b->s->db);
+        return rc;
+    }
+    return store_commit(b->s->db);
+}
+
 /* Careful: one more attempt of every device in the batch, durable before it begins. */
 static fb_code batch_mark(batch *b)
 {
-    if (!b->s->in.careful) {
-        return FB_OK;
+    fb_code rc = b->s->in.careful ? in_transaction(b, marks_write) : FB_OK;
+    for (uint32_t i = 0; rc != FB_OK && i < b->count; i++) {
+        b->jobs[i]->marked = false; /* rolled back */
     }
-    FB_TRY(store_begin(b->s->db));
+    return rc;
+}
+
+/* What was marked and not tried: a refusal, or a disk that failed. If it fails again the mark
+ * stands until the device's next group is through. */
+static void batch_unmark(batch *b, fb_code rc)
+{
+    bool any = false;
     for (uint32_t i = 0; i < b->count; i++) {
-        const server_job *job = b->jobs[i];
-        fb_code rc = FB_OK;
-        if (job->kind == JOB_KIND_SYNC && job->q.groups_count > 0 && !job->epoch_differs) {
-            rc = attempt_mark(&b->s->in, &job->device);
-        }
-        if (rc != FB_OK) {
-            store_rollback(b->s->db);
-            return rc;
-        }
+        server_job *job = b->jobs[i];
+        job->taken &= rc == FB_OK;
+        any |= job->marked && !job->taken && !job->excluded;
     }
-    return store_commit(b->s->db);
+    if (any && in_transaction(b, marks_take_back) != FB_OK) {
+        server_log(b->s, FB_LOG_WARN, "attempt.mark left=1");
+    }
+    if (b->s->in.careful && attempt_look(&b->s->in) != FB_OK) {
+        b->s->in.attempts = true; /* look again */
+    }
+}
+
+/* IT is told when it is durable. `fieldbook-admin status` tells it as long as nobody has decided.
+ */
+static void poison_tell(const batch *b, const server_job *job)
+{
+    fb_text code;
+    if (job->poison_gseq != 0 &&
+        door_device_code(b->s->db, &job->device, job->memory, &code) == FB_OK) {
+        server_log(b->s, FB_LOG_ERROR, "group.poison device=%.*s gseq=%lld cure=report_it",
+                   (int)code.size, code.data, (long long)job->poison_gseq);
+    }
 }
 
 static void batch_end(batch *b, fb_code rc)
@@ -147,6 +210,9 @@ static void batch_end(batch *b, fb_code rc)
         server_job *job = b->jobs[i];
         if (job->excluded) {
             continue;
+        }
+        if (rc == FB_OK) {
+            poison_tell(b, job);
         }
         if (rc != FB_OK) {
             job_trouble(job, rc);
@@ -175,7 +241,7 @@ static bool failed_exclude(batch *b, fb_code rc)
     return b->failed_gseq == 0 || attempt_note(&b->s->in, &job->device, b->failed_gseq) == FB_OK;
 }
 
-void server_write(server *s, server_job **jobs, uint32_t count)
+static void write_batch(server *s, server_job **jobs, uint32_t count)
 {
     batch b = {.s = s, .jobs = jobs, .count = count, .now_ms = wall_ms(s)};
     bool ids_checked = false;
@@ -194,5 +260,17 @@ void server_write(server *s, server_job **jobs, uint32_t count)
         rc = FB_OK;
     }
     decide_cache_check_ids(s->in.cache, false);
+    batch_unmark(&b, rc);
     batch_end(&b, rc);
+}
+
+/* While somebody's mark stands nobody shares a batch: a crash names one device. */
+void server_write(server *s, server_job **jobs, uint32_t count)
+{
+    uint32_t done = 0;
+    while (done < count) {
+        uint32_t n = s->in.careful && s->in.attempts ? 1 : count - done;
+        write_batch(s, jobs + done, n);
+        done += n;
+    }
 }

@@ -46,6 +46,8 @@ typedef struct door_contact {
 
 /* E_NOT_FOUND. */
 FB_MUST_USE fb_code door_device_get(store *s, const fb_id *device, door_device *out);
+/* The few characters by which people know the device. E_NOT_FOUND. */
+FB_MUST_USE fb_code door_device_code(store *s, const fb_id *device, arena *memory, fb_text *out);
 /* Writer: the numbers of the device's current incarnation, and the contact. */
 FB_MUST_USE fb_code door_device_put(store *s, const door_device *d, const door_contact *contact);
 /* Was it ever this device's current one? */

@@ -239,14 +239,14 @@ static fb_code user_get(store *s, const fb_id *user, arena *memory, enrol_reply 
     return FB_OK;
 }
 
-static fb_code device_code_get(store *s, const fb_id *device, arena *memory, fb_text *out)
+fb_code door_device_code(store *s, const fb_id *device, arena *memory, fb_text *out)
 {
     store_stmt *q = store_prepare(s, STORE_door_device_code);
     bool row = false;
     store_bind_id(q, 1, device);
     FB_TRY(store_step(q, &row));
     if (!row) {
-        return FB_E_CODE;
+        return FB_E_NOT_FOUND;
     }
     *out = arena_text(memory, store_text(q, 0));
     store_reset(q);
@@ -291,7 +291,10 @@ fb_code door_enrol(store *s, const door_enrolment *how, const enrol_request *m, 
         FB_TRY(device_make(s, how, &hash, &d, memory));
         reply.device = d.id;
     }
-    FB_TRY(device_code_get(s, &reply.device, memory, &reply.device_code));
+    fb_code rc = door_device_code(s, &reply.device, memory, &reply.device_code);
+    if (rc != FB_OK) {
+        return rc == FB_E_NOT_FOUND ? FB_E_CODE : rc;
+    }
     *out = reply;
     return FB_OK;
 }

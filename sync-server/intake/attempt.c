@@ -1,6 +1,8 @@
 /* attempt.c - see attempt.h. */
 #include "sync-server/intake/attempt.h"
 
+#include "base/id.h"
+
 fb_code attempt_get(store *s, const fb_id *device, attempt *out)
 {
     store_stmt *q = store_prepare(s, STORE_intake_attempt_get);
@@ -56,18 +58,46 @@ fb_code attempt_note(intake *in, const fb_id *device, int64_t gseq)
     return store_commit(in->db);
 }
 
-fb_code attempt_mark(intake *in, const fb_id *device)
+/* The first group of the request that has no verdict yet; 0: they all have. A new incarnation has
+ * none. */
+static int64_t first_new(const door_device *d, const sync_request *q)
+{
+    int64_t applied = id_equal(&d->incarnation, &q->incarnation) ? d->applied : 0;
+    return q->groups_count > 0 && q->first + q->groups_count - 1 > applied ? applied + 1 : 0;
+}
+
+fb_code attempt_mark(intake *in, const fb_id *device, const sync_request *q, attempt_marked *out)
 {
     door_device d;
+    attempt a;
+    *out = (attempt_marked){.marked = false};
     fb_code rc = door_device_get(in->db, device, &d);
     if (rc != FB_OK) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
+    int64_t gseq = first_new(&d, q);
+    if (gseq == 0) {
+        return FB_OK;
+    }
+    FB_TRY(attempt_get(in->db, device, &a));
+    FB_TRY(one_more(in->db, device, gseq));
     in->attempts = true;
-    return one_more(in->db, device, d.applied + 1);
+    *out = (attempt_marked){.marked = true, .stood = a.found};
+    return FB_OK;
 }
 
-fb_code attempt_open(intake *in)
+fb_code attempt_unmark(intake *in, const fb_id *device)
+{
+    attempt a;
+    FB_TRY(attempt_get(in->db, device, &a));
+    if (!a.found) {
+        return FB_OK;
+    }
+    return a.tries > 1 ? attempt_put(in->db, device, a.gseq, a.tries - 1)
+                       : attempt_delete(in->db, device);
+}
+
+fb_code attempt_look(intake *in)
 {
     store_stmt *q = store_prepare(in->db, STORE_intake_attempts_count);
     bool row = false;

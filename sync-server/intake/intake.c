@@ -224,6 +224,7 @@ static fb_code group_decide(taking *t, const decide_session *who, fb_text line, 
     bool readable = false;
     if (is_poison(t, who->gseq)) {
         decide_hold_poison(who, t->in->work, &d);
+        t->out->poison_gseq = who->gseq;
     } else {
         FB_TRY(group_read(t, who, line, &g, &d, &readable));
     }
@@ -276,7 +277,7 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
 static uint32_t groups_limit(const taking *t, const chain_place *place)
 {
     uint32_t carried = t->r->q->groups_count - place->repeated;
-    uint32_t most = t->tried.found && t->in->careful && t->tried.tries > 1 ? 1 : INTAKE_GROUPS_MAX;
+    uint32_t most = t->in->one_group ? 1 : INTAKE_GROUPS_MAX;
     return carried < most ? carried : most;
 }
 

@@ -33,6 +33,7 @@ typedef struct intake {
     const fb_port *trace; /* NULL unless every group is traced */
     bool careful;       /* the last run did not end well: mark devices before a batch (attempt.h) */
     bool attempts;      /* fs_attempt may hold rows */
+    bool one_group;     /* careful: the batch is one device that may have crashed the server */
     int64_t backed_cid; /* every commit up to here is inside a verified backup */
 } intake;
 
@@ -50,6 +51,7 @@ typedef struct intake_result {
     fb_code answer; /* FB_OK, or E_FORK, E_GAP, E_PROTOCOL, E_DEVICE: nothing was written for this
                        request */
     int64_t failed_gseq; /* with a failure of intake_sync: the group at fault, 0 when none is */
+    int64_t poison_gseq; /* last group held as E_POISON, 0: none; IT is told once it is written */
     uint32_t pushed, refused;
 } intake_result;
 

@@ -286,29 +286,6 @@ static void strange_requests_get_their_status(void **state)
     }
 }
 
-static server_job *prepared(bench *b, raw_device *d, const sync_request *q, job_next *next)
-{
-    buf body, auth;
-    buf_init(&body, 1 << 20);
-    buf_init(&auth, 256);
-    sync_request_put(&body, q);
-    for (uint32_t i = 0; i < q->groups_count; i++) {
-        sync_group_put(&body, buf_text(&d->groups[q->first - 1 + i]));
-    }
-    sync_end_put(&body);
-    buf_printf(&auth, "Fieldbook %s:", id_text(&d->id));
-    hex_put(&auth, d->token.b, sizeof d->token.b);
-    server_request r = {.method = text_of("POST"),
-                        .path = text_of("/v1/sync"),
-                        .authorization = buf_text(&auth),
-                        .content_type = text_of("application/x-fieldbook"),
-                        .body = buf_text(&body)};
-    server_job *job = server_prepare(b->w.srv, b->w.reader, &r, next);
-    buf_clear(&body);
-    buf_clear(&auth);
-    return job;
-}
-
 /* One job reuses an id, one is a fork: the batch is written again for the first, and all get their
  * own answer. */
 static void batch_is_answered_job_by_job(void **state)
@@ -338,7 +315,7 @@ static void batch_is_answered_job_by_job(void **state)
     server_job *jobs[3];
     for (int i = 0; i < 3; i++) {
         sync_request q = raw_request(devices[i]);
-        jobs[i] = prepared(b, devices[i], &q, &next);
+        jobs[i] = raw_prepare(devices[i], &q, &next);
         assert_int_equal(next, JOB_WRITE);
     }
     server_write(b->w.srv, jobs, 3);
@@ -367,11 +344,11 @@ static void unchanged_device_is_answered_without_the_writer(void **state)
     raw_exchange(&b->a, &r); /* tells what it acked and settled */
     raw_reply_clear(&r);
     sync_request q = raw_request(&b->a);
-    server_job *job = prepared(b, &b->a, &q, &next);
+    server_job *job = raw_prepare(&b->a, &q, &next);
     assert_int_equal(next, JOB_READ);
     server_job_free(job);
     b->w.now_ms += 60000; /* once a minute its contact is noted */
-    job = prepared(b, &b->a, &q, &next);
+    job = raw_prepare(&b->a, &q, &next);
     assert_int_equal(next, JOB_WRITE);
     server_job_free(job);
 }
@@ -386,7 +363,7 @@ static void idle_device_waits_until_something_is_there(void **state)
     raw_reply_clear(&r);
     sync_request q = raw_request(&b->a);
     q.wait_ms = 30000;
-    server_job *job = prepared(b, &b->a, &q, &next);
+    server_job *job = raw_prepare(&b->a, &q, &next);
     assert_int_equal(next, JOB_READ);
     server_read(b->w.srv, b->w.reader, job);
     assert_int_equal(server_job_next(job), JOB_WAIT);
@@ -400,13 +377,13 @@ static void idle_device_waits_until_something_is_there(void **state)
     assert_int_equal(server_job_next(job), JOB_DONE);
     assert_int_equal(server_job_reply(job)->status, 200);
     server_job_free(job);
-    job = prepared(b, &b->a, &q, &next);
+    job = raw_prepare(&b->a, &q, &next);
     raw_exchange(&b->a, &r);
     raw_reply_clear(&r);
     q = raw_request(&b->a);
     q.wait_ms = 30000;
     server_job_free(job);
-    job = prepared(b, &b->a, &q, &next);
+    job = raw_prepare(&b->a, &q, &next);
     if (next == JOB_WRITE) {
         server_write(b->w.srv, &job, 1);
     }

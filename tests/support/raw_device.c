@@ -99,10 +99,10 @@ static void goods(raw_world *w)
                 PAIRS("target_kind", "global", "price_list_id", id_text(&w->list)));
 }
 
-static void server_start(raw_world *w)
+void raw_server_start(raw_world *w, bool trace)
 {
     fb_error err = {0};
-    server_options o = {.path = w->path, .port = &w->port};
+    server_options o = {.path = w->path, .port = &w->port, .trace = trace};
     must_ok(server_open(&o, &w->srv, &err), &err, "server_open");
     must_ok(server_reader_open(w->srv, &w->reader, &err), &err, "server_reader_open");
 }
@@ -126,29 +126,35 @@ void raw_world_open(raw_world *w)
     company_init(&w->company, w->admin, &w->port, 5);
     people(w);
     goods(w);
-    server_start(w);
+    raw_server_start(w, false);
+}
+
+void raw_server_stop(raw_world *w)
+{
+    server_reader_close(w->reader);
+    server_close(w->srv);
+    w->reader = NULL;
+    w->srv = NULL;
 }
 
 void raw_server_restart(raw_world *w, bool crash)
 {
-    server_reader_close(w->reader);
-    server_close(w->srv);
+    raw_server_stop(w);
     if (crash) {
         must_ok(store_begin(w->admin), NULL, "begin");
         must_ok(store_meta_int_set(w->admin, "running", 1), NULL, "running");
         must_ok(store_commit(w->admin), NULL, "commit");
     }
-    server_start(w);
+    raw_server_start(w, false);
 }
 
 void raw_world_close(raw_world *w)
 {
     char name[128];
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    server_reader_close(w->reader);
-    server_close(w->srv);
+    static const char *const suffixes[] = {"", "-wal", "-shm", ".high-water"};
+    raw_server_stop(w);
     store_close(w->admin);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "%s%s", w->path, suffixes[i]);
         (void)unlink(name);
     }
@@ -169,14 +175,19 @@ fb_text raw_code_make(raw_world *w, const fb_id *user, char room[32])
 
 /* ---- the device ---- */
 
+static server_request post_of(const char *path, fb_text authorization, const buf *body)
+{
+    return (server_request){.method = text_of("POST"),
+                            .path = text_of(path),
+                            .authorization = authorization,
+                            .content_type = text_of("application/x-fieldbook"),
+                            .peer = text_of("127.0.0.1"),
+                            .body = buf_text(body)};
+}
+
 static server_job *post(raw_world *w, const char *path, fb_text authorization, const buf *body)
 {
-    server_request q = {.method = text_of("POST"),
-                        .path = text_of(path),
-                        .authorization = authorization,
-                        .content_type = text_of("application/x-fieldbook"),
-                        .peer = text_of("127.0.0.1"),
-                        .body = buf_text(body)};
+    server_request q = post_of(path, authorization, body);
     w->now_ms += 200; /* the rate's bucket fills */
     return server_handle(w->srv, w->reader, &q);
 }
@@ -448,19 +459,35 @@ static void authorization_put(const raw_device *d, buf *out)
     hex_put(out, d->token.b, sizeof d->token.b);
 }
 
+static void request_put(raw_device *d, const sync_request *q, buf *body, buf *auth)
+{
+    buf_init(body, 16 << 20);
+    buf_init(auth, 256);
+    sync_request_put(body, q);
+    for (uint32_t i = 0; i < q->groups_count; i++) {
+        sync_group_put(body, buf_text(&d->groups[q->first - 1 + i]));
+    }
+    sync_end_put(body);
+    authorization_put(d, auth);
+}
+
+server_job *raw_prepare(raw_device *d, const sync_request *q, job_next *next)
+{
+    buf body, auth;
+    request_put(d, q, &body, &auth);
+    server_request r = post_of("/v1/sync", buf_text(&auth), &body);
+    server_job *job = server_prepare(d->w->srv, d->w->reader, &r, next);
+    buf_clear(&body);
+    buf_clear(&auth);
+    return job;
+}
+
 void raw_sync_with(raw_device *d, const sync_request *q, raw_reply *out)
 {
     buf body, auth;
     *out = (raw_reply){.memory = arena_new(64 << 20)};
-    buf_init(&body, 16 << 20);
-    buf_init(&auth, 256);
     buf_init(&out->body, 64 << 20);
-    sync_request_put(&body, q);
-    for (uint32_t i = 0; i < q->groups_count; i++) {
-        sync_group_put(&body, buf_text(&d->groups[q->first - 1 + i]));
-    }
-    sync_end_put(&body);
-    authorization_put(d, &auth);
+    request_put(d, q, &body, &auth);
     server_job *job = post(d->w, "/v1/sync", buf_text(&auth), &body);
     const server_reply *r = server_job_reply(job);
     out->status = r->status;

@@ -29,6 +29,10 @@ void raw_world_open(raw_world *w);
 void raw_world_close(raw_world *w);
 /* Close and open the server on the same file; crash: as if the process had died. */
 void raw_server_restart(raw_world *w, bool crash);
+/* The two halves, for tests whose server lives in another process. trace: stations go to the log.
+ */
+void raw_server_stop(raw_world *w);
+void raw_server_start(raw_world *w, bool trace);
 /* Writer connection of the administrator: begin ... commit around it. */
 fb_text raw_code_make(raw_world *w, const fb_id *user, char room[32]);
 
@@ -85,6 +89,8 @@ int64_t raw_line(raw_device *d, const char *line); /* a group line as it stands 
 void raw_sync(raw_device *d, raw_reply *out);
 void raw_sync_with(raw_device *d, const sync_request *q, raw_reply *out);
 sync_request raw_request(const raw_device *d);
+/* The first step alone: what server_write takes. */
+server_job *raw_prepare(raw_device *d, const sync_request *q, job_next *next);
 /* raw_sync, and the device believes it: acked, settled, token, catalogue. */
 void raw_exchange(raw_device *d, raw_reply *out);
 /* The verdict for gseq; a run gives code APPLIED without echo. Aborts when there is none. */
