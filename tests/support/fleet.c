@@ -111,6 +111,29 @@ static void company_fill(fleet *f)
                 PAIRS("target_kind", "global", "price_list_id", id_text(&list), "priority", "0"));
 }
 
+static void serve(fleet *f)
+{
+    fb_error err = {0};
+    server_options open = {
+        .path = "server/master.db", .vfs = "fleetfs", .port = &f->port, .trace = true};
+    fleet_must(server_open(&open, &f->srv, &err), &err, "server_open");
+    fleet_must(server_reader_open(f->srv, &f->reader, &err), &err, "server_reader_open");
+}
+
+static fleet_device *device_open(fleet *f, uint64_t seed)
+{
+    fleet_device *d = &f->devices[f->devices_count++];
+    *d = (fleet_device){.world = f, .random = seed + (uint64_t)f->devices_count};
+    snprintf(d->path, sizeof d->path, "dev%d/replica.db", f->devices_count);
+    d->port = (fb_port){d, device_mono, device_wall, device_random, device_hear};
+    fb_error err = {0};
+    fb_db_options o = FB_DB_OPTIONS_INIT;
+    o.port = &d->port;
+    o.vfs = "fleetfs";
+    fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open");
+    return d;
+}
+
 void fleet_open(fleet *f)
 {
     void (*heard)(void *, const char *) = f->heard;
@@ -130,10 +153,22 @@ void fleet_open(fleet *f)
         &err, "store_open");
     company_init(&f->company, f->admin, &f->port, 7);
     company_fill(f);
-    server_options open = {
-        .path = "server/master.db", .vfs = "fleetfs", .port = &f->port, .trace = true};
-    fleet_must(server_open(&open, &f->srv, &err), &err, "server_open");
-    fleet_must(server_reader_open(f->srv, &f->reader, &err), &err, "server_reader_open");
+    serve(f);
+}
+
+void fleet_go_on(fleet *f, crash_vfs *take, int64_t now_ms, int devices)
+{
+    fb_error err = {0};
+    *f = (fleet){.vfs = take, .now_ms = now_ms, .random = (uint64_t)now_ms};
+    f->port = (fb_port){f, mono, wall, random_bytes, hear};
+    serve(f);
+    fleet_must(
+        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f->admin, &err),
+        &err, "store_open");
+    company_init(&f->company, f->admin, &f->port, (uint64_t)now_ms);
+    for (int i = 0; i < devices; i++) {
+        device_open(f, (uint64_t)now_ms);
+    }
 }
 
 void fleet_close(fleet *f)
@@ -214,15 +249,8 @@ static fb_code enrol(fleet_device *d, const fb_id *user, bool again, fb_error *e
 
 fleet_device *fleet_device_add(fleet *f, const fb_id *user)
 {
-    fleet_device *d = &f->devices[f->devices_count++];
-    *d = (fleet_device){.world = f, .random = 1000 + (uint64_t)f->devices_count};
-    snprintf(d->path, sizeof d->path, "dev%d/replica.db", f->devices_count);
-    d->port = (fb_port){d, device_mono, device_wall, device_random, device_hear};
     fb_error err = {0};
-    fb_db_options o = FB_DB_OPTIONS_INIT;
-    o.port = &d->port;
-    o.vfs = "fleetfs";
-    fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open");
+    fleet_device *d = device_open(f, 1000);
     fleet_must(enrol(d, user, false, &err), &err, "enrol");
     fleet_sync(d);
     return d;

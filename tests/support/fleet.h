@@ -43,6 +43,9 @@ struct fleet {
 };
 
 void fleet_open(fleet *f);
+/* The same over files that are there already: server/master.db and dev1/replica.db, dev2/...; of
+ * the company only the administrator's connection is known. */
+void fleet_go_on(fleet *f, crash_vfs *take, int64_t now_ms, int devices);
 void fleet_close(fleet *f);
 /* A new device of the user, enrolled and synced. */
 fleet_device *fleet_device_add(fleet *f, const fb_id *user);
