@@ -4,8 +4,10 @@
  *
  *   FED-1  a page holds no row outside the device's scopes in the page's own snapshot
  *   FED-2  complete is said only when the snapshot had nothing after the page's position in any
- * scope FED-3  a row in several scopes of the device is sent once; leaving one of them sends
- * nothing but an update FED-4  own plain commits with gseq > settled are left out (echo rule) */
+ * scope
+ *   FED-3  a row in several scopes of the device is sent once; leaving one of them sends nothing
+ *   FED-4  own plain commits with gseq > settled are left out (echo rule)
+ *   FED-5  a row that moves between scopes of the device, unchanged, is not sent again */
 #ifndef FB_FEED_FEED_H
 #define FB_FEED_FEED_H
 
@@ -42,10 +44,19 @@ FB_MUST_USE fb_code feed_scopes_of_user(store *s, const fb_id *user, int64_t now
 /* Ledger's side: move the row's entries to position `pos` in `now`, LEAVE in scopes of `before`
  * that are not in `now` (DELETE everywhere when kind says so). old_pos: the row's ver before, 0 for
  * an insert. */
-typedef enum feed_kind { FEED_ROW = 0, FEED_LEAVE = 1, FEED_DELETE = 2 } feed_kind;
+typedef enum feed_kind {
+    FEED_ROW = 0,
+    FEED_LEAVE = 1,
+    FEED_DELETE = 2,
+    FEED_CAME = 3 /* the row as it was, moved into the scope */
+} feed_kind;
 FB_MUST_USE fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t old_pos,
                                     int64_t pos, const scope_list *before, const scope_list *now,
                                     bool deleted);
+/* A row that keeps its version `ver` and only moves: CAME in scopes it enters, LEAVE in those it
+ * leaves, nothing in those it stays in. */
+FB_MUST_USE fb_code feed_entry_follow(store *s, const cat_entity *e, const fb_id *id, int64_t ver,
+                                      int64_t pos, const scope_list *before, const scope_list *now);
 
 /* The same for rows that are new, many at a time; positions ascending. */
 typedef struct feed_new {

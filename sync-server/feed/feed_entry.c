@@ -1,11 +1,14 @@
 /* feed_entry.c - the ledger's side of the feed: entries move with their rows.
  *
- *        before has scope   now has scope   entry afterwards
- *             yes               yes         ROW at pos
- *             no                yes         ROW at pos; an older LEAVE of this row is removed
- *             yes               no          LEAVE (or DELETE) at pos
+ *        before has scope   now has scope   afterwards, row changed   row only moved
+ *             yes               yes         ROW at pos                as before
+ *             no                yes         ROW at pos                CAME at pos
+ *             yes               no          LEAVE (or DELETE) at pos  LEAVE at pos, since where it
+ * was
  *
- * A missing old entry is no failure: the row was without a parent then (SCO-2). */
+ * An older LEAVE of the row in a scope it enters is removed. A row that only moves keeps its
+ * version, so it costs nothing where it stays and one small entry where it comes or goes. A missing
+ * old entry is no failure: the row was without a parent then (SCO-2). */
 #include "base/check.h"
 #include "base/decimal.h"
 #include "sync-server/feed/feed_inside.h"
@@ -19,7 +22,7 @@ typedef struct entry_move {
     int64_t old_pos, pos;
 } entry_move;
 
-static fb_code entry_put(const entry_move *m, int64_t scope, feed_kind kind)
+static fb_code entry_put(const entry_move *m, int64_t scope, feed_kind kind, int64_t since)
 {
     store_stmt *q = store_prepare(m->store, STORE_feed_entry_insert);
     store_bind_int(q, 1, scope);
@@ -27,17 +30,11 @@ static fb_code entry_put(const entry_move *m, int64_t scope, feed_kind kind)
     store_bind_int(q, 3, m->entity);
     store_bind_id(q, 4, m->id);
     store_bind_int(q, 5, kind);
+    store_bind_int(q, 6, since);
     return store_run(q);
 }
 
-static fb_code entry_take_away(const entry_move *m, int64_t scope)
-{
-    store_stmt *q = store_prepare(m->store, STORE_feed_entry_delete);
-    store_bind_int(q, 1, scope);
-    store_bind_int(q, 2, m->old_pos);
-    return store_run(q);
-}
-
+/* What lies beside the row's own entry: a tombstone, or CAME. */
 static fb_code tombstone_take_away(const entry_move *m, int64_t scope)
 {
     store_stmt *q = store_prepare(m->store, STORE_feed_gone_delete);
@@ -47,13 +44,37 @@ static fb_code tombstone_take_away(const entry_move *m, int64_t scope)
     return store_run(q);
 }
 
+static fb_code entry_take_away(const entry_move *m, int64_t scope)
+{
+    store_stmt *q = store_prepare(m->store, STORE_feed_entry_delete);
+    store_bind_int(q, 1, scope);
+    store_bind_int(q, 2, m->old_pos);
+    FB_TRY(store_run(q));
+    return store_changes(m->store) > 0 ? FB_OK : tombstone_take_away(m, scope);
+}
+
+fb_code feed_entry_at(store *s, int64_t scope, const cat_entity *e, const fb_id *id, int64_t ver,
+                      int64_t *pos_out)
+{
+    store_stmt *q = store_prepare(s, STORE_feed_entry_at);
+    bool row = false;
+    store_bind_int(q, 1, scope);
+    store_bind_int(q, 2, ver);
+    store_bind_int(q, 3, store_entity_number(s, e));
+    store_bind_id(q, 4, id);
+    FB_TRY(store_step(q, &row));
+    *pos_out = row ? store_int(q, 0) : 0;
+    store_reset(q);
+    return FB_OK;
+}
+
 static fb_code leave_scopes(const entry_move *m, const scope_list *before, const scope_list *now,
                             feed_kind kind)
 {
     for (uint32_t i = 0; i < before->count; i++) {
         FB_TRY(entry_take_away(m, before->scopes[i]));
         if (!scope_list_has(now, before->scopes[i])) {
-            FB_TRY(entry_put(m, before->scopes[i], kind));
+            FB_TRY(entry_put(m, before->scopes[i], kind, 0));
         }
     }
     return FB_OK;
@@ -73,7 +94,30 @@ fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t 
         if (old_pos > 0 && !scope_list_has(before, now->scopes[i])) {
             FB_TRY(tombstone_take_away(&m, now->scopes[i]));
         }
-        FB_TRY(entry_put(&m, now->scopes[i], FEED_ROW));
+        FB_TRY(entry_put(&m, now->scopes[i], FEED_ROW, 0));
+    }
+    return FB_OK;
+}
+
+fb_code feed_entry_follow(store *s, const cat_entity *e, const fb_id *id, int64_t ver, int64_t pos,
+                          const scope_list *before, const scope_list *now)
+{
+    const entry_move m = {
+        .store = s, .entity = store_entity_number(s, e), .id = id, .old_pos = ver, .pos = pos};
+    FB_ASSERT(pos > ver && ver > 0);
+    for (uint32_t i = 0; i < before->count; i++) {
+        int64_t since = 0;
+        if (!scope_list_has(now, before->scopes[i])) {
+            FB_TRY(feed_entry_at(s, before->scopes[i], e, id, ver, &since));
+            FB_TRY(entry_take_away(&m, before->scopes[i]));
+            FB_TRY(entry_put(&m, before->scopes[i], FEED_LEAVE, since));
+        }
+    }
+    for (uint32_t i = 0; i < now->count; i++) {
+        if (!scope_list_has(before, now->scopes[i])) {
+            FB_TRY(tombstone_take_away(&m, now->scopes[i]));
+            FB_TRY(entry_put(&m, now->scopes[i], FEED_CAME, 0));
+        }
     }
     return FB_OK;
 }
@@ -102,7 +146,7 @@ static fb_code put_run(store *s, int64_t scope, const feed_new *rows, uint32_t c
                               .entity = store_entity_number(s, rows[i].entity),
                               .id = &rows[i].id,
                               .pos = rows[i].pos};
-        FB_TRY(entry_put(&m, scope, FEED_ROW));
+        FB_TRY(entry_put(&m, scope, FEED_ROW, 0));
     }
     return FB_OK;
 }

@@ -54,6 +54,10 @@ FB_MUST_USE fb_code feed_state_get(store *s, feed_state **out);
 /* Over all 16 bytes: ids made by one maker share their tail. */
 uint32_t feed_id_hash(const fb_id *id);
 
+/* Where the row's entry stands in the scope; 0: it has none there. */
+FB_MUST_USE fb_code feed_entry_at(store *s, int64_t scope, const cat_entity *e, const fb_id *id,
+                                  int64_t ver, int64_t *pos_out);
+
 /* A growing ascending list without repeats. */
 typedef struct scope_builder {
     int64_t *scopes;
@@ -74,8 +78,9 @@ typedef struct feed_token {
         int64_t set, pos;
     } layers[TOKEN_LAYERS_MAX];
     uint32_t count;
-    bool dropping;    /* scopes of earlier layers that the last one lacks are being emptied */
-    int64_t drop_pos; /* done up to here */
+    bool dropping;     /* scopes of earlier layers that the last one lacks are being emptied */
+    int64_t drop_pos;  /* done up to here */
+    int64_t whole_pos; /* the device was complete here, in the scopes of all layers */
 } feed_token;
 bool feed_token_get(fb_text text, feed_token *out);
 void feed_token_put(buf *out, const feed_token *t);
@@ -85,12 +90,18 @@ typedef struct feed_entry {
     int64_t pos, entity;
     fb_id id;
     feed_kind kind;
+    int64_t since; /* of a LEAVE, in the table */
+    bool kept;     /* the device holds the row as it is from a scope that the row left here */
 } feed_entry;
 typedef struct feed_merge feed_merge;
 /* cursors[i]: entries of scopes->scopes[i] after that position. */
 FB_MUST_USE fb_code feed_merge_open(store *s, const scope_list *scopes, const int64_t *cursors,
                                     arena *memory, feed_merge **out);
-/* The next position, once: kind is ROW when any of its entries is. *found_out false at the end. */
+/* wholes[i]: up to where the device holds everything that was in scopes->scopes[i]. Without it
+ * nothing is `kept`. */
+void feed_merge_wholes(feed_merge *m, const int64_t *wholes);
+/* The next position, once: kind is ROW or CAME when any of its entries is. *found_out false at the
+ * end. */
 FB_MUST_USE fb_code feed_merge_next(feed_merge *m, feed_entry *out, bool *found_out);
 bool feed_merge_ended(const feed_merge *m);
 
@@ -104,6 +115,7 @@ typedef struct feed_view {
     bool echo;  /* the echo rule holds: the device's rows are settled up to its position */
     scope_list sets[TOKEN_LAYERS_MAX];
     int64_t *cursors; /* per scope of request->set */
+    int64_t *wholes;  /* likewise: up to there the device holds all that was in the scope then */
     int64_t cursor_max;
     int64_t head_pos; /* last possible position of the snapshot */
     scope_cache *cache;

@@ -1,5 +1,6 @@
 /* feed_merge.c - entries of several scopes in the order of positions: a heap over runs that are
- * read in chunks. A row that is in several scopes has one position (STO-1), so it comes once. */
+ * read in chunks. A row that is in several scopes has one position in all it entered together
+ * (STO-1), so it comes once. */
 #include <string.h>
 
 #include "base/check.h"
@@ -9,6 +10,7 @@ enum { CHUNK_FIRST = 16, CHUNK_MAX = 512, CHUNK_MANY = 64, SCOPES_MANY = 64 };
 
 typedef struct feed_run {
     int64_t scope, after;
+    int64_t whole; /* the device holds what was in the scope up to there */
     feed_entry *entries;
     uint32_t capacity, count, at;
     bool ended; /* the last chunk was not full */
@@ -19,7 +21,7 @@ struct feed_merge {
     arena *memory;
     feed_run *runs;
     uint32_t *heap; /* indexes of runs that have an entry, least position first */
-    uint32_t heap_count, chunk_max;
+    uint32_t runs_count, heap_count, chunk_max;
 };
 
 static int64_t pos_of(const feed_merge *m, uint32_t heap_at)
@@ -69,6 +71,8 @@ static void entry_read(store_stmt *q, feed_entry *out)
     out->entity = store_int(q, 1);
     out->id = store_id(q, 2);
     out->kind = (feed_kind)store_int(q, 3);
+    out->since = store_int(q, 4);
+    out->kept = false;
 }
 
 /* The next chunk of a run; memory is taken only once there is something to hold. */
@@ -111,6 +115,7 @@ fb_code feed_merge_open(store *s, const scope_list *scopes, const int64_t *curso
     }
     m->store = s;
     m->memory = memory;
+    m->runs_count = scopes->count;
     m->chunk_max = scopes->count > SCOPES_MANY ? CHUNK_MANY : CHUNK_MAX;
     m->runs = arena_take(memory, (scopes->count + 1) * sizeof *m->runs);
     m->heap = arena_take(memory, (scopes->count + 1) * sizeof *m->heap);
@@ -132,6 +137,13 @@ fb_code feed_merge_open(store *s, const scope_list *scopes, const int64_t *curso
     return FB_OK;
 }
 
+void feed_merge_wholes(feed_merge *m, const int64_t *wholes)
+{
+    for (uint32_t i = 0; i < m->runs_count; i++) {
+        m->runs[i].whole = wholes[i];
+    }
+}
+
 /* Take the least entry away. */
 static fb_code advance(feed_merge *m)
 {
@@ -149,6 +161,13 @@ static fb_code advance(feed_merge *m)
     return FB_OK;
 }
 
+/* The row left this scope after the device was complete there with it. */
+static bool is_kept(const feed_run *run)
+{
+    const feed_entry *entry = &run->entries[run->at];
+    return entry->since > 0 && entry->since <= run->whole && entry->pos > run->whole;
+}
+
 fb_code feed_merge_next(feed_merge *m, feed_entry *out, bool *found_out)
 {
     *found_out = m->heap_count > 0;
@@ -157,11 +176,14 @@ fb_code feed_merge_next(feed_merge *m, feed_entry *out, bool *found_out)
     }
     const feed_run *run = &m->runs[m->heap[0]];
     *out = run->entries[run->at];
+    out->kept = is_kept(run);
     FB_TRY(advance(m));
     while (m->heap_count > 0 && pos_of(m, 0) == out->pos) {
         run = &m->runs[m->heap[0]];
-        if (run->entries[run->at].kind == FEED_ROW) {
-            out->kind = FEED_ROW;
+        feed_kind kind = run->entries[run->at].kind;
+        out->kept = out->kept || is_kept(run);
+        if (kind == FEED_ROW || kind == FEED_CAME) {
+            out->kind = kind;
         }
         FB_TRY(advance(m));
     }

@@ -68,26 +68,31 @@ static fb_code sink_entry(page_sink *k, const feed_entry *entry, bool in_dropped
         fb_code rc = store_row_view(k->view->store, e, &entry->id, values);
         FB_ASSERT(rc != FB_E_NOT_FOUND);
         FB_TRY(rc);
-        FB_ASSERT(values[cat_ver_column(e)].u.i == entry->pos); /* STO-1 */
+        int64_t ver = values[cat_ver_column(e)].u.i; /* STO-2 */
+        FB_ASSERT(entry->kind == FEED_CAME ? ver < entry->pos : ver == entry->pos);
         return sink_row(k, e, BLOCK_ROW, values);
     }
     values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = entry->id};
     return sink_row(k, e, send == SEND_LEAVE ? BLOCK_LEAVE : BLOCK_DELETE, values);
 }
 
-/* Entries until the page is full or the scopes end; *pos: the last one done. */
+/* Entries until the page is full or the scopes end; *pos: the last one done. wholes NULL: the
+ * scopes are those that the device lost. */
 static fb_code sink_scopes(page_sink *k, const scope_list *scopes, const int64_t *cursors,
-                           bool in_dropped, int64_t *pos, bool *ended_out)
+                           const int64_t *wholes, int64_t *pos, bool *ended_out)
 {
     feed_merge *m = NULL;
     feed_entry entry;
     bool found = true;
     FB_TRY(feed_merge_open(k->view->store, scopes, cursors, k->view->memory, &m));
+    if (wholes != NULL) {
+        feed_merge_wholes(m, wholes);
+    }
     while (k->size < k->size_wanted && found) {
         FB_TRY(feed_merge_next(m, &entry, &found));
         if (found) {
             FB_ASSERT(entry.pos > *pos);
-            FB_TRY(sink_entry(k, &entry, in_dropped));
+            FB_TRY(sink_entry(k, &entry, wholes == NULL));
             *pos = entry.pos;
         }
     }
@@ -108,7 +113,7 @@ static fb_code empty_dropped(page_sink *k)
     for (uint32_t i = 0; i < dropped.count; i++) {
         cursors[i] = v->token.drop_pos;
     }
-    FB_TRY(sink_scopes(k, &dropped, cursors, true, &v->token.drop_pos, &ended));
+    FB_TRY(sink_scopes(k, &dropped, cursors, NULL, &v->token.drop_pos, &ended));
     if (ended) {
         v->token.dropping = false;
     }
@@ -125,6 +130,11 @@ static void token_advance(feed_token *t, int64_t head_pos, bool complete)
     }
     if (complete) {
         last.pos = head_pos;
+    }
+    if (complete) {
+        t->whole_pos = head_pos;
+    } else if (even && t->count > 1) {
+        t->whole_pos = 0; /* what was won meanwhile was not whole then */
     }
     if (complete || even) {
         t->layers[0] = last;
@@ -147,7 +157,7 @@ static fb_code sink_fill(page_sink *k, bool *complete_out)
     if (v->token.dropping) {
         return FB_OK;
     }
-    return sink_scopes(k, v->request->set, v->cursors, false, &last->pos, complete_out);
+    return sink_scopes(k, v->request->set, v->cursors, v->wholes, &last->pos, complete_out);
 }
 
 static void put_blocks(const page_sink *k, buf *out)
@@ -209,6 +219,9 @@ fb_code feed_is_empty(store *s, const page_request *q, bool *out)
     fb_code rc = memory == NULL ? FB_E_NO_MEMORY : feed_view_open(s, q, memory, &view);
     if (rc == FB_OK && view.token.count == 1 && view.token.layers[0].pos < view.head_pos) {
         rc = feed_merge_open(s, q->set, view.cursors, memory, &m);
+        if (rc == FB_OK) {
+            feed_merge_wholes(m, view.wholes);
+        }
     }
     while (rc == FB_OK && m != NULL && found && send == SEND_NOTHING) {
         rc = feed_merge_next(m, &entry, &found);

@@ -5,8 +5,12 @@
  * the last set stands at the greatest pos of the unbroken run of last layers that have it; one that
  * only the last set has is being filled from 0.
  *   ...-<pos>                       before filling: scopes that the last set lacks are being
- * emptied, done up to pos Set 0 is "nothing": 0.<head>+<set>.<pos> is a first download in its
- * course that began when the feed stood at <head>. Anything else is refused. */
+ * emptied, done up to pos
+ *   ...~<pos>                       in the course of a download: what the device held when the last
+ * one was complete, at pos, it holds still, in the scopes of all layers. Absent: the pos of the
+ * only layer; with several layers 0, nothing is known Set 0 is "nothing": 0.<head>+<set>.<pos> is a
+ * first download in its course that began when the feed stood at <head>. Anything else is refused.
+ */
 #include <string.h>
 
 #include "base/decimal.h"
@@ -68,6 +72,11 @@ bool feed_token_get(fb_text text, feed_token *out)
             return false;
         }
     }
+    t.whole_pos = t.count == 1 ? t.layers[0].pos : 0;
+    if (take_mark(&text, '~') &&
+        (!take_number(&text, &t.whole_pos) || t.whole_pos > t.layers[0].pos)) {
+        return false;
+    }
     if (text.size != 0 || t.layers[t.count - 1].set == 0) {
         return false;
     }
@@ -83,5 +92,8 @@ void feed_token_put(buf *out, const feed_token *t)
     }
     if (t->dropping) {
         buf_printf(out, "-%lld", (long long)t->drop_pos);
+    }
+    if (t->whole_pos != (t->count == 1 ? t->layers[0].pos : 0)) {
+        buf_printf(out, "~%lld", (long long)t->whole_pos);
     }
 }

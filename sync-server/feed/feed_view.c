@@ -6,11 +6,12 @@
  *          scopes are read does not matter
  *
  * What a device may hold: rows of its earlier sets up to their positions. Hence
- *   a row entry      is sent, unless the device holds it: another scope stands at or after its
- * position, or it made the row itself (echo rule, FED-4: only while the token is settled) a leave,
- * delete  counts only after the first layer's position: before, the device never had the row; and
- * only if the row is in none of the device's scopes now (FED-3) a dropped scope  its rows leave
- * unless they are in one of the device's scopes now */
+ *   a row entry      is sent, unless the device holds it: another scope stands at or after the
+ * row's entry there, or it made the row itself (echo rule, FED-4: only while the token is settled)
+ *   a row that came  is sent, unless the device holds it from another scope that the row stays in
+ * or left by the same move (FED-5) a leave, delete  counts only after the first layer's position:
+ * before, the device never had the row; and only if the row is in none of the device's scopes now
+ * (FED-3) a dropped scope  its rows leave unless they are in one of the device's scopes now */
 #include <string.h>
 
 #include "base/check.h"
@@ -130,6 +131,18 @@ static int64_t cursor_of(const feed_view *v, int64_t scope)
     return cursor;
 }
 
+/* Up to where the device holds all of a scope of its set: at its last complete state it had the
+ * scope, and has had it since. */
+static int64_t whole_of(const feed_view *v, int64_t scope)
+{
+    for (uint32_t i = 0; i < v->token.count; i++) {
+        if (!scope_list_has(&v->sets[i], scope)) {
+            return 0;
+        }
+    }
+    return v->token.whole_pos;
+}
+
 fb_code feed_view_open(store *s, const page_request *q, arena *memory, feed_view *v)
 {
     FB_REQUIRE(q->set_number > 0 && q->set != NULL && q->set->count > 0);
@@ -139,10 +152,12 @@ fb_code feed_view_open(store *s, const page_request *q, arena *memory, feed_view
     v->echo = v->token.count == 1;
     v->cache = scope_cache_new(memory);
     v->cursors = arena_take(memory, q->set->count * sizeof *v->cursors);
-    if (v->cache == NULL || v->cursors == NULL) {
+    v->wholes = arena_take(memory, q->set->count * sizeof *v->wholes);
+    if (v->cache == NULL || v->cursors == NULL || v->wholes == NULL) {
         return FB_E_NO_MEMORY;
     }
     for (uint32_t i = 0; i < q->set->count; i++) {
+        v->wholes[i] = whole_of(v, q->set->scopes[i]);
         v->cursors[i] = cursor_of(v, q->set->scopes[i]);
         v->cursor_max = v->cursors[i] > v->cursor_max ? v->cursors[i] : v->cursor_max;
     }
@@ -198,49 +213,56 @@ static fb_code is_own(feed_view *v, int64_t pos, bool *out)
     return FB_OK;
 }
 
-/* Scopes the row has now; *exists_out false when it is gone. */
-static fb_code scopes_now(feed_view *v, const cat_entity *e, const fb_id *id, bool *exists_out,
+/* Scopes the row has now, and its version; *ver_out 0 when it is gone. */
+static fb_code scopes_now(feed_view *v, const cat_entity *e, const fb_id *id, int64_t *ver_out,
                           scope_list *out)
 {
     fb_value values[CATALOG_COLUMNS_LIMIT];
     fb_code rc = store_row_keys(v->store, e, id, values);
     *out = (scope_list){0};
-    *exists_out = rc == FB_OK;
+    *ver_out = 0;
     if (rc != FB_OK) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
+    *ver_out = values[cat_ver_column(e)].u.i;
     return feed_scopes_of_row(v->store, v->cache, e, values, false, v->memory, out);
 }
 
-/* Is the row in one of the device's scopes that stands at `pos` or later? pos 0: in any. */
-static bool is_seen(const feed_view *v, const scope_list *scopes, int64_t pos)
+/* The next of the device's scopes, from number *at on, that the row is in; false at the end. */
+static bool next_shared(const feed_view *v, const scope_list *scopes, uint32_t *at)
 {
-    const scope_list *set = v->request->set;
-    for (uint32_t i = 0, n = 0; i < set->count && n < scopes->count;) {
-        if (set->scopes[i] < scopes->scopes[n]) {
-            i++;
-        } else if (set->scopes[i] > scopes->scopes[n]) {
-            n++;
-        } else if (v->cursors[i] >= pos) {
-            return true;
-        } else {
-            i++;
-            n++;
+    while (*at < v->request->set->count && !scope_list_has(scopes, v->request->set->scopes[*at])) {
+        (*at)++;
+    }
+    return *at < v->request->set->count;
+}
+
+/* Does one of the device's scopes stand at or after the row's entry in it? What lies before this
+ * entry was read with it, in this page or an earlier one. */
+static fb_code is_held(feed_view *v, const feed_entry *entry, const cat_entity *e, bool *out)
+{
+    int64_t ver = 0;
+    scope_list scopes = {0};
+    *out = false;
+    FB_TRY(scopes_now(v, e, &entry->id, &ver, &scopes));
+    for (uint32_t at = 0; !*out && next_shared(v, &scopes, &at); at++) {
+        int64_t read = v->cursors[at] >= entry->pos ? v->cursors[at] : entry->pos - 1;
+        int64_t pos = 0;
+        if (read >= ver) {
+            FB_TRY(feed_entry_at(v->store, v->request->set->scopes[at], e, &entry->id, ver, &pos));
+            *out = pos > 0 && pos <= read;
         }
     }
-    return false;
+    return FB_OK;
 }
 
 static fb_code judge_row(feed_view *v, const feed_entry *entry, const cat_entity *e, feed_send *out)
 {
-    bool held = false;
-    bool exists = true;
-    scope_list scopes = {0};
-    if (v->echo) {
+    bool held = entry->kept;
+    if (entry->kind == FEED_ROW && v->echo) {
         FB_TRY(is_own(v, entry->pos, &held));
-    } else if (v->cursor_max >= entry->pos) {
-        FB_TRY(scopes_now(v, e, &entry->id, &exists, &scopes));
-        held = is_seen(v, &scopes, entry->pos);
+    } else if (!held && (entry->kind == FEED_CAME || v->cursor_max >= entry->pos)) {
+        FB_TRY(is_held(v, entry, e, &held));
     }
     *out = held ? SEND_NOTHING : SEND_ROW;
     return FB_OK;
@@ -249,15 +271,17 @@ static fb_code judge_row(feed_view *v, const feed_entry *entry, const cat_entity
 static fb_code judge_gone(feed_view *v, const feed_entry *entry, const cat_entity *e,
                           feed_send *out)
 {
-    bool exists = false;
+    int64_t ver = 0;
+    uint32_t first = 0;
     scope_list scopes = {0};
+    bool gone = entry->kind == FEED_LEAVE || entry->kind == FEED_DELETE;
     *out = SEND_NOTHING;
-    if (entry->kind != FEED_ROW && entry->pos <= v->token.layers[0].pos) {
+    if (gone && entry->pos <= v->token.layers[0].pos) {
         return FB_OK;
     }
-    FB_TRY(scopes_now(v, e, &entry->id, &exists, &scopes));
-    if (!is_seen(v, &scopes, 0)) {
-        *out = entry->kind == FEED_DELETE && !exists ? SEND_DELETE : SEND_LEAVE;
+    FB_TRY(scopes_now(v, e, &entry->id, &ver, &scopes));
+    if (!next_shared(v, &scopes, &first)) {
+        *out = entry->kind == FEED_DELETE && ver == 0 ? SEND_DELETE : SEND_LEAVE;
     }
     return FB_OK;
 }
@@ -270,7 +294,7 @@ fb_code feed_view_judge(feed_view *v, const feed_entry *entry, bool in_dropped,
         return FB_E_BUSY; /* a newer catalogue was installed: refreshed before the next try */
     }
     *entity_out = e;
-    if (entry->kind == FEED_ROW && !in_dropped) {
+    if ((entry->kind == FEED_ROW || entry->kind == FEED_CAME) && !in_dropped) {
         return judge_row(v, entry, e, out);
     }
     return judge_gone(v, entry, e, out);

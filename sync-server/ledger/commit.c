@@ -240,7 +240,7 @@ static fb_code put_commit_row(const commit_job *job, int64_t incarnation)
     store_bind_int(q, 2, from->at_ms);
     store_bind_int(q, 3, incarnation);
     store_bind_int(q, 4, from->gseq);
-    store_bind_int(q, 5, from->plain && job->followers == 0 ? 1 : 0);
+    store_bind_int(q, 5, from->plain ? 1 : 0);
     store_bind_id(q, 6, incarnation == 0 ? &from->user : NULL);
     return store_run(q);
 }

@@ -35,10 +35,9 @@ typedef struct commit_source {
 } commit_source;
 
 /* Write one commit: *cid_out. No changes at all: no cid is used, *cid_out 0. The row of change
- * number i gets ver = cid << 20 | i; rows that follow a moved parent get the numbers after those,
- * and then the commit is not plain whatever `from` says. On failure the caller undoes its
- * savepoint. E_NOT_FOUND: a row to change, or the device's incarnation (fs_incarnation), does not
- * exist. E_EXISTS: an inserted id or a unique value exists already. */
+ * number i gets ver = cid << 20 | i; rows that follow a moved parent keep theirs. On failure the
+ * caller undoes its savepoint. E_NOT_FOUND: a row to change, or the device's incarnation
+ * (fs_incarnation), does not exist. E_EXISTS: an inserted id or a unique value exists already. */
 FB_MUST_USE fb_code ledger_commit(store *s, const commit_source *from, const change *changes,
                                   uint32_t count, int64_t *cid_out);
 /* Assignments that began or ended until at_ms: move the customers concerned. Call about once a

@@ -37,7 +37,7 @@ typedef struct commit_job {
     const change *changes;
     uint32_t count;
     int64_t cid;
-    uint32_t followers; /* rows that got a new version because a row above them moved */
+    uint32_t followers; /* rows that moved, unchanged, because a row above them did */
 } commit_job;
 
 /* moves.c: commits in which rows may change their scopes. */

@@ -4,7 +4,8 @@
  *              the scopes it has now; nothing is written yet
  *   2 write    the rows, each with its new version; the scope clock
  *   3 after    the scopes again: entries move (feed_entry_move). A row that was not changed itself
- * but whose scopes did gets a version too (a follower), because ver is the position of its entries
+ * but whose scopes did (a follower) keeps its version and takes a position of this commit for the
+ * move alone (feed_entry_follow): devices that had it and still may are sent nothing
  *
  * What moves rows: a changed column that a scope rule names; a delete; an assignment that is
  * written, begins or ends (the clock). Below: children[] of the catalogue, recursively.
@@ -301,15 +302,15 @@ static fb_code write_rows(moves *m)
     return m->clock_ms > clock_ms ? feed_clock_set(job->store, m->clock_ms) : FB_OK;
 }
 
-static fb_code follow(moves *m, moved *r)
+static fb_code follow(moves *m, const moved *r, const scope_list *now)
 {
     uint32_t index = m->job->count + m->job->followers;
     if (index >= 1u << VER_BITS) {
         return FB_E_LIMIT;
     }
     m->job->followers++;
-    r->ver = m->job->cid << VER_BITS | index;
-    return store_row_ver_set(m->job->store, r->entity, &r->id, r->ver);
+    return feed_entry_follow(m->job->store, r->entity, &r->id, r->old_ver,
+                             m->job->cid << VER_BITS | index, &r->before, now);
 }
 
 static fb_code move_row(moves *m, moved *r, scope_cache *after)
@@ -325,10 +326,7 @@ static fb_code move_row(moves *m, moved *r, scope_cache *after)
     FB_TRY(store_row_keys(s, r->entity, &r->id, values));
     FB_TRY(feed_scopes_of_row(s, after, r->entity, values, true, m->memory, &now));
     if (r->ver == 0) {
-        if (scope_list_equal(&r->before, &now)) {
-            return FB_OK;
-        }
-        FB_TRY(follow(m, r));
+        return scope_list_equal(&r->before, &now) ? FB_OK : follow(m, r, &now);
     }
     return feed_entry_move(s, r->entity, &r->id, r->old_ver, r->ver, &r->before, &now, false);
 }

@@ -293,6 +293,11 @@ fb_code store_run(store_stmt *q)
     return q->sql != NULL ? sql_run(q->sql) : q->code;
 }
 
+int64_t store_changes(store *s)
+{
+    return sql_changes(s->db);
+}
+
 void store_reset(store_stmt *q)
 {
     if (q->sql != NULL) {

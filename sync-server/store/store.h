@@ -13,16 +13,17 @@
  *   fs_verdict(incarnation, gseq, upto, cid, code, plain, marks, verdict, payload, state, ...)
  *     incarnation is fs_incarnation.no there and in fs_commit (0: the server itself)
  *   fs_scope(scope INTEGER PRIMARY KEY, kind, ref)  numbers of scopes
- *   fs_feed(scope, pos, entity, id, kind) PRIMARY KEY(scope, pos) WITHOUT ROWID
+ *   fs_feed(scope, pos, entity, id, kind, since) PRIMARY KEY(scope, pos) WITHOUT ROWID
  *   fs_scope_set(device, number, scopes)    what a device's token means
  *   fs_enrol(code_hash, user_id, expires_ms, token_hash, device)
  *   fs_blocked(id, entity, incarnation, gseq)   rows that refused groups would have made
  *   fs_alias(from_id, entity, to_id)
  *   fs_audit(seq, at_ms, ..., prev_hash, hash)
  *
- *   STO-1  ver of a row = cid << 20 | index in the commit: unique; fs_feed.pos is that number
- *   STO-2  a row has exactly one feed entry in each scope it is in (kind ROW), none of kind ROW
- * elsewhere; scopes it left hold one entry of kind LEAVE or DELETE until the tombstone horizon */
+ *   STO-1  ver of a row = cid << 20 | index in the commit: unique; fs_feed.pos is such a number too
+ *   STO-2  a row has exactly one feed entry in each scope it is in, none of these kinds elsewhere:
+ * ROW at its ver, or CAME, at the later move that brought it there as it was. Scopes it left hold
+ * one entry of kind LEAVE or DELETE until the tombstone horizon */
 #ifndef FB_STORE_STORE_H
 #define FB_STORE_STORE_H
 
@@ -87,7 +88,6 @@ FB_MUST_USE fb_code store_row_insert(store *s, const cat_entity *e, const fb_val
 FB_MUST_USE fb_code store_row_update(store *s, const cat_entity *e, const fb_id *id,
                                      const int *columns, const fb_value *values, uint32_t count);
 FB_MUST_USE fb_code store_row_delete(store *s, const cat_entity *e, const fb_id *id);
-FB_MUST_USE fb_code store_row_ver_set(store *s, const cat_entity *e, const fb_id *id, int64_t ver);
 /* Number of an entity in fs_* tables, stable over catalogues; and back (NULL: not in this
  * catalogue). */
 int64_t store_entity_number(store *s, const cat_entity *e);
@@ -115,6 +115,7 @@ void store_bind_blob(store_stmt *q, int i, const void *data, size_t size);
 void store_bind_id(store_stmt *q, int i, const fb_id *id);
 FB_MUST_USE fb_code store_step(store_stmt *q, bool *row_out);
 FB_MUST_USE fb_code store_run(store_stmt *q);
+int64_t store_changes(store *s); /* rows that the last store_run wrote or deleted */
 void store_reset(store_stmt *q);
 int64_t store_int(store_stmt *q, int i); /* i from 0 */
 fb_text store_text(store_stmt *q, int i);

@@ -9,7 +9,7 @@ enum { ROW_UPDATES_MAX = 24 };
 
 /* The statements of one entity, prepared when first used. */
 typedef struct row_plan {
-    sql_stmt *get, *keys, *exists, *ver, *insert, *remove, *ver_set;
+    sql_stmt *get, *keys, *exists, *ver, *insert, *remove;
     struct row_plan *next_view; /* list of plans whose get or keys may stand on a row */
     bool in_views;
     sql_stmt **by;      /* per column: whole rows */

@@ -401,17 +401,6 @@ fb_code store_row_update(store *s, const cat_entity *e, const fb_id *id, const i
     return run_update(s, q, values, count, id);
 }
 
-fb_code store_row_ver_set(store *s, const cat_entity *e, const fb_id *id, int64_t ver)
-{
-    row_plan *p = plan_of(s, e);
-    const fb_value value = {.kind = FB_KIND_INT, .u.i = ver};
-    if (p->ver_set == NULL) {
-        const int column = cat_ver_column(e);
-        FB_TRY(prepare_update(s, e, &column, 1, &p->ver_set));
-    }
-    return run_update(s, p->ver_set, &value, 1, id);
-}
-
 fb_code store_row_delete(store *s, const cat_entity *e, const fb_id *id)
 {
     row_plan *p = plan_of(s, e);
