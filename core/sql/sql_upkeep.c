@@ -64,10 +64,14 @@ fb_code sql_backup(sql_db *db, const char *to_path,
 {
     FB_REQUIRE(db != NULL && to_path != NULL);
     sqlite3 *to = NULL;
+    /* One snapshot for all steps: without it every commit of another process begins the copy anew.
+     */
+    FB_TRY(sql_begin_read(db));
     int rc = sqlite3_open_v2(to_path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
     if (rc == SQLITE_OK) {
         rc = copy_pages(db->handle, to, progress, ctx);
     }
+    sql_rollback(db);
     /* The copy is one file without a WAL beside it, complete and synced when close returns. */
     if (rc == SQLITE_OK) {
         rc = sqlite3_exec(to, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL);

@@ -9,7 +9,9 @@
  *   certificate.c  the server's certificate: show, renew
  *   held.c      groups that wait for a person
  *   show.c      entities, list, query, audit
- *   upkeep.c    check, backup, catalogue additions, audit, read-only queries
+ *   upkeep.c    check, catalogue additions
+ *   backup.c    backups made, listed, tried out; shelf.c, shelf_add.c: a folder of increments
+ *   backup_file.c  one file and its SHA-256
  *   restore.c   a backup checked, and put back with a new epoch
  *
  * Every change goes through ledger_commit: devices see it like any other commit, and the audit
@@ -27,6 +29,7 @@
 #include "sync-server/ledger/ledger.h"
 #include "sync-server/store/store.h"
 
+enum { DIGEST_TEXT_BYTES = 2 * DIGEST_BYTES + 1, TIME_TEXT_BYTES = 24 };
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 4 };
 
 typedef enum text_id {
@@ -85,8 +88,19 @@ int rows_show(admin *a, fb_text sql);
 /* A backup: the file, and FILE.sha256 beside it. */
 typedef struct backup_facts {
     int64_t head, entries, bytes; /* last commit, audit entries */
-    char sha256[2 * DIGEST_BYTES + 1];
+    fb_id epoch;
+    char sha256[DIGEST_TEXT_BYTES];
 } backup_facts;
+/* SHA-256 of a whole file, and its size. */
+FB_MUST_USE fb_code backup_file_digest(const char *path, digest *out, int64_t *bytes_out,
+                                       fb_error *err);
+void digest_text(const digest *d, char out[DIGEST_TEXT_BYTES]);
+/* Is this database sound, and does its audit chain hold? Fills head, entries, epoch. */
+FB_MUST_USE fb_code backup_content_check(const char *path, backup_facts *out, fb_error *err);
+/* "2026-03-14T08:15:00Z" */
+void time_text(int64_t ms, char out[TIME_TEXT_BYTES]);
+/* That, or without seconds, or a day alone (its beginning). Always UTC. */
+bool time_get(const char *text, int64_t *ms_out);
 FB_MUST_USE fb_code backup_manifest_write(const char *path, backup_facts *out, fb_error *err);
 /* Bytes, database and audit chain. E_CORRUPT; E_NOT_FOUND: no FILE.sha256. */
 FB_MUST_USE fb_code backup_check(const char *path, backup_facts *out, fb_error *err);

@@ -1,136 +1,28 @@
 /* restore.c - backups checked, and put back: backup verify, restore. See admin.h.
  *
  * A backup is a database and FILE.sha256 beside it, in the form sha256sum reads. It is good if its
- * bytes are the ones that were written, the database is sound and the audit chain holds. A restore
+ * bytes are the ones that were written, the database is sound and the audit chain holds. Or it is
+ * a moment of a folder (shelf.h): then the one asked for is put together. A restore
  * writes only what it has checked, moves what stood there aside, and draws a new epoch, so that
  * every device sends again what it holds and no backup does (sync.md decision 7).
  *
  *   RST-1  nothing is taken away: the database that stood there is kept beside the new one
  *   RST-2  no database serves devices under an epoch whose answers it has lost */
-#include "sync-server/admin/admin.h"
+#include "sync-server/admin/shelf.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "platform/posix/file.h"
 #include "sql/sql.h"
 #include "sync-server/server.h"
 
-enum {
-    PATH_BYTES = 4096,
-    NAME_BYTES = 4200,
-    LOCK_WAIT_MS = 2000,
-    COPY_BYTES = 1 << 20,
-    HEX_BYTES = 2 * DIGEST_BYTES
-};
+enum { PATH_BYTES = 4096, NAME_BYTES = 4200, LOCK_WAIT_MS = 2000, COPY_BYTES = 1 << 20 };
 
 static const char *const PARTS[] = {"", "-wal", "-shm"};
-
-/* ---- checking ---- */
-
-static fb_code file_digest(const char *path, digest *out, int64_t *bytes_out, fb_error *err)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size == 0) {
-        if (fd >= 0) {
-            close(fd);
-        }
-        return fail(err, FB_E_IO, path, "cannot be read or is empty: check its name and rights");
-    }
-    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (bytes == MAP_FAILED) {
-        return fail(err, FB_E_IO, path, "cannot be read: %s", strerror(errno));
-    }
-    digest_of(bytes, (size_t)st.st_size, out);
-    *bytes_out = (int64_t)st.st_size;
-    munmap(bytes, (size_t)st.st_size);
-    return FB_OK;
-}
-
-static void manifest_name(const char *path, char out[NAME_BYTES])
-{
-    snprintf(out, NAME_BYTES, "%.4096s.sha256", path);
-}
-
-static void digest_text(const digest *d, char out[HEX_BYTES + 1])
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < sizeof d->b; i++) {
-        out[2 * i] = digits[d->b[i] >> 4];
-        out[2 * i + 1] = digits[d->b[i] & 15];
-    }
-    out[HEX_BYTES] = '\0';
-}
-
-fb_code backup_manifest_write(const char *path, backup_facts *out, fb_error *err)
-{
-    char name[NAME_BYTES], line[NAME_BYTES + HEX_BYTES + 4];
-    digest hash;
-    const char *base = strrchr(path, '/');
-    FB_TRY(file_digest(path, &hash, &out->bytes, err));
-    digest_text(&hash, out->sha256);
-    snprintf(line, sizeof line, "%s  %s\n", out->sha256, base != NULL ? base + 1 : path);
-    manifest_name(path, name);
-    return file_replace(name, text_of(line), true, err);
-}
-
-static fb_code manifest_check(const char *path, backup_facts *out, fb_error *err)
-{
-    char name[NAME_BYTES];
-    digest hash;
-    buf line;
-    buf_init(&line, 2 * NAME_BYTES);
-    manifest_name(path, name);
-    fb_code rc = file_get(name, &line, err);
-    if (rc == FB_OK) {
-        rc = file_digest(path, &hash, &out->bytes, err);
-    }
-    if (rc == FB_OK) {
-        digest_text(&hash, out->sha256);
-        bool same = line.size > HEX_BYTES && memcmp(line.data, out->sha256, HEX_BYTES) == 0;
-        rc = same ? FB_OK
-                  : fail(err, FB_E_CORRUPT, path,
-                         "its bytes are not the ones that were written (SHA-256 differs from %s): "
-                         "use another backup",
-                         name);
-    }
-    buf_clear(&line);
-    return rc;
-}
-
-static fb_code content_check(const char *path, backup_facts *out, fb_error *err)
-{
-    store *copy = NULL;
-    int64_t bad = 0;
-    FB_TRY(store_open(&(store_options){.path = path, .read_only = true}, &copy, err));
-    fb_code rc = store_check(copy, err);
-    if (rc == FB_OK) {
-        rc = ledger_head(copy, &out->head);
-    }
-    if (rc == FB_OK) {
-        rc = audit_verify(copy, &out->entries, &bad);
-    }
-    store_close(copy);
-    if (rc == FB_OK && bad != 0) {
-        rc = fail(err, FB_E_CORRUPT, path,
-                  "audit entry %lld does not fit the chain: use another backup", (long long)bad);
-    }
-    return rc;
-}
-
-fb_code backup_check(const char *path, backup_facts *out, fb_error *err)
-{
-    *out = (backup_facts){0};
-    FB_TRY(manifest_check(path, out, err));
-    return content_check(path, out, err);
-}
 
 int command_backup_verify(admin *a, const char *path)
 {
@@ -156,6 +48,8 @@ int command_backup_verify(admin *a, const char *path)
 typedef struct restoring {
     admin *a;
     const char *from;
+    int64_t number, commit_max, at_max_ms; /* of a folder: which moment; 0 and the greatest: any */
+    int64_t at_ms;                         /* the moment taken, 0: of a single file */
     char to[PATH_BYTES], fresh[NAME_BYTES], aside[NAME_BYTES];
     bool replaced;
     backup_facts facts;
@@ -201,6 +95,39 @@ static fb_code bytes_copy(int from, int to)
     }
 }
 
+static fb_code moment_find(const restoring *r, const shelf *c, uint32_t *index, fb_error *err)
+{
+    for (uint32_t i = 0; r->number > 0 && i < c->count; i++) {
+        if (c->points[i].number == r->number) {
+            *index = i;
+            return FB_OK;
+        }
+    }
+    return r->number > 0 ? fail(err, FB_E_NOT_FOUND, r->from,
+                                "there is no backup with this number: see backup list")
+                         : shelf_find(c, r->commit_max, r->at_max_ms, index, err);
+}
+
+/* The database of one moment of a folder, put together beside its place and checked there. */
+static fb_code moment_make(restoring *r, fb_error *err)
+{
+    shelf c;
+    uint32_t index = 0;
+    FB_TRY(shelf_open(r->from, &c, err));
+    (void)unlink(r->fresh);
+    fb_code rc = moment_find(r, &c, &index, err);
+    if (rc == FB_OK) {
+        rc = shelf_write_image(&c, index, r->fresh, err);
+    }
+    if (rc == FB_OK) {
+        r->number = c.points[index].number;
+        r->at_ms = c.points[index].head.at_ms;
+        rc = backup_content_check(r->fresh, &r->facts, err);
+    }
+    shelf_close(&c);
+    return rc;
+}
+
 static fb_code copy_make(restoring *r, fb_error *err)
 {
     backup_facts copied = {0};
@@ -217,7 +144,7 @@ static fb_code copy_make(restoring *r, fb_error *err)
     if (rc != FB_OK) {
         return fail(err, rc, r->fresh, "the backup cannot be copied: check free space and rights");
     }
-    FB_TRY(file_digest(r->fresh, &hash, &copied.bytes, err));
+    FB_TRY(backup_file_digest(r->fresh, &hash, &copied.bytes, err));
     digest_text(&hash, copied.sha256);
     return strcmp(copied.sha256, r->facts.sha256) == 0
                ? FB_OK
@@ -245,9 +172,13 @@ static fb_code old_aside(restoring *r, fb_error *err)
     return FB_OK;
 }
 
-static fb_code folder_sync(const admin *a)
+static fb_code folder_sync(const restoring *r)
 {
-    int fd = open(a->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char folder[NAME_BYTES];
+    const char *slash = strrchr(r->to, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - r->to + 1) : 1,
+             slash != NULL ? r->to : ".");
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool good = fd >= 0 && fsync(fd) == 0;
     if (fd >= 0) {
         close(fd);
@@ -255,11 +186,11 @@ static fb_code folder_sync(const admin *a)
     return good ? FB_OK : FB_E_IO;
 }
 
-static fb_code put_back(restoring *r, fb_error *err)
+static fb_code put_back(restoring *r, bool is_folder, fb_error *err)
 {
-    FB_TRY(copy_make(r, err));
+    FB_TRY(is_folder ? moment_make(r, err) : copy_make(r, err));
     FB_TRY(old_aside(r, err));
-    if (rename(r->fresh, r->to) != 0 || folder_sync(r->a) != FB_OK) {
+    if (rename(r->fresh, r->to) != 0 || folder_sync(r) != FB_OK) {
         return fail(err, FB_E_IO, r->to,
                     "the copy cannot be put in place: %s; what stood there is %s", strerror(errno),
                     r->aside);
@@ -270,7 +201,10 @@ static fb_code put_back(restoring *r, fb_error *err)
 
 static fb_code restore_run(restoring *r, bool may_replace, fb_error *err)
 {
-    FB_TRY(backup_check(r->from, &r->facts, err));
+    bool is_folder = shelf_is_folder(r->from);
+    if (!is_folder) {
+        FB_TRY(backup_check(r->from, &r->facts, err));
+    }
     if (stands(r->to) && !may_replace) {
         return fail(err, FB_E_EXISTS, r->to,
                     "a database stands here: stop fieldbookd and use --replace, which keeps it "
@@ -279,7 +213,7 @@ static fb_code restore_run(restoring *r, bool may_replace, fb_error *err)
     if (stands(r->to)) {
         FB_TRY(server_is_stopped(r->to, err));
     }
-    fb_code rc = put_back(r, err);
+    fb_code rc = put_back(r, is_folder, err);
     (void)unlink(r->fresh);
     return rc;
 }
@@ -287,12 +221,21 @@ static fb_code restore_run(restoring *r, bool may_replace, fb_error *err)
 static void say_what_follows(const restoring *r)
 {
     const admin *a = r->a;
+    char at[TIME_TEXT_BYTES] = "";
+    if (r->at_ms != 0) {
+        time_text(r->at_ms, at);
+    }
     if (a->json) {
-        printf("{\"commit\":\"%lld\",\"replaced\":\"%s\"}\n", (long long)r->facts.head,
+        printf("{\"commit\":\"%lld\",\"number\":%lld,\"at\":\"%s\",\"file\":\"%s\",\"replaced\":\"%"
+               "s\"}\n",
+               (long long)r->facts.head, (long long)r->number, at, r->to,
                r->replaced ? r->aside : "");
     }
     if (r->replaced) {
         admin_say(a, TEXT_RESTORE_ASIDE, r->aside);
+    }
+    if (r->at_ms != 0) {
+        admin_say(a, TEXT_RESTORE_MOMENT, (long long)r->number, at);
     }
     admin_say(a, TEXT_RESTORE_DONE, (long long)r->facts.head, (long long)r->facts.head);
 }
@@ -312,16 +255,41 @@ static int confirm(restoring *r)
     return EXIT_DONE;
 }
 
+/* What the options ask for; false: said what is wrong with them. */
+static bool moment_options(restoring *r)
+{
+    const char *at = option_take(r->a, "--at"), *commit = option_take(r->a, "--commit"),
+               *number = option_take(r->a, "--number"), *to = option_take(r->a, "--to");
+    r->commit_max = INT64_MAX;
+    r->at_max_ms = INT64_MAX;
+    bool good = (at == NULL || time_get(at, &r->at_max_ms)) &&
+                (commit == NULL || i64_get(text_of(commit), &r->commit_max)) &&
+                (number == NULL || (i64_get(text_of(number), &r->number) && r->number > 0));
+    if (!good) {
+        admin_warn(r->a, TEXT_BAD_MOMENT, r->a->command);
+    }
+    if (to != NULL) {
+        snprintf(r->to, sizeof r->to, "%s", to);
+    } else {
+        snprintf(r->to, sizeof r->to, "%s/master.db", r->a->home);
+    }
+    snprintf(r->fresh, sizeof r->fresh, "%s.restoring", r->to);
+    return good;
+}
+
+static bool names_moment(const restoring *r)
+{
+    return r->number > 0 || r->commit_max != INT64_MAX || r->at_max_ms != INT64_MAX;
+}
+
 int command_restore(admin *a)
 {
     bool may_replace = flag_take(a, "--replace"), confirms = flag_take(a, "--confirm");
     restoring r = {.a = a};
     fb_error err = {0};
-    if (options_left(a)) {
+    if (!moment_options(&r) || options_left(a)) {
         return EXIT_USAGE;
     }
-    snprintf(r.to, sizeof r.to, "%s/master.db", a->home);
-    snprintf(r.fresh, sizeof r.fresh, "%s.restoring", r.to);
     if (confirms && a->argc == 0 && !may_replace) {
         return confirm(&r);
     }
@@ -330,6 +298,10 @@ int command_restore(admin *a)
         return EXIT_USAGE;
     }
     r.from = a->argv[0];
+    if (names_moment(&r) && !shelf_is_folder(r.from)) {
+        admin_warn(a, TEXT_MOMENT_OF_FILE, r.from);
+        return EXIT_USAGE;
+    }
     fb_code rc = restore_run(&r, may_replace, &err);
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
