@@ -63,6 +63,7 @@ typedef struct reading {
     scope_list scopes;
     int64_t set_number;
     page_result page;
+    bool shown_ends; /* groups are known behind the last one that the request carried */
 } reading;
 
 static fb_code sync_line_put(reading *x)
@@ -144,6 +145,20 @@ static bool keep_waiting(reading *x)
     return now < job->wait_until_ms;
 }
 
+/* What the request carried was compared; what is known behind it may be a copy's, whose groups with
+ * these numbers are not this device's. So no verdict goes beyond what was shown, and no page goes
+ * along, whose snapshot holds more: the device shows the rest in its next request. */
+static void end_with_shown(reading *x)
+{
+    const sync_request *q = &x->job->q;
+    int64_t shown = q->first + (int64_t)q->groups_count - 1;
+    x->shown_ends = q->groups_count > 0 && !x->job->epoch_differs && shown < x->d.applied;
+    if (x->shown_ends) {
+        x->d.applied = shown;
+        x->d.backed_up = x->d.backed_up < shown ? x->d.backed_up : shown;
+    }
+}
+
 static fb_code reply_put(reading *x)
 {
     server_job *job = x->job;
@@ -158,6 +173,7 @@ static fb_code reply_put(reading *x)
     if (!mine && !job->epoch_differs) {
         return FB_E_FORK;
     }
+    end_with_shown(x);
     FB_TRY(scopes_now(x->view, &x->d.user, &x->d.device, wall_ms(x->s), job->memory, &x->scopes,
                       &x->set_number, &registered));
     if (!registered) {
@@ -170,7 +186,9 @@ static fb_code reply_put(reading *x)
     FB_TRY(verdicts_put(x));
     size_t verdicts_size = job->out.size - before;
     catalog_put(x);
-    FB_TRY(page_put(x));
+    if (!x->shown_ends) {
+        FB_TRY(page_put(x));
+    }
     sync_end_put(&job->out);
     if (may_wait(x, verdicts_size) && keep_waiting(x)) {
         job->next = JOB_WAIT;
