@@ -61,6 +61,7 @@ small_options() {
     restore) say -DND=2 -DNG=2 -DBACKUPS=1 -DRESTORES=1 ;;
     phone) say -DND=2 -DNG=2 -DPHONE=1 ;;
     clone) say -DND=2 -DNG=2 -DCLONE=1 ;;
+    behind) say -DND=2 -DNG=4 -DPHONE=1 -DNI=15 ;;
     esac
 }
 

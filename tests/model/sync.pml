@@ -184,7 +184,7 @@ hidden byte r_diff, r_new;
 hidden byte g, x, c, i, n, k, w, v, fresh;
 hidden byte own, found, plain, cut;
 hidden byte p_rows, p_shared, p_tok, p_from;
-hidden byte p_reset, p_complete, p_fill, taken, changed, reset;
+hidden byte p_reset, p_complete, p_fill, p_none, taken, changed, reset;
 hidden byte t_applied, t_based, t_settled, facts;
 hidden byte h_round, h_d, h_try;
 hidden byte h_quiet;
@@ -568,10 +568,6 @@ inline rebirth(d) {
     od;
     D.q = D.q >> (3 * D.acked); /* renumber_pending */
     D.last = D.last - D.acked;
-#if MISTAKE == 12
-    D.q = 0;
-    D.last = 0;
-#endif
     D.settled = 0;
     D.acked = 0;
     D.based = 0;
@@ -733,6 +729,9 @@ inline server_read(d) {
     /* What was written is not what is read: a copy of this device came between. */
     r_ans = (S.cur[ACCOUNT(d)] != D.inc || t_applied > D.f_last -> FORK : OK);
 #endif
+    /* What is known behind the groups carried was not shown: it may be a copy's (end_with_shown). */
+    p_none = (!D.f_diff && D.f_count > 0 && t_applied > D.acked + D.f_count && MISTAKE != 12);
+    t_applied = (p_none -> D.acked + D.f_count : t_applied);
     feed_page(d)
 }
 
@@ -740,7 +739,7 @@ inline stage_reply(d) {
     changed = (D.ep != epoch && MISTAKE != 2);
     taken = !(t_applied > D.last); /* check_order */
     taken = taken && (changed || (S.h >= D.head && t_applied >= D.acked));
-    taken = taken && !(D.stale && !p_reset && !D.staged && !changed);
+    taken = taken && !(D.stale && !p_none && !p_reset && !D.staged && !changed);
     r_ans = (taken -> OK : LATER);
     if
     :: taken && changed -> take_epoch(d)
@@ -753,11 +752,12 @@ inline stage_reply(d) {
         k = MIN(k, D.acked);
         D.bkd = MAX(D.bkd, k);
         if
-        :: p_reset -> stage_drop(d)
+        :: p_reset && !p_none -> stage_drop(d)
         :: else
         fi;
         if
-        :: p_complete || MISTAKE == 11 -> promote(d)
+        :: p_none -> skip /* no page */
+        :: !p_none && (p_complete || MISTAKE == 11) -> promote(d)
         :: else ->
             stage_page(d);
 #if MISTAKE == 5
