@@ -215,10 +215,10 @@ run_sim() {
     done
 }
 
+# The copy's own file, which was put aside: the source may have changed meanwhile.
 restore() {
-    local path=${file[$1]}
-    cp "$SOURCE/$path" "$TREE/$path"
-    touch "$TREE/$path"
+    cp "$WORK/unchanged" "$TREE/${file[$1]}"
+    touch "$TREE/${file[$1]}"
 }
 
 fingerprint() {
@@ -237,6 +237,7 @@ one_mutant() {
     local name=$1 began=$SECONDS
     if ! known_result "$name"; then
         if mutant_text "$name" "$TREE" >"$WORK/changed"; then
+            cp "$TREE/${file[$name]}" "$WORK/unchanged"
             cp "$WORK/changed" "$TREE/${file[$name]}"
             try_mutant "$name"
             restore "$name"
