@@ -79,6 +79,19 @@ check_third_party() {
         grep -v '^sync-server/admin/' || true)
 }
 
+# The judge of histories shares nothing with what it judges.
+check_judge() {
+    local hit libraries
+    while IFS= read -r hit; do
+        breach "the judge includes more than its own folder and the C library: $hit"
+    done < <(grep -nE '^[[:space:]]*#[[:space:]]*include' tests/check/*.[ch] |
+        grep -vE 'include ("[a-z0-9_]+\.(h|def)"|<(stdarg|stdbool|stddef|stdint|stdio|stdlib|string)\.h>)' || true)
+    if [[ -e $build/fb-check ]]; then
+        libraries=$(nm "$build/fb-check" | grep -cE ' [Tt] (fb_|sqlite3_|server_|store_|catalog_|merge_|digest_)' || true)
+        [[ $libraries == 0 ]] || breach "fb-check holds $libraries functions of the product"
+    fi
+}
+
 check_banned() {
     local hit
     while IFS= read -r hit; do
@@ -183,6 +196,7 @@ check_places() {
 
 check_includes
 check_third_party
+check_judge
 check_banned
 check_sizes
 check_file_headers
