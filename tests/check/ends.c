@@ -174,16 +174,16 @@ static void group_judge(judge *j, const group *saved)
 {
     const group *g = group_that_counts(j, saved);
     const char *d = say(j, j->devices[saved->device].name);
-    bool there = saved->pending || saved->kept || saved->in_tray || saved->withdrawn;
+    bool visible = saved->pending || saved->in_tray || saved->withdrawn;
     if (saved->excused) {
         return;
     }
     j->line = saved->line;
-    if (g->code == CODE_NONE && !there) {
+    if (g->code == CODE_NONE && !visible && !saved->kept) {
         broken(j, CHECK_saved_nowhere, "group %lld of device %s", (long long)saved->gseq, d);
     } else if (g->standing && code_stands(saved->told) && (saved->pending || saved->in_tray)) {
         broken(j, CHECK_saved_twice_kept, "group %lld of device %s", (long long)saved->gseq, d);
-    } else if ((g->code == CODE_REJECTED || g->code == CODE_BLOCKED) && !there) {
+    } else if ((g->code == CODE_REJECTED || g->code == CODE_BLOCKED) && !visible) {
         broken(j, CHECK_refusal_vanished, "group %lld of device %s", (long long)saved->gseq, d);
     }
 }

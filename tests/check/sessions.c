@@ -349,9 +349,12 @@ static void shown_judge(judge *j, const event *ev, const phone *d, row *r, own_r
     bool given[COLUMNS_MAX];
     value *values;
     uint32_t count;
-    int64_t ver = member_or(ev, "ver", 0), seen = 0, deleted = 0;
+    int64_t ver = member_or(ev, "ver", -1), seen = 0, deleted = 0;
     if (!values_read(j, own->entity, ev, &values, &count, given)) {
         return;
+    }
+    if (ver < 0 && r != NULL && d->promoted && d->ep == j->epoch && d->head == j->cid) {
+        ver = r->ver; /* it stands where the server stands */
     }
     own_judge(j, d, own, values, count, given);
     for (uint32_t i = 0; own->any && i < array_count(j->entities[own->entity].columns); i++) {
@@ -363,11 +366,13 @@ static void shown_judge(judge *j, const event *ev, const phone *d, row *r, own_r
             !r->alive && !own->there) {
             broken(j, CHECK_shown_after_delete, "%s %s on device %s", e, id, say(j, d->name));
         }
-        if (table_get(&j->seen_at, seen_key(d, r), &seen) && ver < seen) {
+        if (ver >= 0 && table_get(&j->seen_at, seen_key(d, r), &seen) && ver < seen) {
             broken(j, CHECK_row_back, "%s %s on device %s: version %lld after %lld", e, id,
                    say(j, d->name), (long long)ver, (long long)seen);
         }
-        seen_raise(j, d, r, ver);
+        if (ver >= 0) {
+            seen_raise(j, d, r, ver);
+        }
     }
     bool whole = member_or(ev, "all", 0) == 1 && !own->any && r != NULL && ver != r->ver;
     bool known =
