@@ -138,7 +138,12 @@ void fleet_open(fleet *f)
 {
     void (*heard)(void *, const char *) = f->heard;
     void *heard_ctx = f->heard_ctx;
-    *f = (fleet){.now_ms = 1760000000000LL, .random = 42, .heard = heard, .heard_ctx = heard_ctx};
+    history *recorder = f->recorder;
+    *f = (fleet){.now_ms = 1760000000000LL,
+                 .random = 42,
+                 .heard = heard,
+                 .heard_ctx = heard_ctx,
+                 .recorder = recorder};
     f->vfs = crash_vfs_new("fleetfs", 1);
     f->port = (fb_port){f, mono, wall, random_bytes, hear};
     fb_error err = {0};
@@ -183,10 +188,67 @@ void fleet_close(fleet *f)
     crash_vfs_free(f->vfs);
 }
 
+static int number_of(const fleet_device *d)
+{
+    return (int)(d - d->world->devices) + 1;
+}
+
+void fleet_saving(fleet_device *d)
+{
+    if (d->world->recorder != NULL) {
+        history_time(d->world->recorder, d->world->now_ms);
+        history_save(d->world->recorder, number_of(d));
+    }
+}
+
+void fleet_saved(fleet_device *d, fb_code code)
+{
+    if (d->world->recorder != NULL) {
+        history_saved(d->world->recorder, number_of(d), code, false);
+    }
+}
+
+/* The reply that was given last is taken when the device speaks again, or its sync ends. */
+static void recorded_take(fleet_device *d, fb_code code)
+{
+    fleet *f = d->world;
+    if (f->recorder != NULL && d->answer != 0) {
+        history_take(f->recorder, d->answer, number_of(d), &d->answered, code);
+        d->answer = 0;
+    }
+}
+
+static int64_t recorded_send(fleet_device *d, const fb_link_request *q)
+{
+    fleet *f = d->world;
+    recorded_take(d, FB_OK);
+    if (f->recorder == NULL || !d->enrolled) {
+        return 0;
+    }
+    history_time(f->recorder, f->now_ms);
+    history_server(f->recorder);
+    int64_t number = history_send(f->recorder, number_of(d), q);
+    history_arrive(f->recorder, number);
+    return number;
+}
+
+static void recorded_reply(fleet_device *d, int64_t number, const fb_link_response *r)
+{
+    fleet *f = d->world;
+    if (f->recorder != NULL && number != 0) {
+        history_server(f->recorder);
+        history_reply(f->recorder, number, number_of(d), r);
+        d->answer = number;
+        d->answered = *r; /* its body is the job's, which the next exchange ends */
+    }
+}
+
 /* A network that never fails: straight into the server library. */
 static fb_code exchange(void *ctx, const fb_link_request *q, fb_link_response *out)
 {
-    fleet *f = ctx;
+    fleet_device *d = ctx;
+    fleet *f = d->world;
+    int64_t number = recorded_send(d, q);
     server_job_free(f->job);
     server_request r = {
         .method = text_of(q->method),
@@ -204,16 +266,21 @@ static fb_code exchange(void *ctx, const fb_link_request *q, fb_link_response *o
                               .zstd = reply->zstd,
                               .retry_ms = reply->retry_s * 1000,
                               .body = reply->body};
+    recorded_reply(d, number, out);
     return FB_OK;
 }
 
 fb_code fleet_try_sync(fleet_device *d, fb_error *err)
 {
-    fb_link link = {d->world, exchange};
+    fb_link link = {d, exchange};
     fb_sync *sync = NULL;
     fb_code rc = fb_sync_open(d->db, NULL, &sync, err);
     if (rc == FB_OK) {
         rc = fb_sync_step(sync, &link, 0, &d->report, err);
+        recorded_take(d, rc);
+    }
+    if (d->world->recorder != NULL && rc == FB_OK && d->report.complete) {
+        history_synced(d->world->recorder, number_of(d));
     }
     fb_sync_close(sync);
     return rc;
@@ -237,13 +304,20 @@ static fb_code enrol(fleet_device *d, const fb_id *user, bool again, fb_error *e
     fleet_must(store_begin(f->admin), NULL, "begin");
     fleet_must(door_code_make(f->admin, user, f->now_ms, 3600000, &f->port, &code), NULL, "code");
     fleet_must(store_commit(f->admin), NULL, "commit");
-    fb_link link = {f, exchange};
+    fb_link link = {d, exchange};
     fb_enrol_options e = FB_ENROL_OPTIONS_INIT;
     e.server_url = "https://test";
     e.code = buf_cstr(&code);
     e.again = again;
+    d->enrolled = false;
     fb_code rc = fb_enrol(d->db, &link, &e, err);
     buf_clear(&code);
+    d->enrolled = true;
+    if (rc == FB_OK && f->recorder != NULL) {
+        history_time(f->recorder, f->now_ms);
+        history_server(f->recorder);
+        history_device(f->recorder, number_of(d), d->path, user);
+    }
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "fieldbook/fieldbook.h"
 #include "support/company.h"
 #include "support/crash_vfs.h"
+#include "support/history.h"
 #include "sync-server/server.h"
 
 enum { FLEET_DEVICES_MAX = 8 };
@@ -21,6 +22,9 @@ typedef struct fleet_device {
     char path[40];
     uint64_t random;
     fb_sync_report report; /* of the last sync */
+    bool enrolled;
+    int64_t answer; /* the request whose reply it holds, for the recorder; 0: none */
+    fb_link_response answered;
 } fleet_device;
 
 struct fleet {
@@ -40,6 +44,7 @@ struct fleet {
     fb_id region, territories[2], users[2], manager, product, customers[2];
     void (*heard)(void *ctx, const char *line); /* log lines of every port, or NULL */
     void *heard_ctx;
+    history *recorder; /* writes down what happens, or NULL; set before fleet_open */
 };
 
 void fleet_open(fleet *f);
@@ -55,6 +60,9 @@ fb_code fleet_enrol_again(fleet_device *d, const fb_id *user, fb_error *err);
 void fleet_sync(fleet_device *d);
 /* One sync attempt; its code. */
 fb_code fleet_try_sync(fleet_device *d, fb_error *err);
+/* Around a call that saves: for the recorder. */
+void fleet_saving(fleet_device *d);
+void fleet_saved(fleet_device *d, fb_code code);
 void fleet_must(fb_code code, const fb_error *err, const char *what);
 /* One integer or text by SQL on the device's replica. */
 int64_t fleet_number(fleet_device *d, const char *sql);
