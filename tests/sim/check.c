@@ -5,6 +5,7 @@
 
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Which rows of an entity a person may see; :u the user, T and C the user's territories and
@@ -207,6 +208,37 @@ int64_t number(sqlite3 *db, const char *sql, const char *text)
     return n;
 }
 
+/* Which tables hold marks. */
+static const char *const MARKED[][2] = {{"activity", "subject"}, {"task", "title"},
+                                        {"contact", "name"},     {"customer_tag", "tag"},
+                                        {"visit", "note"},       {"customer", "name"}};
+
+uint8_t *marks_count(sim *s, sqlite3 *db)
+{
+    uint8_t *counts = calloc((size_t)s->marks + 2, 1);
+    if (counts == NULL) {
+        abort();
+    }
+    for (size_t i = 0; i < sizeof MARKED / sizeof *MARKED; i++) {
+        char sql[120];
+        sqlite3_stmt *q = NULL;
+        snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE %s LIKE 'mark-%%'", MARKED[i][1],
+                 MARKED[i][0], MARKED[i][1]);
+        if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK) {
+            sim_violation(s, "I2: the checker cannot read %s: %s", MARKED[i][0],
+                          sqlite3_errmsg(db));
+        }
+        for (const char *text; (text = row_next(q)) != NULL;) {
+            unsigned long mark = strtoul(strrchr(text, '-') + 1, NULL, 10);
+            if (mark <= s->marks && counts[mark] < 255) {
+                counts[mark]++;
+            }
+        }
+        sqlite3_finalize(q);
+    }
+    return counts;
+}
+
 typedef struct tray {
     const char *marker;
     bool found;
@@ -220,7 +252,7 @@ static fb_code tray_look(void *ctx, const fb_problem *p)
 }
 
 /* Where the group is, if anywhere: the first thing one asks. */
-static void action_explain(sim *s, const sim_action *a, sqlite3 *master)
+static void action_explain(sim *s, const char *mark, sqlite3 *master)
 {
     sqlite3_stmt *q = NULL;
     if (sqlite3_prepare_v2(master,
@@ -229,7 +261,7 @@ static void action_explain(sim *s, const sim_action *a, sqlite3 *master)
                            -1, &q, NULL) != SQLITE_OK) {
         return;
     }
-    sqlite3_bind_text(q, 1, a->marker, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(q, 1, mark, -1, SQLITE_TRANSIENT);
     while (sqlite3_step(q) == SQLITE_ROW) {
         sim_trace(s, "  server: %lld/%lld code=%d state=%d replaced_by=%lld %.120s",
                   (long long)sqlite3_column_int64(q, 0), (long long)sqlite3_column_int64(q, 1),
@@ -240,36 +272,44 @@ static void action_explain(sim *s, const sim_action *a, sqlite3 *master)
 }
 
 /* I2 and I5 for one saved group. */
-static void action_check(sim *s, const sim_action *a, sqlite3 *master)
+static void action_check(sim *s, const sim_action *a, int count, sqlite3 *master)
 {
+    char mark[40];
     if (a->column == NULL) {
         return; /* a change of a shared column: others may have overwritten it; its verdict is
                    checked by L1 */
     }
-    char sql[200];
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE %s = ?1", a->entity, a->column);
-    int64_t count = number(master, sql, a->marker);
+    mark_text(s, a->mark, mark);
     if (count == 1 || (a->doubt && count == 0)) {
         return;
     }
     if (count > 1) {
-        sim_violation(s, "I5: %s stands %lld times in %s", a->marker, (long long)count, a->entity);
+        sim_violation(s, "I5: %s stands %d times in %s", mark, count, a->entity);
         return;
     }
     if (number(master,
                "SELECT count(*) FROM fs_verdict WHERE code = 4 AND state = 0 AND instr(payload, "
                "?1) > 0",
-               a->marker) > 0) {
+               mark) > 0) {
         return; /* held: it waits on the server, also when the device has begun a new life since */
     }
-    tray t = {.marker = a->marker};
+    tray t = {.marker = mark};
     if (fb_problem_each(s->devices[a->device].db, tray_look, &t, NULL) != FB_OK || !t.found) {
-        action_explain(s, a, master);
+        action_explain(s, mark, master);
         sim_violation(
             s,
             "I2: %s of dev%d (group %lld) was saved and is neither on the server nor in the tray",
-            a->marker, a->device, (long long)a->gseq);
+            mark, a->device, (long long)a->gseq);
     }
+}
+
+static void actions_check(sim *s, sqlite3 *master)
+{
+    uint8_t *counts = marks_count(s, master);
+    for (int i = 0; i < s->actions_count; i++) {
+        action_check(s, &s->actions[i], counts[s->actions[i].mark], master);
+    }
+    free(counts);
 }
 
 static void groups_check(sim *s, sqlite3 *master)
@@ -298,7 +338,7 @@ static void groups_check(sim *s, sqlite3 *master)
 void check_all(sim *s)
 {
     sqlite3 *master = open_file(s, "server/master.db");
-    store *admin = world_store_open(s);
+    store *admin = world_store_open("server/master.db");
     if (master == NULL || admin == NULL) {
         sim_violation(s, "the server cannot be read after healing");
         sqlite3_close(master);
@@ -312,9 +352,7 @@ void check_all(sim *s)
             sim_violation(s, "%s: %s", d->machine, err.message);
         }
     }
-    for (int i = 0; i < s->actions_count; i++) {
-        action_check(s, &s->actions[i], master);
-    }
+    actions_check(s, master);
     groups_check(s, master);
     fb_error err = {0};
     int64_t entries = 0, bad = 0;

@@ -12,22 +12,18 @@
 
 #include "sync-server/ledger/ledger.h"
 
-static bool on_server(sqlite3 *master, const sim_action *a)
+static bool is_on(const uint8_t *marks, const sim_action *a)
 {
-    char sql[200];
-    if (a->column == NULL) {
-        return true;
-    }
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE %s = ?1", a->entity, a->column);
-    return number(master, sql, a->marker) > 0;
+    return a->column == NULL || marks[a->mark] > 0;
 }
 
 /* ---- phones ---- */
 
 static const char *backup_name(const sim_device *d)
 {
-    static const char *const NAMES[SIM_DEVICES_MAX] = {"bak0", "bak1", "bak2", "bak3",
-                                                       "bak4", "bak5", "bak6", "bak7"};
+    static const char *const NAMES[SIM_DEVICES_MAX] = {"bak0",  "bak1",  "bak2",  "bak3", "bak4",
+                                                       "bak5",  "bak6",  "bak7",  "bak8", "bak9",
+                                                       "bak10", "bak11", "bak12", "bak13"};
     return NAMES[d->number];
 }
 
@@ -48,13 +44,15 @@ static void phone_backup(sim *s, sim_device *d, bool torn)
 /* A torn copy is as old as its last checkpoint: everything of this device is in question. */
 static void phone_losses(sim *s, sim_device *d, sqlite3 *master)
 {
+    uint8_t *marks = marks_count(s, master);
     for (int i = d->backup_torn ? 0 : d->backup_actions; i < s->actions_count; i++) {
         sim_action *a = &s->actions[i];
         if (a->device == d->number) {
             a->server_only = true;
-            a->doubt |= !on_server(master, a);
+            a->doubt |= !is_on(marks, a);
         }
     }
+    free(marks);
 }
 
 static void phone_put_back(sim *s, sim_device *d)
@@ -65,7 +63,6 @@ static void phone_put_back(sim *s, sim_device *d)
     }
     phone_losses(s, d, master);
     sqlite3_close(master);
-    s->fired[d->backup_torn ? FAULT_PHONE_TORN : FAULT_PHONE_RESTORED]++;
     sim_trace(s, "%s is put back%s", d->machine, d->backup_torn ? ", torn" : "");
     device_down(d);
     crash_vfs_remove(s->vfs, d->machine);
@@ -73,57 +70,51 @@ static void phone_put_back(sim *s, sim_device *d)
     device_boot(d);
 }
 
-static void phone_clone(sim *s, sim_device *d)
+/* A copy is taken when phone and server are well: what a copy loses must be known. */
+static bool phone_is_quiet(sim *s, const sim_device *d)
 {
-    sim_device *twin = device_new(s, d->number);
-    if (twin == NULL) {
-        return;
+    return device_alive(d) && !d->must_enrol && server_alive(s);
+}
+
+bool disaster_phone_backup(sim *s, sim_device *d)
+{
+    bool restores = s->plan->enabled[KIND_PHONE_RESTORED],
+         tears = s->plan->enabled[KIND_PHONE_TORN];
+    if (!phone_is_quiet(s, d)) {
+        return false;
     }
-    s->fired[FAULT_PHONE_CLONED]++;
+    phone_backup(s, d, tears && (!restores || sim_chance(s, 50)));
+    return true;
+}
+
+bool disaster_phone_restored(sim *s, sim_device *d)
+{
+    if (!phone_is_quiet(s, d) || !d->has_backup || d->backup_torn) {
+        return false;
+    }
+    phone_put_back(s, d);
+    return true;
+}
+
+bool disaster_phone_torn(sim *s, sim_device *d)
+{
+    if (!phone_is_quiet(s, d) || !d->has_backup || !d->backup_torn) {
+        return false;
+    }
+    phone_put_back(s, d);
+    return true;
+}
+
+bool disaster_phone_cloned(sim *s, sim_device *d)
+{
+    sim_device *twin = phone_is_quiet(s, d) ? device_new(s, d->number) : NULL;
+    if (twin == NULL) {
+        return false;
+    }
     sim_trace(s, "%s is a clone of %s", twin->machine, d->machine);
     crash_vfs_copy(s->vfs, d->machine, twin->machine);
     device_boot(twin);
-}
-
-static void phone_step(sim *s)
-{
-    sim_device *d = &s->devices[sim_random(s, (uint64_t)s->devices_count)];
-    bool restores = s->faults[FAULT_PHONE_RESTORED], tears = s->faults[FAULT_PHONE_TORN];
-    if (!device_alive(d) || d->must_enrol || !server_alive(s)) {
-        return;
-    }
-    if ((restores || tears) && sim_chance(s, 4)) {
-        phone_backup(s, d, tears && (!restores || sim_chance(s, 50)));
-    } else if (d->has_backup &&
-               s->faults[d->backup_torn ? FAULT_PHONE_TORN : FAULT_PHONE_RESTORED] &&
-               sim_chance(s, 2)) {
-        phone_put_back(s, d);
-    } else if (s->faults[FAULT_PHONE_CLONED] && sim_random(s, 200) == 0) {
-        phone_clone(s, d);
-    }
-}
-
-static void enrol_step(sim *s)
-{
-    for (int i = 0; i < s->devices_count; i++) {
-        sim_device *d = &s->devices[i];
-        fb_identity who = {.size_bytes = sizeof who};
-        if (device_alive(d) && fb_db_identity(d->db, &who, NULL) == FB_OK && !who.enrolled) {
-            d->must_enrol = true; /* what was put back is older than its enrolment */
-        }
-        /* The enrolment itself is not what is tested: no power is lost in it. */
-        if (d->must_enrol && device_alive(d) && server_alive(s) && !server_is_suspect(s->srv)) {
-            crash_vfs_crash_after(s->vfs, d->machine, 0);
-            crash_vfs_crash_after(s->vfs, "server", 0);
-            crash_vfs_quota(s->vfs, d->machine, 0);
-            crash_vfs_quota(s->vfs, "server", 0);
-            crash_vfs_fail_sync(s->vfs, d->machine, 0);
-            if (device_enrol_again(d)) {
-                sim_trace(s, "%s is enrolled again", d->machine);
-                d->must_enrol = false;
-            }
-        }
-    }
+    return true;
 }
 
 /* ---- the server ---- */
@@ -153,7 +144,7 @@ static void server_backup(sim *s)
         return;
     }
     s->has_backup = true;
-    db = world_store_open(s);
+    db = world_store_open("server/master.db");
     if (db == NULL || store_begin(db) != FB_OK) {
         store_close(db);
         return;
@@ -166,13 +157,15 @@ static void server_backup(sim *s)
     sim_trace(s, "server is backed up to commit %lld", (long long)head);
 }
 
-static void server_losses(sim *s)
+static void server_losses(sim *s, const char *backup)
 {
-    sqlite3 *copy = open_file(s, "srvbak/master.db");
+    sqlite3 *copy = open_file(s, backup);
+    uint8_t *marks = copy != NULL ? marks_count(s, copy) : NULL;
     for (int i = 0; copy != NULL && i < s->actions_count; i++) {
         sim_action *a = &s->actions[i];
-        a->doubt |= a->server_only && !on_server(copy, a);
+        a->doubt |= a->server_only && !is_on(marks, a);
     }
+    free(marks);
     sqlite3_close(copy);
 }
 
@@ -198,14 +191,14 @@ static void file_take(void *ctx, const char *file, const void *data, size_t size
 }
 
 /* The database's files alone: the mark beside them stays. */
-static void server_files_back(sim *s, bool mark_stays)
+static void server_files_back(sim *s, const char *backup, bool mark_stays)
 {
     file_copy mark = {.name = "server/master.db.high-water"};
     if (mark_stays) {
         crash_vfs_each(s->vfs, file_take, &mark);
     }
     crash_vfs_remove(s->vfs, "server");
-    crash_vfs_copy(s->vfs, "srvbak", "server");
+    crash_vfs_copy(s->vfs, backup, "server");
     if (mark.found) {
         crash_vfs_put(s->vfs, mark.name, mark.data, mark.size);
     }
@@ -228,13 +221,12 @@ static void epoch_new(sim *s)
  */
 static void server_restore(sim *s)
 {
-    s->fired[FAULT_SERVER_RESTORED]++;
-    server_losses(s);
+    server_losses(s, "srvbak/master.db");
     server_down(s);
-    server_files_back(s, false);
+    server_files_back(s, "srvbak", false);
     epoch_new(s);
-    office_grow(s);
     server_boot(s);
+    office_grow(s);
 }
 
 static int64_t server_head_of(sim *s, const char *path)
@@ -251,10 +243,9 @@ static void server_put_back(sim *s)
 {
     int64_t now = server_head_of(s, "server/master.db"),
             then = server_head_of(s, "srvbak/master.db");
-    s->fired[FAULT_SERVER_PUT_BACK]++;
-    server_losses(s);
+    server_losses(s, "srvbak/master.db");
     server_down(s); /* a clean end: the mark is at the last commit */
-    server_files_back(s, true);
+    server_files_back(s, "srvbak", true);
     sim_trace(s, "server's database is put back by hand from %lld to %lld", (long long)now,
               (long long)then);
     server_boot(s);
@@ -269,38 +260,60 @@ static void server_confirm(sim *s)
     s->server_suspect = false;
     server_down(s);
     epoch_new(s);
-    office_grow(s);
     server_boot(s);
+    office_grow(s);
 }
 
-static bool server_is_quiet(sim *s)
+bool disaster_server_backup(sim *s, sim_device *d)
 {
-    return server_alive(s) && !s->faults[FAULT_CRASH_SERVER] && !s->faults[FAULT_DISK_FULL_SERVER];
-}
-
-static void server_step(sim *s)
-{
-    if (!server_is_quiet(s)) {
-        return;
+    (void)d;
+    if (!server_sound(s)) {
+        return false;
     }
+    server_backup(s);
+    return true;
+}
+
+bool disaster_server_restored(sim *s, sim_device *d)
+{
+    (void)d;
+    if (!server_sound(s) || !s->has_backup) {
+        return false;
+    }
+    server_restore(s);
+    return true;
+}
+
+/* The next of these is the operator who looks at what happened. */
+bool disaster_server_put_back(sim *s, sim_device *d)
+{
+    (void)d;
     if (s->server_suspect) {
-        if (sim_chance(s, 5)) {
-            server_confirm(s);
-        }
-    } else if (sim_fault_draw(s, FAULT_SERVER_BACKUP, 3)) {
-        server_backup(s);
-    } else if (s->has_backup && s->faults[FAULT_SERVER_RESTORED] && sim_chance(s, 1)) {
-        server_restore(s);
-    } else if (s->has_backup && s->faults[FAULT_SERVER_PUT_BACK] && sim_chance(s, 1)) {
-        server_put_back(s);
+        server_confirm(s);
+        return false;
     }
+    if (!server_sound(s) || !s->has_backup) {
+        return false;
+    }
+    server_put_back(s);
+    return true;
 }
 
-void disaster_step(sim *s)
+/* T8: no backup at all. The company's data is put in again; no device is known, and everything they
+ * made must come from them. Where a backup exists, devices may have let go of what it holds. */
+bool disaster_server_emptied(sim *s, sim_device *d)
 {
-    enrol_step(s);
-    phone_step(s);
-    server_step(s);
+    (void)d;
+    if (!server_sound(s) || s->has_backup || s->plan->enabled[KIND_SERVER_BACKUP]) {
+        return false;
+    }
+    server_losses(s, "bare/master.db");
+    server_down(s);
+    server_files_back(s, "bare", false);
+    epoch_new(s);
+    server_boot(s);
+    office_grow(s);
+    return true;
 }
 
 void disaster_heal(sim *s)
@@ -308,5 +321,4 @@ void disaster_heal(sim *s)
     if (s->server_suspect) {
         server_confirm(s);
     }
-    enrol_step(s);
 }

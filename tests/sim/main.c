@@ -1,164 +1,29 @@
-/* main.c - runs seeds and prints the summary line. See sim.h. */
-#include "sim/sim.h"
-
-#include <stdarg.h>
+/* main.c - the command line and the summary line. See sim.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/decimal.h"
+#include "sim/sim.h"
 
-const char *const FAULT_NAMES[FAULTS] = {
-    "lose_request",     "lose_reply", "double_request", "delay",          "cut_reply",
-    "cut_request",      "partition",  "crash_device",   "crash_server",   "disk_full_device",
-    "disk_full_server", "sync_error", "clock_jump",     "territory_move", "server_edit",
-    "phone_restored",   "phone_torn", "phone_cloned",   "server_backup",  "server_restored",
-    "server_put_back",  "membership", "assignment",     "role",           "catalogue",
-};
+enum { SHRUNK_MAX = 3 }; /* seeds that are shrunk after a run */
 
-enum { STEPS_PER_DAY = 220, HEAL_ROUNDS_MAX = 400, DAY_MS = 24 * 3600 * 1000 };
+typedef struct arguments {
+    int64_t from, to, jobs;
+    sim_options o;
+    const char *only; /* events to keep, by number */
+    bool one, shrink;
+} arguments;
 
-uint64_t sim_random(sim *s, uint64_t below)
-{
-    uint64_t z = (s->random += 0x9E3779B97F4A7C15ULL);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-    return below == 0 ? 0 : (z ^ (z >> 31)) % below;
-}
-
-bool sim_chance(sim *s, unsigned percent)
-{
-    return sim_random(s, 100) < percent;
-}
-
-bool sim_fault_draw(sim *s, sim_fault fault, unsigned percent)
-{
-    bool fires = !s->healing && s->faults[fault] && sim_chance(s, percent);
-    s->fired[fault] += fires;
-    return fires;
-}
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-void sim_trace(sim *s, const char *format, ...)
-{
-    char line[400];
-    va_list args;
-    va_start(args, format);
-    int n = snprintf(line, sizeof line, "[%10lld] ", (long long)(s->now_ms % 100000000000LL));
-    vsnprintf(line + n, sizeof line - (size_t)n, format, args);
-    va_end(args);
-    digest_chain(&s->hash, line, strlen(line), &s->hash);
-    if (s->trace) {
-        puts(line);
-    }
-}
-
-void sim_violation(sim *s, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char text[400];
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (s->violations++ == 0) {
-        snprintf(s->why, sizeof s->why, "%s", text);
-    }
-    sim_trace(s, "VIOLATION %s", text);
-}
-#pragma GCC diagnostic pop
-
-/* Two complete syncs of everybody over a good network: the second sees what the first of the others
- * brought. */
-static bool settled(sim *s)
-{
-    for (int i = 0; i < s->devices_count; i++) {
-        sim_device *d = &s->devices[i];
-        fb_status st = FB_STATUS_INIT;
-        if (d->rounds_healed < 2 || d->db == NULL || d->in_flight ||
-            fb_status_get(d->db, &st, NULL) != FB_OK || st.pending_count > 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void heal(sim *s)
-{
-    s->healing = true;
-    sim_trace(s, "heal");
-    net_drop_all(s);
-    for (int i = 0; i < s->devices_count; i++) {
-        sim_device *d = &s->devices[i];
-        crash_vfs_crash_after(s->vfs, d->machine, 0);
-        crash_vfs_quota(s->vfs, d->machine, 0);
-        crash_vfs_fail_sync(s->vfs, d->machine, 0);
-        d->partitioned = false;
-        d->clock_skew_ms = 0;
-        d->dark_until_ms = 0;
-    }
-    crash_vfs_crash_after(s->vfs, "server", 0);
-    crash_vfs_quota(s->vfs, "server", 0);
-    crash_vfs_fail_sync(s->vfs, "server", 0);
-    s->server_dark_until_ms = 0;
-    machines_tend(s);
-    office_heal(s);
-    bool quiet = false;
-    for (int round = 0; round < HEAL_ROUNDS_MAX && !quiet; round++) {
-        s->now_ms += 60000;
-        machines_tend(s);
-        disaster_heal(s);
-        for (int i = 0; i < s->devices_count; i++) {
-            s->devices[i].wake_ms = 0;
-            for (int k = 0; k < 40; k++) {
-                device_sync_step(&s->devices[i]);
-                s->now_ms += 5;
-                net_step(s);
-            }
-        }
-        quiet = settled(s);
-    }
-    if (!quiet) {
-        sim_violation(s, "L1: after healing the outboxes do not drain");
-    }
-}
-
-static void run_seed(sim *s, uint64_t seed, int days, bool trace, const char *without)
-{
-    *s = (sim){.seed = seed,
-               .random = seed * 0x2545F4914F6CDD1DULL + 1,
-               .trace = trace,
-               .now_ms = 1760000000000LL};
-    s->actions = calloc(SIM_ACTIONS_MAX, sizeof *s->actions);
-    for (int f = 0; f < FAULTS; f++) {
-        bool drawn = sim_chance(s, 40);
-        s->faults[f] = drawn && strstr(without, FAULT_NAMES[f]) == NULL;
-    }
-    /* Nothing can be put back where no backup is taken. */
-    s->faults[FAULT_SERVER_BACKUP] |=
-        s->faults[FAULT_SERVER_RESTORED] || s->faults[FAULT_SERVER_PUT_BACK];
-    world_open(s);
-    for (int step = 0; step < days * STEPS_PER_DAY && s->violations == 0; step++) {
-        s->now_ms += (int64_t)sim_random(s, 2 * DAY_MS / STEPS_PER_DAY);
-        machines_tend(s);
-        fault_step(s);
-        office_step(s);
-        disaster_step(s);
-        act_step(s);
-        for (int i = 0; i < s->devices_count; i++) {
-            device_sync_step(&s->devices[i]);
-        }
-        net_step(s);
-    }
-    if (s->violations == 0) {
-        heal(s);
-    }
-    if (s->violations == 0) {
-        check_all(s);
-    }
-    world_close(s);
-    free(s->actions);
-}
+typedef struct sums {
+    const arguments *a;
+    uint64_t seeds, device_days, violations, fired[KINDS], groups, sessions, requests;
+    int64_t healed_ms_max;
+    struct {
+        uint64_t seed;
+        char why[400];
+    } bad[SHRUNK_MAX];
+} sums;
 
 static bool range_get(const char *text, int64_t *from, int64_t *to)
 {
@@ -172,83 +37,203 @@ static bool range_get(const char *text, int64_t *from, int64_t *to)
 
 static int usage(int exit_code)
 {
-    puts("fb-sim --seeds A-B [--days N]   run seeds; ends with `sim ok: seeds=N device_days=D "
-         "violations=0`\n"
-         "fb-sim --seed N [--days N]      replay one seed with its trace\n"
-         "   --without a,b                leave these faults out, to find the one that matters");
+    puts(
+        "fb-sim --seeds A-B        run seeds; ends with\n"
+        "                          `sim ok: seeds=N device_days=D faults_fired=F/F violations=0`\n"
+        "fb-sim --seed N           replay one seed with its trace and its trace hash\n"
+        "   --only 3,17,40         ... of its events only these (what shrinking prints), or none\n"
+        "   --days N               simulated days per seed (4)\n"
+        "   --jobs N               processes (2)\n"
+        "   --class partition      5 to 10 devices, 2 busy hours a day, links bad in every shape,\n"
+        "                          nothing else wrong; quiet within 60 simulated seconds\n"
+        "   --without a,b          leave these faults out\n"
+        "   --no-shrink            do not look for the smallest list of events after a violation\n"
+        "   --faults               list every fault: name, ids of the fault list\n"
+        "\n"
+        "A device-day is one device for one day in which its person does something 30 times (a\n"
+        "third of it visits with an order of 1 to 5 lines; each one atomic, synced group) and 12\n"
+        "sync sessions begin, plus those that follow a restart or a failure. Each seed has a\n"
+        "random third of the faults. Exit code 1: a promise was broken; the seed, a shrunk list\n"
+        "of events and the command that replays it are printed.");
     return exit_code;
 }
 
-typedef struct sim_sum {
-    uint64_t seeds, device_days, violations, fired[FAULTS], groups;
-    crash_vfs_counters disk;
-} sim_sum;
+static int faults_list(void)
+{
+    for (int k = FAULTS_FIRST; k < KINDS; k++) {
+        printf("%-20s %s\n", KIND_ROWS[k].name, KIND_ROWS[k].ids);
+    }
+    return 0;
+}
 
-static void faults_print(const sim_sum *sum)
+static bool option_read(arguments *a, const char *name, const char *value)
+{
+    if (strcmp(name, "--seeds") == 0) {
+        return range_get(value, &a->from, &a->to);
+    }
+    if (strcmp(name, "--seed") == 0) {
+        a->one = true;
+        return range_get(value, &a->from, &a->to) && a->from == a->to;
+    }
+    if (strcmp(name, "--days") == 0) {
+        return i64_get(text_of(value), &a->o.days) && a->o.days > 0 && a->o.days <= 1000;
+    }
+    if (strcmp(name, "--jobs") == 0) {
+        return i64_get(text_of(value), &a->jobs) && a->jobs > 0 && a->jobs <= 64;
+    }
+    if (strcmp(name, "--class") == 0) {
+        a->o.class = strcmp(value, "partition") == 0 ? CLASS_PARTITION : CLASS_FLEET;
+        return a->o.class == CLASS_PARTITION || strcmp(value, "fleet") == 0;
+    }
+    if (strcmp(name, "--without") == 0) {
+        a->o.without = value;
+        return true;
+    }
+    a->only = value;
+    return strcmp(name, "--only") == 0;
+}
+
+/* -1: go on; else the exit code. */
+static int arguments_read(arguments *a, int argc, char **argv)
+{
+    *a = (arguments){
+        .from = 1, .to = 20, .jobs = 2, .shrink = true, .o = {.days = 4, .without = ""}};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            return usage(0);
+        }
+        if (strcmp(argv[i], "--faults") == 0) {
+            return faults_list();
+        }
+        if (strcmp(argv[i], "--no-shrink") == 0) {
+            a->shrink = false;
+        } else if (i + 1 >= argc || !option_read(a, argv[i], argv[i + 1])) {
+            return usage(2);
+        } else {
+            i++;
+        }
+    }
+    return a->only != NULL && !a->one ? usage(2) : -1;
+}
+
+static void sums_add(void *ctx, const sim_result *r)
+{
+    sums *sum = ctx;
+    sum->seeds++;
+    sum->device_days += r->device_days;
+    sum->groups += r->groups;
+    sum->sessions += r->sessions;
+    sum->requests += r->requests;
+    sum->healed_ms_max = r->healed_ms > sum->healed_ms_max ? r->healed_ms : sum->healed_ms_max;
+    for (int k = 0; k < KINDS; k++) {
+        sum->fired[k] += r->fired[k];
+    }
+    if (r->violations > 0) {
+        if (sum->violations < SHRUNK_MAX) {
+            sum->bad[sum->violations].seed = r->seed;
+            snprintf(sum->bad[sum->violations].why, sizeof sum->bad[0].why, "%s", r->why);
+        }
+        sum->violations++;
+        printf("seed %llu: %s\n", (unsigned long long)r->seed, r->why);
+    }
+}
+
+static void sums_print(const sums *sum)
 {
     int fired = 0;
-    for (int f = 0; f < FAULTS; f++) {
-        fired += sum->fired[f] > 0;
-        printf("  %-18s %llu\n", FAULT_NAMES[f], (unsigned long long)sum->fired[f]);
+    for (int k = 0; k < KINDS; k++) {
+        fired += k >= FAULTS_FIRST && sum->fired[k] > 0;
+        printf("  %-20s %llu\n", KIND_ROWS[k].name, (unsigned long long)sum->fired[k]);
     }
-    printf("  groups saved       %llu\n", (unsigned long long)sum->groups);
-    printf("  faults fired       %d of %d\n", fired, FAULTS);
-    printf("sim %s: seeds=%llu device_days=%llu violations=%llu\n",
+    double days = sum->device_days > 0 ? (double)sum->device_days : 1;
+    printf("  per device-day: groups saved %.1f, complete syncs %.1f, requests %.1f\n",
+           (double)sum->groups / days, (double)sum->sessions / days, (double)sum->requests / days);
+    printf("  longest healing: %lld simulated seconds\n", (long long)(sum->healed_ms_max / 1000));
+    printf("sim %s: seeds=%llu device_days=%llu faults_fired=%d/%d violations=%llu\n",
            sum->violations == 0 ? "ok" : "failed", (unsigned long long)sum->seeds,
-           (unsigned long long)sum->device_days, (unsigned long long)sum->violations);
+           (unsigned long long)sum->device_days, fired, KINDS - FAULTS_FIRST,
+           (unsigned long long)sum->violations);
+}
+
+static bool only_read(const char *only, bool *keep, uint32_t count)
+{
+    memset(keep, false, count);
+    for (const char *at = only; strcmp(only, "none") != 0 && *at != '\0';) {
+        size_t n = strcspn(at, ",");
+        int64_t index = 0;
+        if (!i64_get((fb_text){at, n}, &index) || index < 0 || index >= (int64_t)count) {
+            fprintf(stderr, "fb-sim: --only: the seed has events 0 to %u\n", count - 1);
+            return false;
+        }
+        keep[index] = true;
+        at += at[n] == ',' ? n + 1 : n;
+    }
+    return true;
+}
+
+static int one_run(const arguments *a)
+{
+    sim_company all[SIM_VARIANTS] = {0};
+    sim_plan p;
+    companies_make(all);
+    plan_make(&p, (uint64_t)a->from, &a->o);
+    sim *s = malloc(sizeof *s);
+    bool *keep = malloc(p.events_count);
+    if (s == NULL || keep == NULL) {
+        abort();
+    }
+    if (a->only != NULL && !only_read(a->only, keep, p.events_count)) {
+        return 2;
+    }
+    sim_run(s, &p, a->only != NULL ? keep : NULL, all, true);
+    buf hex;
+    buf_init(&hex, 100);
+    hex_put(&hex, s->hash.b, sizeof s->hash.b);
+    printf("trace hash %s\n", buf_cstr(&hex));
+    buf_clear(&hex);
+    sums sum = {.seeds = 1, .device_days = (uint64_t)(p.devices_count * a->o.days)};
+    sum.violations = s->violations > 0;
+    sum.groups = (uint64_t)s->actions_count;
+    sum.sessions = s->sessions;
+    sum.requests = s->requests;
+    sum.healed_ms_max = s->healed_ms;
+    memcpy(sum.fired, s->fired, sizeof sum.fired);
+    sums_print(&sum);
+    if (s->violations > 0) {
+        printf("broken: %s\n", s->why);
+    }
+    companies_free(all);
+    memo_clear();
+    plan_free(&p);
+    free(keep);
+    free(s);
+    return sum.violations > 0;
 }
 
 int main(int argc, char **argv)
 {
-    int64_t from = 1, to = 20, days = 2;
+    arguments a;
     setvbuf(stdout, NULL, _IOLBF, 0); /* a violation is seen when it happens */
-    bool trace = false;
-    const char *without = "";
-    for (int i = 1; i < argc; i++) {
-        bool has_value = i + 1 < argc;
-        if (strcmp(argv[i], "--help") == 0) {
-            return usage(0);
-        }
-        if (strcmp(argv[i], "--seeds") == 0 && has_value && range_get(argv[i + 1], &from, &to)) {
-            i++;
-        } else if (strcmp(argv[i], "--seed") == 0 && has_value &&
-                   range_get(argv[i + 1], &from, &to)) {
-            trace = true;
-            i++;
-        } else if (strcmp(argv[i], "--days") == 0 && has_value &&
-                   i64_get(text_of(argv[i + 1]), &days)) {
-            i++;
-        } else if (strcmp(argv[i], "--without") == 0 && has_value) {
-            without = argv[++i];
-        } else {
-            return usage(2);
-        }
+    int code = arguments_read(&a, argc, argv);
+    if (code >= 0) {
+        return code;
     }
-    sim_sum sum = {0};
-    static sim s;
-    for (int64_t seed = from; seed <= to; seed++) {
-        run_seed(&s, (uint64_t)seed, (int)days, trace, without);
-        sum.seeds++;
-        sum.device_days += (uint64_t)(s.devices_count * days);
-        sum.groups += (uint64_t)s.actions_count;
-        for (int f = 0; f < FAULTS; f++) {
-            sum.fired[f] += s.fired[f];
-        }
-        if (s.violations > 0) {
-            sum.violations++;
-            printf("seed %lld: %s\n  replay: ./run sim --seed %lld --days %lld\n", (long long)seed,
-                   s.why, (long long)seed, (long long)days);
-        }
-        if (trace) {
-            buf hex;
-            buf_init(&hex, 100);
-            hex_put(&hex, s.hash.b, sizeof s.hash.b);
-            printf("trace hash %s\n", buf_cstr(&hex));
-            buf_clear(&hex);
-        } else if (seed % 50 == 0) {
-            fprintf(stderr, "\rseed %lld", (long long)seed);
-        }
+    heap_install();
+    if (a.one) {
+        return one_run(&a);
     }
-    faults_print(&sum);
+    sums sum = {.a = &a};
+    sim_company all[SIM_VARIANTS] = {0};
+    companies_make(all);
+    jobs_run(a.from, a.to, (int)a.jobs, &a.o, all, sums_add, &sum);
+    for (uint64_t i = 0; a.shrink && i < sum.violations && i < SHRUNK_MAX; i++) {
+        printf("seed %llu: ./run sim --seed %llu --days %lld%s\n",
+               (unsigned long long)sum.bad[i].seed, (unsigned long long)sum.bad[i].seed,
+               (long long)a.o.days, a.o.class == CLASS_PARTITION ? " --class partition" : "");
+        shrink(sum.bad[i].seed, &a.o, sum.bad[i].why, all);
+    }
+    companies_free(all);
+    memo_clear();
+    sums_print(&sum);
     return sum.violations == 0 ? 0 : 1;
 }

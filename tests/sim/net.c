@@ -1,9 +1,49 @@
-/* net.c - messages in flight: lost, doubled, delayed, cut. See sim.h. */
+/* net.c - messages in flight: lost, doubled, late, cut, forged. See sim.h. */
 #include "sim/sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LATE_MS_MAX = 4 * 3600 * 1000, TROUBLE_MS = 60000 };
+
+/* ---- what lies in wait for a device's next message ---- */
+
+static bool arm(sim *s, sim_device *d, sim_kind kind)
+{
+    d->arms[kind].count++;
+    d->arms[kind].random = mix64(s->random, kind);
+    return false; /* counted when it strikes */
+}
+
+bool arm_take(sim_device *d, sim_kind kind)
+{
+    sim *s = d->world;
+    if (d->arms[kind].count == 0 || s->healing) {
+        return false;
+    }
+    d->arms[kind].count--;
+    s->fired[kind]++;
+    s->random = d->arms[kind].random; /* its details do not depend on what happened since */
+    return true;
+}
+
+#define ARMED(function, kind)            \
+    bool function(sim *s, sim_device *d) \
+    {                                    \
+        return arm(s, d, kind);          \
+    }
+ARMED(net_arm_lose_request, KIND_LOSE_REQUEST)
+ARMED(net_arm_lose_reply, KIND_LOSE_REPLY)
+ARMED(net_arm_double_request, KIND_DOUBLE_REQUEST)
+ARMED(net_arm_late_request, KIND_LATE_REQUEST)
+ARMED(net_arm_late_reply, KIND_LATE_REPLY)
+ARMED(net_arm_cut_request, KIND_CUT_REQUEST)
+ARMED(net_arm_cut_reply, KIND_CUT_REPLY)
+ARMED(net_arm_portal, KIND_PORTAL)
+ARMED(net_arm_stale_reply, KIND_STALE_REPLY)
+
+/* ---- flights ---- */
 
 static sim_flight *flight_new(sim *s)
 {
@@ -22,16 +62,19 @@ static void flight_free(sim_flight *f)
     *f = (sim_flight){0};
 }
 
-static void body_copy(sim_flight *f, fb_text body)
+static void body_copy(sim_flight *f, const void *data, size_t size)
 {
-    f->size = body.size;
-    f->body = malloc(body.size + 1);
-    if (body.size > 0) {
-        memcpy(f->body, body.data, body.size);
+    f->size = size;
+    f->body = malloc(size + 1);
+    if (f->body == NULL) {
+        abort();
+    }
+    if (size > 0) {
+        memcpy(f->body, data, size);
     }
 }
 
-/* The client's own time-out: five minutes after nothing came. */
+/* The client's own time-out, or what the phone says at once. */
 static void give_up(sim_device *d, fb_code code)
 {
     d->in_flight = false;
@@ -41,7 +84,7 @@ static void give_up(sim_device *d, fb_code code)
             sim_trace(d->world, "%s cannot note the failure: %s", d->machine, err.message);
         }
     }
-    d->wake_ms = d->world->now_ms + 60000;
+    d->wake_ms = d->world->now_ms + 1000;
 }
 
 void net_drop_all(sim *s)
@@ -49,8 +92,12 @@ void net_drop_all(sim *s)
     for (int i = 0; i < SIM_FLIGHTS_MAX; i++) {
         flight_free(&s->flights[i]);
     }
+    for (int i = 0; i < SIM_RECORDINGS; i++) {
+        flight_free(&s->recordings[i]);
+    }
     for (int i = 0; i < s->devices_count; i++) {
         sim_device *d = &s->devices[i];
+        flight_free(&d->kept);
         if (d->in_flight && d->sync != NULL) {
             give_up(d, FB_E_OFFLINE);
         }
@@ -58,13 +105,40 @@ void net_drop_all(sim *s)
     }
 }
 
-static int64_t delay_ms(sim *s)
+int64_t net_due(const sim *s)
 {
-    int64_t delay = 20 + (int64_t)sim_random(s, 80);
-    if (sim_fault_draw(s, FAULT_DELAY, 20)) {
-        delay += (int64_t)sim_random(s, 4 * 3600 * 1000);
+    int64_t due = INT64_MAX;
+    for (int i = 0; i < SIM_FLIGHTS_MAX; i++) {
+        if (s->flights[i].used && s->flights[i].due_ms < due) {
+            due = s->flights[i].due_ms;
+        }
     }
-    return delay;
+    return due;
+}
+
+static int64_t travel_ms(sim *s, sim_device *d, sim_kind late)
+{
+    int64_t ms = 20 + (int64_t)(mix64(s->seed, s->flights_count) % 80);
+    if (arm_take(d, late)) {
+        ms += (int64_t)sim_random(s, LATE_MS_MAX);
+    }
+    if (d->weather == KIND_HALF_OPEN && s->now_ms < d->weather_until_ms) {
+        ms += d->weather_until_ms - s->now_ms; /* it hangs until the link lives again */
+        s->fired[KIND_HALF_OPEN]++;
+    }
+    return ms;
+}
+
+/* ---- requests ---- */
+
+/* The last requests of everybody, for those who send them again. */
+static void request_record(sim *s, const sim_flight *f)
+{
+    sim_flight *r = &s->recordings[s->recordings_count++ % SIM_RECORDINGS];
+    flight_free(r);
+    *r = *f;
+    r->number = 0;
+    body_copy(r, f->body, f->size);
 }
 
 static void request_fly(sim *s, sim_device *d, const fb_link_request *q, bool cut)
@@ -76,8 +150,8 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, bool cu
     f->kind = FLIGHT_REQUEST;
     f->device = d->number;
     f->number = d->flight_number;
-    f->due_ms = s->now_ms + delay_ms(s);
-    body_copy(f, q->body);
+    f->due_ms = s->now_ms + travel_ms(s, d, KIND_LATE_REQUEST);
+    body_copy(f, q->body.data, q->body.size);
     if (cut && f->size > 0) {
         f->size = (size_t)sim_random(s, f->size);
     }
@@ -85,53 +159,180 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, bool cu
     snprintf(f->authorization, sizeof f->authorization, "%s",
              q->authorization != NULL ? q->authorization : "");
     f->zstd = q->content_encoding != NULL;
+    if (!cut) {
+        request_record(s, f);
+    }
 }
 
 static void request_send(sim *s, sim_device *d, const fb_link_request *q)
 {
     d->in_flight = true;
     d->flight_number = ++s->flights_count;
+    d->wake_ms = s->now_ms + q->timeout_ms;
+    s->requests++;
     sim_trace(s, "%s sends %llu bytes=%zu", d->machine, (unsigned long long)d->flight_number,
               q->body.size);
-    if (d->partitioned || sim_fault_draw(s, FAULT_LOSE_REQUEST, 10)) {
+    if (weather_stops(d, true, q->body.size) || arm_take(d, KIND_LOSE_REQUEST)) {
+        if (d->weather_period_ms % 2 == 1) {
+            give_up(d, FB_E_OFFLINE); /* no network at all is known at once */
+        }
         return;
     }
-    request_fly(s, d, q, sim_fault_draw(s, FAULT_CUT_REQUEST, 5));
-    if (sim_fault_draw(s, FAULT_DOUBLE_REQUEST, 10)) {
+    request_fly(s, d, q, arm_take(d, KIND_CUT_REQUEST));
+    if (arm_take(d, KIND_DOUBLE_REQUEST)) {
         request_fly(s, d, q, false);
     }
+}
+
+/* A message of somebody, sent again by somebody. Nobody waits for the answer. */
+static sim_flight *recording_fly(sim *s)
+{
+    uint64_t have =
+        s->recordings_count < SIM_RECORDINGS ? s->recordings_count : (uint64_t)SIM_RECORDINGS;
+    sim_flight *f = have > 0 ? flight_new(s) : NULL;
+    if (f == NULL) {
+        return NULL;
+    }
+    const sim_flight *r = &s->recordings[sim_random(s, have)];
+    *f = *r;
+    body_copy(f, r->body, r->size);
+    f->due_ms = s->now_ms + (int64_t)sim_random(s, LATE_MS_MAX);
+    return f;
+}
+
+bool net_replay(sim *s, sim_device *d)
+{
+    (void)d;
+    return recording_fly(s) != NULL;
+}
+
+/* With the credentials of another device. */
+bool net_foreign(sim *s, sim_device *d)
+{
+    sim_flight *f = recording_fly(s);
+    for (int i = 0; f != NULL && i < SIM_RECORDINGS; i++) {
+        const sim_flight *r = &s->recordings[i];
+        if (r->used && r->device == d->number && r->device != f->device) {
+            memcpy(f->authorization, r->authorization, sizeof f->authorization);
+            return true;
+        }
+    }
+    if (f != NULL) {
+        flight_free(f);
+    }
+    return false;
+}
+
+bool net_garbage(sim *s, sim_device *d)
+{
+    (void)d;
+    sim_flight *f = recording_fly(s);
+    if (f == NULL || f->size == 0) {
+        return false;
+    }
+    size_t from = (size_t)sim_random(s, f->size < 32 ? f->size : 32);
+    for (size_t i = from; i < f->size; i++) {
+        f->body[i] = (char)sim_random(s, 256);
+    }
+    return true;
+}
+
+/* ---- a device's session ---- */
+
+static void call_begin(sim_device *d)
+{
+    heap_fail_after(d->world->healing ? 0 : d->heap_in);
+    d->heap_in = 0;
+}
+
+static void call_end(sim_device *d)
+{
+    d->world->fired[KIND_NO_MEMORY_DEVICE] += heap_failed();
+    heap_fail_after(0);
 }
 
 void device_sync_step(sim_device *d)
 {
     sim *s = d->world;
-    if (!device_alive(d) || d->in_flight || s->now_ms < d->wake_ms) {
+    if (!d->session || !device_alive(d) || d->must_enrol || s->now_ms < d->wake_ms) {
         return;
     }
-    if (d->sync == NULL && fb_sync_open(d->db, NULL, &d->sync, NULL) != FB_OK) {
-        d->wake_ms = s->now_ms + 60000;
+    if (d->in_flight) {
+        sim_trace(s, "%s gives up waiting", d->machine);
+        give_up(d, FB_E_TIMEOUT);
         return;
     }
     fb_sync_action action;
     fb_link_request q;
     uint32_t wait_ms = 0;
-    fb_code rc = fb_sync_next(d->sync, &action, &q, &wait_ms, NULL);
+    call_begin(d);
+    fb_code rc = d->sync == NULL ? fb_sync_open(d->db, NULL, &d->sync, NULL) : FB_OK;
+    if (rc == FB_OK) {
+        rc = fb_sync_next(d->sync, &action, &q, &wait_ms, NULL);
+    }
+    call_end(d);
     if (rc != FB_OK) {
-        d->wake_ms = s->now_ms + 60000;
+        sim_trace(s, "%s cannot sync: %s", d->machine, fb_code_name(rc));
+        d->wake_ms = s->now_ms + TROUBLE_MS;
     } else if (action == FB_SYNC_SEND) {
         request_send(s, d, &q);
-        d->wake_ms = s->now_ms + 300000; /* time-out */
+    } else if (action == FB_SYNC_WAIT) {
+        d->wake_ms = s->now_ms + (wait_ms > 0 ? wait_ms : 1);
     } else {
-        d->rounds_healed += action == FB_SYNC_DONE && d->answered && s->healing;
-        d->answered = d->answered && action != FB_SYNC_DONE;
-        d->wake_ms =
-            s->now_ms +
-            (action == FB_SYNC_WAIT ? (int64_t)wait_ms : 600000 + (int64_t)sim_random(s, 3600000));
+        s->sessions += d->answered;
+        d->rounds += d->answered && s->healing;
+        d->answered = false;
+        d->session = false;
     }
+}
+
+void sessions_begin(sim *s)
+{
+    for (int i = 0; i < s->devices_count; i++) {
+        sim_device *d = &s->devices[i];
+        if (!d->session && d->db != NULL) {
+            d->session = true;
+            d->wake_ms = s->now_ms;
+        }
+    }
+}
+
+/* ---- what arrives ---- */
+
+/* Something between the phone and the server that answers itself. */
+static void portal_answer(sim *s, sim_flight *f)
+{
+    static const char HTML[] = "<html><body>Please log in to the hotel's network</body></html>";
+    static const int STATUS[] = {200, 200, 302, 511, 204, 404, 502};
+    uint64_t how = sim_random(s, 9);
+    if (how >= 7) { /* the answer is real, but its encoding was changed */
+        f->zstd = !f->zstd;
+        return;
+    }
+    free(f->body);
+    f->status = STATUS[how];
+    f->zstd = how == 1;
+    body_copy(f, HTML, how == 4 ? 0 : sizeof HTML - 1);
+}
+
+/* A proxy that answers with what it kept from the request before. */
+static void reply_stale(sim_device *d, sim_flight *f)
+{
+    sim_flight kept = d->kept;
+    d->kept = *f;
+    body_copy(&d->kept, f->body, f->size);
+    if (kept.body != NULL && arm_take(d, KIND_STALE_REPLY)) {
+        free(f->body);
+        body_copy(f, kept.body, kept.size);
+        f->zstd = kept.zstd;
+        f->status = kept.status;
+    }
+    free(kept.body);
 }
 
 static void reply_fly(sim *s, const sim_flight *q, const server_reply *reply)
 {
+    sim_device *d = &s->devices[q->device];
     sim_flight *f = flight_new(s);
     if (f == NULL) {
         return;
@@ -139,21 +340,21 @@ static void reply_fly(sim *s, const sim_flight *q, const server_reply *reply)
     f->kind = FLIGHT_REPLY;
     f->device = q->device;
     f->number = q->number;
-    f->due_ms = s->now_ms + delay_ms(s);
+    f->due_ms = s->now_ms + travel_ms(s, d, KIND_LATE_REPLY);
     f->status = reply->status;
     f->zstd = reply->zstd;
     f->retry_ms = reply->retry_s * 1000;
-    body_copy(f, reply->body);
-    if (f->size > 0 && sim_fault_draw(s, FAULT_CUT_REPLY, 5)) {
+    body_copy(f, reply->body.data, reply->body.size);
+    reply_stale(d, f);
+    if (f->size > 0 && arm_take(d, KIND_CUT_REPLY)) {
         f->size = (size_t)sim_random(s, f->size);
+    } else if (arm_take(d, KIND_PORTAL)) {
+        portal_answer(s, f);
     }
 }
 
-static void request_arrive(sim *s, const sim_flight *f)
+static server_job *request_handle(sim *s, const sim_flight *f)
 {
-    if (!server_alive(s)) {
-        return;
-    }
     server_request q = {
         .method = text_of("POST"),
         .path = text_of(f->path),
@@ -163,7 +364,26 @@ static void request_arrive(sim *s, const sim_flight *f)
         .peer = text_of("sim"),
         .body = {f->body, f->size},
     };
+    heap_fail_after(s->healing ? 0 : s->server_heap_in);
+    s->server_heap_in = 0;
     server_job *job = server_handle(s->srv, s->reader, &q);
+    s->fired[KIND_NO_MEMORY_SERVER] += heap_failed();
+    heap_fail_after(0);
+    return job;
+}
+
+static void request_arrive(sim *s, const sim_flight *f)
+{
+    sim_device *d = &s->devices[f->device];
+    if (!server_alive(s)) {
+        return;
+    }
+    if (s->poison > 0 && s->poison_device == f->device && f->size > 400) {
+        s->poison--;
+        s->fired[KIND_POISON]++;
+        crash_vfs_crash_after(s->vfs, "server", 2 + sim_random(s, 12));
+    }
+    server_job *job = request_handle(s, f);
     if (job == NULL) {
         return;
     }
@@ -171,8 +391,8 @@ static void request_arrive(sim *s, const sim_flight *f)
     sim_trace(s, "server answers %llu status=%d bytes=%zu", (unsigned long long)f->number,
               reply->status, reply->body.size);
     /* A server that died while answering sends nothing. */
-    if (!crash_vfs_is_crashed(s->vfs, "server") && !s->devices[f->device].partitioned &&
-        !sim_fault_draw(s, FAULT_LOSE_REPLY, 10)) {
+    if (f->number != 0 && !crash_vfs_is_crashed(s->vfs, "server") &&
+        !weather_stops(d, false, reply->body.size) && !arm_take(d, KIND_LOSE_REPLY)) {
         reply_fly(s, f, reply);
     }
     server_job_free(job);
@@ -181,27 +401,31 @@ static void request_arrive(sim *s, const sim_flight *f)
 static void reply_arrive(sim *s, const sim_flight *f)
 {
     sim_device *d = &s->devices[f->device];
-    if (!device_alive(d) || !d->in_flight || d->flight_number != f->number || d->partitioned) {
+    if (!device_alive(d) || !d->in_flight || d->flight_number != f->number) {
         return;
     }
     d->in_flight = false;
     fb_link_response r = {
         .status = f->status, .zstd = f->zstd, .retry_ms = f->retry_ms, .body = {f->body, f->size}};
     fb_error err = {0};
+    call_begin(d);
     fb_code rc = fb_sync_reply(d->sync, &r, &err);
+    call_end(d);
     sim_trace(s, "%s takes %llu: %s %s", d->machine, (unsigned long long)f->number,
               fb_code_name(rc), err.message);
     d->answered = rc == FB_OK;
-    d->must_enrol |=
-        rc == FB_E_AUTH; /* the server was put back to before this device was enrolled */
-    d->wake_ms = rc == FB_OK ? s->now_ms : s->now_ms + 60000;
+    d->must_enrol |= rc == FB_E_AUTH; /* the server was put back to before it was enrolled */
+    if (rc == FB_E_DEVICE || rc == FB_E_AUTH) {
+        d->session = false;
+    }
+    d->wake_ms = rc == FB_OK ? s->now_ms : s->now_ms + 1000;
 }
 
-void net_step(sim *s)
+void net_deliver(sim *s)
 {
     for (int i = 0; i < SIM_FLIGHTS_MAX; i++) {
         sim_flight f = s->flights[i];
-        if (!f.used || (f.due_ms > s->now_ms && !s->healing)) {
+        if (!f.used || f.due_ms > s->now_ms) {
             continue;
         }
         s->flights[i] = (sim_flight){0};
@@ -211,12 +435,5 @@ void net_step(sim *s)
             reply_arrive(s, &f);
         }
         flight_free(&f);
-    }
-    for (int i = 0; i < s->devices_count; i++) {
-        sim_device *d = &s->devices[i];
-        if (d->in_flight && s->now_ms >= d->wake_ms) {
-            sim_trace(s, "%s gives up waiting", d->machine);
-            give_up(d, FB_E_TIMEOUT);
-        }
     }
 }

@@ -1,8 +1,9 @@
 /* office.c - what the administrator changes while devices work: who sees what, who may do what,
- * what there is. See sim.h. Works on a sound server only: its own faults are the server's. */
+ * what there is. See sim.h. */
 #include "sim/sim.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sync-server/door/door.h"
@@ -17,22 +18,24 @@ typedef struct office {
     company c;
 } office;
 
+/* Both connections stay open while the server is up. */
 static bool office_open(office *o, sim *s)
 {
-    *o = (office){.s = s, .db = world_store_open(s), .look = open_file(s, "server/master.db")};
-    if (o->db == NULL || o->look == NULL) {
-        store_close(o->db);
-        sqlite3_close(o->look);
+    if (!server_sound(s)) {
+        return false;
+    }
+    if (s->admin == NULL) {
+        s->admin = world_store_open("server/master.db");
+    }
+    if (s->look == NULL) {
+        s->look = open_file(s, "server/master.db");
+    }
+    *o = (office){.s = s, .db = s->admin, .look = s->look};
+    if (o->db == NULL || o->look == NULL || store_catalog_refresh(o->db, NULL) != FB_OK) {
         return false;
     }
     company_init(&o->c, o->db, &s->server_port, s->random);
     return true;
-}
-
-static void office_close(office *o)
-{
-    store_close(o->db);
-    sqlite3_close(o->look);
 }
 
 /* First column of the first row: an id. */
@@ -56,22 +59,16 @@ static bool id_find(office *o, const char *sql, const fb_id *a, const fb_id *b, 
     return found;
 }
 
-static const fb_id *rep_pick(sim *s)
-{
-    const sim_device *d = &s->devices[sim_random(s, (uint64_t)s->devices_count)];
-    return d->manager ? NULL : &d->user;
-}
-
 /* A person joins or leaves a territory. */
-static void membership_change(office *o)
+static bool membership_change(office *o, const sim_device *d)
 {
     sim *s = o->s;
-    const fb_id *user = rep_pick(s), *territory = &s->territories[sim_random(s, SIM_TERRITORIES)];
+    const fb_id *user = &d->user,
+                *territory = &s->company->territories[sim_random(s, SIM_TERRITORIES)];
     fb_id row;
-    if (user == NULL) {
-        return;
+    if (d->manager) {
+        return false;
     }
-    sim_trace(s, "office changes a membership");
     if (id_find(o,
                 "SELECT id FROM user_territory WHERE user_id = ?1 AND territory_id = ?2 AND "
                 "valid_to IS NULL",
@@ -84,15 +81,15 @@ static void membership_change(office *o)
         company_add(&o->c, "user_territory",
                     PAIRS("user_id", id_text(user), "territory_id", id_text(territory)));
     }
+    return true;
 }
 
 static void assignment_change(office *o)
 {
     sim *s = o->s;
-    const fb_id *customer = &s->customers[sim_random(s, SIM_CUSTOMERS)];
-    const fb_id *territory = &s->territories[sim_random(s, SIM_TERRITORIES)];
+    const fb_id *customer = &s->company->customers[sim_random(s, SIM_CUSTOMERS)];
+    const fb_id *territory = &s->company->territories[sim_random(s, SIM_TERRITORIES)];
     fb_id row;
-    sim_trace(s, "office changes an assignment");
     if (sim_chance(s, 60) &&
         id_find(o, "SELECT id FROM customer_assignment WHERE customer_id = ?1 AND to_at IS NULL",
                 customer, NULL, &row)) {
@@ -110,20 +107,20 @@ static void role_give(office *o, const fb_id *user)
     company_add(&o->c, "user_role", PAIRS("user_id", id_text(user), "role_id", id_text(&role)));
 }
 
-static void role_change(office *o)
+static bool role_change(office *o, const sim_device *d)
 {
-    const fb_id *user = rep_pick(o->s);
     fb_id row;
-    if (user == NULL) {
-        return;
+    if (d->manager) {
+        return false;
     }
-    bool had = id_find(o, "SELECT id FROM user_role WHERE user_id = ?1", user, NULL, &row);
+    bool had = id_find(o, "SELECT id FROM user_role WHERE user_id = ?1", &d->user, NULL, &row);
     sim_trace(o->s, "office %s a role", had ? "takes" : "gives");
     if (had) {
         company_delete(&o->c, "user_role", &row);
     } else {
-        role_give(o, user);
+        role_give(o, &d->user);
     }
+    return had;
 }
 
 /* Module n: one more column of customer and one more entity. */
@@ -164,53 +161,170 @@ void office_grow(sim *s)
             module_install(&o, n);
         }
     }
-    office_close(&o);
 }
 
-static void office_work(office *o)
-{
-    sim *s = o->s;
-    if (sim_fault_draw(s, FAULT_MEMBERSHIP, 25)) {
-        membership_change(o);
-    }
-    if (sim_fault_draw(s, FAULT_ASSIGNMENT, 25)) {
-        assignment_change(o);
-    }
-    if (sim_fault_draw(s, FAULT_ROLE, 20)) {
-        role_change(o);
-    }
-    if (s->growths < SIM_GROWTHS_MAX && sim_fault_draw(s, FAULT_CATALOGUE, 5)) {
-        s->growths++;
-        sim_trace(s, "office adds module %d to the catalogue", s->growths);
-        module_install(o, s->growths);
-    }
-}
-
-static bool server_is_sound(sim *s)
-{
-    return server_alive(s) && !s->faults[FAULT_CRASH_SERVER] &&
-           !s->faults[FAULT_DISK_FULL_SERVER] && !server_is_suspect(s->srv);
-}
-
-void office_step(sim *s)
+bool office_edit(sim *s, sim_device *d)
 {
     office o;
-    bool any = s->faults[FAULT_MEMBERSHIP] || s->faults[FAULT_ASSIGNMENT] ||
-               s->faults[FAULT_ROLE] || s->faults[FAULT_CATALOGUE];
-    if (any && sim_chance(s, 15) && server_is_sound(s) && office_open(&o, s)) {
-        office_work(&o);
-        office_close(&o);
+    char remark[40];
+    (void)d;
+    if (!office_open(&o, s)) {
+        return false;
+    }
+    snprintf(remark, sizeof remark, "office %d", (int)sim_random(s, 6));
+    company_set(&o.c, "customer", &s->company->customers[sim_random(s, SIM_CUSTOMERS)],
+                PAIRS("remark", remark));
+    return true;
+}
+
+bool office_territory_move(sim *s, sim_device *d)
+{
+    office o;
+    (void)d;
+    if (!office_open(&o, s)) {
+        return false;
+    }
+    company_set(
+        &o.c, "customer", &s->company->customers[sim_random(s, SIM_CUSTOMERS)],
+        PAIRS("territory_id", id_text(&s->company->territories[sim_random(s, SIM_TERRITORIES)])));
+    return true;
+}
+
+bool office_price_change(sim *s, sim_device *d)
+{
+    office o;
+    char price[16];
+    (void)d;
+    if (!office_open(&o, s)) {
+        return false;
+    }
+    snprintf(price, sizeof price, "%d.%02d", 2 + (int)sim_random(s, 40), (int)sim_random(s, 100));
+    company_set(&o.c, "price_list_item", &s->company->prices[sim_random(s, SIM_PRODUCTS)],
+                PAIRS("price_4dp", price));
+    return true;
+}
+
+/* A contact is deleted while devices may hold a change of it. */
+bool office_row_deleted(sim *s, sim_device *d)
+{
+    office o;
+    sqlite3_stmt *q = NULL;
+    fb_id contact = {{0}};
+    unsigned mark = 0;
+    (void)d;
+    if (!office_open(&o, s) ||
+        sqlite3_prepare_v2(o.look, "SELECT id, name FROM contact ORDER BY id LIMIT 1 OFFSET ?1", -1,
+                           &q, NULL) != SQLITE_OK) {
+        return false;
+    }
+    sqlite3_bind_int(q, 1, (int)sim_random(s, 8));
+    bool found =
+        sqlite3_step(q) == SQLITE_ROW && sqlite3_column_bytes(q, 0) == (int)sizeof contact.b;
+    if (found) {
+        memcpy(contact.b, sqlite3_column_blob(q, 0), sizeof contact.b);
+        const char *name = (const char *)sqlite3_column_text(q, 1);
+        const char *number = name != NULL ? strrchr(name, '-') : NULL;
+        mark = number != NULL ? (unsigned)strtoul(number + 1, NULL, 10) : 0;
+    }
+    sqlite3_finalize(q);
+    if (!found) {
+        return false;
+    }
+    company_delete(&o.c, "contact", &contact);
+    for (int i = 0; i < s->actions_count; i++) {
+        s->actions[i].doubt |=
+            s->actions[i].mark == mark; /* it was there, and is gone on purpose */
+    }
+    return true;
+}
+
+bool office_membership(sim *s, sim_device *d)
+{
+    office o;
+    return office_open(&o, s) && membership_change(&o, d);
+}
+
+bool office_assignment(sim *s, sim_device *d)
+{
+    office o;
+    (void)d;
+    if (!office_open(&o, s)) {
+        return false;
+    }
+    assignment_change(&o);
+    return true;
+}
+
+bool office_role(sim *s, sim_device *d)
+{
+    office o;
+    return office_open(&o, s) && role_change(&o, d);
+}
+
+/* A phone is reported lost; later it is found. */
+bool office_device_blocked(sim *s, sim_device *d)
+{
+    office o;
+    fb_identity who = {.size_bytes = sizeof who};
+    if (!device_alive(d) || fb_db_identity(d->db, &who, NULL) != FB_OK || !who.enrolled ||
+        !office_open(&o, s) || store_begin(o.db) != FB_OK) {
+        return false;
+    }
+    fb_code rc = d->blocked ? door_device_allow(o.db, &who.device, s->now_ms)
+                            : door_device_block(o.db, &who.device, s->now_ms);
+    if (rc == FB_OK && store_commit(o.db) == FB_OK) {
+        d->blocked = !d->blocked;
+        return d->blocked;
+    }
+    store_rollback(o.db);
+    return false;
+}
+
+bool office_catalogue(sim *s, sim_device *d)
+{
+    office o;
+    (void)d;
+    if (s->growths >= SIM_GROWTHS_MAX || !office_open(&o, s)) {
+        return false;
+    }
+    s->growths++;
+    sim_trace(s, "office adds module %d to the catalogue", s->growths);
+    module_install(&o, s->growths);
+    return true;
+}
+
+static void devices_allow(office *o)
+{
+    sim *s = o->s;
+    for (int i = 0; i < s->devices_count; i++) {
+        sim_device *d = &s->devices[i];
+        fb_identity who = {.size_bytes = sizeof who};
+        if (d->db == NULL || fb_db_identity(d->db, &who, NULL) != FB_OK || !who.enrolled ||
+            store_begin(o->db) != FB_OK) {
+            continue;
+        }
+        /* Unknown here after a restore: it will enrol anew. */
+        if (door_device_allow(o->db, &who.device, s->now_ms) != FB_OK ||
+            store_commit(o->db) != FB_OK) {
+            store_rollback(o->db);
+        }
+        d->blocked = false;
     }
 }
 
-/* Whoever lost the role has it back: what still waits is judged under it. */
+/* Whoever lost the role has it back: what still waits is judged under it. Blocked phones are
+ * allowed again. */
 void office_heal(sim *s)
 {
     office o;
-    if (!s->faults[FAULT_ROLE] || !server_alive(s) || !office_open(&o, s)) {
+    bool roles = s->plan->enabled[KIND_ROLE], blocks = s->plan->enabled[KIND_DEVICE_BLOCKED];
+    if ((!roles && !blocks) || !office_open(&o, s)) {
         return;
     }
-    for (int i = 0; i < s->devices_count; i++) {
+    if (blocks) {
+        devices_allow(&o);
+    }
+    for (int i = 0; roles && i < s->devices_count; i++) {
         fb_id row;
         const sim_device *d = &s->devices[i];
         if (!d->manager &&
@@ -218,5 +332,4 @@ void office_heal(sim *s)
             role_give(&o, &d->user);
         }
     }
-    office_close(&o);
 }

@@ -1,17 +1,29 @@
-/* sim.h - the whole fleet in one thread: devices, server, network and disks, all from one seed.
+/* sim.h - the whole fleet in one thread: devices, server, office, network and disks, from one seed.
  *
- *   main.c    --seeds A-B, --seed N with its trace, the summary line
- *   world.c   machines: opening, crashing, rebooting; the company; virtual clocks
- *   net.c     a network that loses, doubles, delays (and so reorders) and cuts
- *   act.c     what people and faults do next: one step, chosen by the seed
- *   disaster.c  copies put back: phone backups, clones, torn copies, the server's backups
- *   office.c  what the administrator changes: rows, territories, roles, the catalogue
- *   check.c   after healing: convergence, verdicts, nothing lost, atomic groups
+ *   main.c     the command line, the summary line
+ *   jobs.c     seeds shared out to processes; a process that dies is the seed's failure
+ *   plan.c     a seed drawn out: which faults it has, and a list of events, each with a number
+ *   shrink.c   the smallest list of events that still breaks the promise
+ *   run.c      the events in time, then healing, then the check
+ *   image.c    the company and freshly enrolled devices, made once, copied for each seed
+ *   world.c    machines: opening, crashing, rebooting; clocks
+ *   net.c      messages that are lost, doubled, late, cut; weather.c: links that are bad for a
+ * while people.c   what people do on their devices faults.c   what breaks: power, disks, memory,
+ * clocks disaster.c copies put back: phone backups, clones, torn copies, the server's backups
+ *   office.c   what the administrator changes: rows, territories, roles, the catalogue
+ *   memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail
+ *   check.c    after healing: convergence, verdicts, nothing lost, atomic groups
  *
- * Each seed first draws which faults it has at all (swarm testing), then a chaos phase of random
- * steps, then the faults stop and everything must settle within a bounded number of rounds (L1).
+ * Each seed first draws which faults it has at all (swarm testing), then a chaos phase of planned
+ * events, then the faults stop and everything must settle within a bounded simulated time (L1).
  * Nothing reads a real clock or real randomness: the same seed gives the same trace, whose hash is
- * printed.
+ * compared over two runs (I18). An event draws its details from its own number: leaving one out
+ * does not change another.
+ *
+ * A device-day is one device for one simulated day in which its person does something 30 times
+ * (ACTS_PER_DAY: a third of them visits with an order of 1 to 5 lines, the rest activities, tasks,
+ * contacts, tags, changed customers, new customers; each one atomic, synced group) and 12 sync
+ * sessions begin (SYNCS_PER_DAY), plus those that follow a restart or a failure.
  *
  * Checked after healing
  *   I1  every replica equals the server's projection for its scope, computed here naively
@@ -40,87 +52,85 @@
 #include "sync-server/server.h"
 
 enum {
-    SIM_DEVICES_MAX = 8,
+    SIM_DEVICES_MAX = 14, /* with clones */
+    SIM_PEOPLE_MAX = 10,
     SIM_CUSTOMERS = 8,
     SIM_PRODUCTS = 5,
     SIM_TERRITORIES = 3,
     SIM_FLIGHTS_MAX = 64,
-    SIM_ACTIONS_MAX = 4096,
-    SIM_GROWTHS_MAX = 3
+    SIM_RECORDINGS = 32,
+    SIM_GROWTHS_MAX = 3,
+    SIM_VARIANTS = 2, /* of the company: everyone one device; two devices to a person */
+    ACTS_PER_DAY = 30,
+    SYNCS_PER_DAY = 12
 };
 
-typedef enum sim_fault {
-    FAULT_LOSE_REQUEST,
-    FAULT_LOSE_REPLY,
-    FAULT_DOUBLE_REQUEST,
-    FAULT_DELAY,
-    FAULT_CUT_REPLY,
-    FAULT_CUT_REQUEST,
-    FAULT_PARTITION,
-    FAULT_CRASH_DEVICE,
-    FAULT_CRASH_SERVER,
-    FAULT_DISK_FULL_DEVICE,
-    FAULT_DISK_FULL_SERVER,
-    FAULT_SYNC_ERROR,
-    FAULT_CLOCK_JUMP,
-    FAULT_TERRITORY_MOVE,
-    FAULT_SERVER_EDIT,
-    FAULT_PHONE_RESTORED,
-    FAULT_PHONE_TORN,
-    FAULT_PHONE_CLONED,
-    FAULT_SERVER_BACKUP,
-    FAULT_SERVER_RESTORED,
-    FAULT_SERVER_PUT_BACK,
-    FAULT_MEMBERSHIP,
-    FAULT_ASSIGNMENT,
-    FAULT_ROLE,
-    FAULT_CATALOGUE,
-    FAULTS
-} sim_fault;
-extern const char *const FAULT_NAMES[FAULTS];
+typedef enum sim_kind {
+#define X(NAME, printed, ids, chance, function) KIND_##NAME,
+#include "sim/kinds.def"
+#undef X
+    KINDS
+} sim_kind;
+enum { FAULTS_FIRST = KIND_RACE };
 
 typedef struct sim sim;
+typedef struct sim_device sim_device;
 
-/* One group the person was told is saved. */
+typedef struct sim_kind_row {
+    const char *name, *ids;
+    int chance;
+    bool (*strike)(sim *s, sim_device *d);
+} sim_kind_row;
+extern const sim_kind_row KIND_ROWS[KINDS];
+
+/* ---- plan ---- */
+
+typedef enum sim_class { CLASS_FLEET, CLASS_PARTITION } sim_class;
+
+typedef struct sim_event {
+    int64_t at_ms;
+    uint32_t index;
+    uint8_t kind, device;
+} sim_event;
+
+typedef struct sim_options {
+    sim_class class;
+    int64_t days;
+    const char *without; /* names of kinds that no seed has, or "" */
+} sim_options;
+
+typedef struct sim_plan {
+    sim_options o;
+    uint64_t seed;
+    int devices_count, variant;
+    bool enabled[KINDS];
+    sim_event *events;
+    uint32_t events_count, events_room;
+} sim_plan;
+
+/* ---- a group the person was told is saved ---- */
+
 typedef struct sim_action {
     int device;
     int64_t gseq;
-    char marker[40];    /* unique text inside one of its rows */
+    uint32_t mark;      /* its number: part of the unique text in one of its rows */
     const char *entity; /* the row that holds it */
-    const char *column;
+    const char *column; /* NULL: a change of a shared column */
     bool doubt; /* it may be there or not: the call failed in a crash, or a disaster took it */
     bool server_only; /* its device was put back to before it: the server has the only copy */
 } sim_action;
 
-typedef struct sim_device {
-    sim *world;
-    int number;
-    char machine[16], path[32], user_key[8];
-    fb_id user;
-    bool manager;
-    fb_db *db;
-    fb_sync *sync;
-    fb_port port;
-    int64_t clock_skew_ms;
-    int64_t wake_ms; /* no sync step before */
-    bool partitioned;
-    int64_t dark_until_ms; /* crashed until */
-    bool in_flight;
-    bool answered;                /* a reply was taken since the last DONE */
-    uint32_t rounds_healed;       /* complete syncs since the faults stopped */
-    uint64_t flight_number;       /* the request whose reply counts */
-    uint64_t random;              /* own stream for fb_port.random */
-    bool has_backup, backup_torn; /* "bakN" holds a copy of its files, taken when ... */
-    int backup_actions;           /* ... so many actions had happened */
-    bool must_enrol;              /* it, or the server, was put back to before it was enrolled */
-} sim_device;
+typedef struct sim_arm {
+    uint32_t count;
+    uint64_t random;
+} sim_arm;
 
 typedef enum flight_kind { FLIGHT_REQUEST, FLIGHT_REPLY } flight_kind;
 typedef struct sim_flight {
     bool used;
     flight_kind kind;
     int device;
-    uint64_t number;
+    uint64_t number; /* 0: nobody waits for the answer */
     int64_t due_ms;
     char *body;
     size_t size;
@@ -130,77 +140,179 @@ typedef struct sim_flight {
     uint32_t retry_ms;
 } sim_flight;
 
+struct sim_device {
+    sim *world;
+    int number;
+    char machine[16], path[32];
+    fb_id user;
+    bool manager;
+    fb_db *db;
+    fb_sync *sync;
+    fb_port port;
+    uint64_t random; /* own stream for fb_port.random */
+    int64_t clock_skew_ms, boot_ms;
+    int64_t dark_until_ms; /* crashed, or suspended, until */
+    bool suspended;
+    bool session;    /* a sync is going on; the next step is due at wake_ms */
+    int64_t wake_ms; /* in flight: the time-out */
+    bool in_flight;
+    uint64_t flight_number; /* the request whose reply counts */
+    bool answered;          /* a reply was taken since the last DONE */
+    uint32_t rounds;        /* complete syncs since the faults stopped */
+    sim_arm arms[KINDS];
+    uint64_t heap_in;         /* the n-th allocation in the next call fails; 0: none */
+    sim_flight kept;          /* the last reply, in a proxy's cache */
+    sim_kind weather;         /* its link is bad in this way ... */
+    int64_t weather_until_ms; /* ... until */
+    uint32_t weather_period_ms;
+    bool has_backup, backup_torn; /* "bakN" holds a copy of its files, taken when ... */
+    int backup_actions;           /* ... so many actions had happened */
+    bool must_enrol;              /* it, or the server, was put back to before it was enrolled */
+    bool blocked;
+};
+
+/* One machine's files, as set up. */
+typedef struct sim_image sim_image;
+typedef struct sim_company {
+    sim_image *image;
+    fb_id users[SIM_PEOPLE_MAX], customers[SIM_CUSTOMERS], products[SIM_PRODUCTS],
+        territories[SIM_TERRITORIES], prices[SIM_PRODUCTS];
+} sim_company;
+
 struct sim {
+    const sim_plan *plan;
     uint64_t seed, random;
     int64_t now_ms; /* true time */
+    int64_t ticked_ms;
     bool trace, healing;
-    bool faults[FAULTS];
-    uint64_t fired[FAULTS];
+    uint64_t fired[KINDS];
     crash_vfs *vfs;
     server *srv;
     server_reader *reader;
+    store *admin;  /* the administrator's connection, while the server is up */
+    sqlite3 *look; /* the same file by plain SQL */
+    store *slow;   /* a report that holds its snapshot ... */
+    int64_t slow_until_ms;
     fb_port server_port;
     int64_t server_dark_until_ms;
-    uint64_t server_random;
+    uint64_t server_random, server_heap_in;
+    int poison; /* the server still dies so often over poison_device's groups */
+    int poison_device;
     sim_device devices[SIM_DEVICES_MAX];
     int devices_count;
-    fb_id customers[SIM_CUSTOMERS], products[SIM_PRODUCTS], territories[SIM_TERRITORIES];
-    sim_flight flights[SIM_FLIGHTS_MAX];
-    uint64_t flights_count;
+    const sim_company *company;
+    sim_flight flights[SIM_FLIGHTS_MAX], recordings[SIM_RECORDINGS];
+    uint64_t flights_count, requests, sessions, recordings_count;
     sim_action *actions;
-    int actions_count;
-    uint64_t markers;
+    int actions_count, actions_room;
+    uint32_t marks;
     bool has_backup;     /* machine "srvbak" holds a verified copy of the server's files */
     int growths;         /* modules added to the catalogue */
     bool server_suspect; /* put back by hand: the next start must refuse */
+    bool emptied;        /* put back to before any device was enrolled */
     digest hash;         /* of the trace */
+    int64_t healed_ms;   /* how long it took until everything was quiet */
     uint32_t violations;
     char why[400];
 };
 
-/* main.c */
+/* plan.c */
+void plan_make(sim_plan *p, uint64_t seed, const sim_options *o);
+void plan_free(sim_plan *p);
+uint64_t mix64(uint64_t a, uint64_t b);
+
+/* image.c */
+void companies_make(sim_company *all);       /* all[SIM_VARIANTS]; ends with companies_free */
+void company_copy(sim *s, sim_company *all); /* the plan's variant into the files of this world */
+void companies_free(sim_company *all);
+
+/* run.c */
+/* What one life came to: all that the sums need. */
+typedef struct sim_result {
+    uint64_t seed, fired[KINDS], groups, sessions, requests, device_days;
+    int64_t healed_ms;
+    uint32_t violations;
+    digest hash;
+    char why[400];
+} sim_result;
+/* keep[index]: the event happens; NULL: all do. */
+void sim_run(sim *s, const sim_plan *p, const bool *keep, sim_company *all, bool trace);
 uint64_t sim_random(sim *s, uint64_t below);
 bool sim_chance(sim *s, unsigned percent);
 void sim_trace(sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sim_violation(sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-bool sim_fault_draw(sim *s, sim_fault fault,
-                    unsigned percent); /* enabled, not healing, and drawn: counts it */
+
+/* One seed: the plan, the life, every hundredth one twice (I18). */
+void seed_run(uint64_t seed, const sim_options *o, sim_company *all, sim_result *out);
+
+/* jobs.c */
+/* Runs the seeds in so many processes; tells of each as it ends. */
+void jobs_run(int64_t from, int64_t to, int jobs, const sim_options *o, sim_company *all,
+              void (*ended)(void *ctx, const sim_result *r), void *ctx);
+
+/* shrink.c */
+/* Finds a small list of events that breaks the same promise and prints the command that shows it.
+ */
+void shrink(uint64_t seed, const sim_options *o, const char *why, sim_company *all);
 
 /* world.c */
-void world_open(sim *s);
+void world_open(sim *s, sim_company *all);
 void world_close(sim *s);
 bool server_alive(sim *s);
+bool server_sound(sim *s); /* the office works on a sound machine only */
 void server_boot(sim *s);
 void server_down(sim *s);
-bool device_alive(sim_device *d);
+bool device_alive(const sim_device *d);
 void device_boot(sim_device *d);
 sim_device *device_new(sim *s, int like); /* one more machine for the same person; NULL: no room */
+void device_down(sim_device *d);          /* handles closed after a crash */
+void machines_tend(sim *s);               /* notices crashes, reboots what is due, enrols anew */
+int64_t machines_due(const sim *s);       /* when tending is needed next */
+void machines_heal(sim *s);
+store *world_store_open(const char *path);
+fb_port device_port(sim_device *d);
+
+/* enrol.c */
+void device_enrol(sim *s, sim_device *d);
 bool device_enrol_again(sim_device *d);
-void device_down(sim_device *d); /* handles closed after a crash */
-void machines_tend(sim *s);      /* notices crashes, reboots what is due */
-store *world_store_open(sim *s); /* an administrator's connection; NULL while the server is down */
 
 /* net.c */
-void net_step(sim *s);
+void net_deliver(sim *s); /* what is due */
+int64_t net_due(const sim *s);
 void device_sync_step(sim_device *d);
 void net_drop_all(sim *s);
+void sessions_begin(sim *s);
+bool arm_take(sim_device *d, sim_kind kind); /* it lay in wait: now it strikes */
+/* weather.c */
+bool weather_stops(sim_device *d, bool up, size_t bytes);
 
-/* act.c */
-void act_step(sim *s);
-void fault_step(sim *s);
+/* heap.c: SQLite's memory */
+void heap_install(void);
+void heap_fail_after(uint64_t allocations); /* 0: never */
+bool heap_failed(void);
+
+/* memo.c */
+void memo_clear(void);
 
 /* disaster.c */
-void disaster_step(sim *s);
 void disaster_heal(sim *s); /* the operator and the help desk finish their work */
 
 /* office.c */
-void office_step(sim *s);
 void office_heal(sim *s);
 void office_grow(sim *s); /* the newest catalogue again, after a restore */
+
+/* people.c */
+void mark_text(const sim *s, uint32_t mark, char out[40]);
 
 /* check.c */
 sqlite3 *open_file(sim *s, const char *path);
 int64_t number(sqlite3 *db, const char *sql, const char *text);
+/* How often each mark stands in this database; marks+1 counters, freed by the caller. */
+uint8_t *marks_count(sim *s, sqlite3 *db);
 void check_all(sim *s);
+
+#define X(NAME, printed, ids, chance, function) bool function(sim *s, sim_device *d);
+#include "sim/kinds.def"
+#undef X
 
 #endif

@@ -34,11 +34,15 @@ typedef struct machine {
     bool fail_reads; /* count reads instead of changes */
 } machine;
 
+typedef struct image {
+    unsigned char *bytes;
+    size_t size, capacity;
+} image;
+
 typedef struct mem_file {
     char name[NAME_MAX_BYTES];
     machine *owner;
-    unsigned char *synced, *data; /* what survives for sure; what is read */
-    size_t synced_size, size, capacity;
+    image synced, now; /* what survives for sure; what is read */
     pending_write *first, **last;
     shm_node shm;
     int lock_shared;
@@ -123,30 +127,30 @@ static machine *machine_get(crash_vfs *v, const char *path)
 
 /* --- content ------------------------------------------------------------------------------- */
 
-static void file_write(mem_file *f, uint64_t offset, const void *data, size_t size)
+static void image_write(image *m, uint64_t offset, const void *data, size_t size)
 {
     size_t end = (size_t)offset + size;
-    if (end > f->capacity) {
+    if (end > m->capacity) {
         size_t capacity = end * 2 + 4096;
-        f->data = must(crash_vfs_realloc(f->data, capacity));
-        f->capacity = capacity;
+        m->bytes = must(crash_vfs_realloc(m->bytes, capacity));
+        m->capacity = capacity;
     }
-    if (end > f->size) {
-        if (offset > f->size) {
-            memset(f->data + f->size, 0, (size_t)offset - f->size);
+    if (end > m->size) {
+        if (offset > m->size) {
+            memset(m->bytes + m->size, 0, (size_t)offset - m->size);
         }
-        f->size = end;
+        m->size = end;
     }
-    memcpy(f->data + offset, data, size);
+    memcpy(m->bytes + offset, data, size);
 }
 
-static void file_truncate(mem_file *f, uint64_t size)
+static void image_truncate(image *m, uint64_t size)
 {
-    if (size < f->size) {
-        f->size = (size_t)size;
-    } else if (size > f->size) {
+    if (size < m->size) {
+        m->size = (size_t)size;
+    } else if (size > m->size) {
         unsigned char zero = 0;
-        file_write(f, size - 1, &zero, 1);
+        image_write(m, size - 1, &zero, 1);
     }
 }
 
@@ -174,17 +178,26 @@ static void pending_add(mem_file *f, uint64_t offset, const void *data, uint32_t
     f->last = &w->next;
 }
 
+/* What is read now is on the platter: after a reboot, or when bytes were put there. */
+static void file_settle(mem_file *f)
+{
+    f->synced.size = 0;
+    if (f->now.size > 0) {
+        image_write(&f->synced, 0, f->now.bytes, f->now.size);
+    }
+    pending_drop(f);
+}
+
+/* Only what was written since the last sync is copied. */
 static void file_sync(mem_file *f)
 {
-    if (f->first == NULL && f->synced_size == f->size) {
-        return;
+    for (const pending_write *w = f->first; w != NULL; w = w->next) {
+        if (w->size == 0) {
+            image_truncate(&f->synced, w->offset);
+        } else {
+            image_write(&f->synced, w->offset, w->data, w->size);
+        }
     }
-    crash_vfs_release(f->synced);
-    f->synced = must(crash_vfs_realloc(NULL, f->size + 1));
-    if (f->size > 0) {
-        memcpy(f->synced, f->data, f->size);
-    }
-    f->synced_size = f->size;
     pending_drop(f);
 }
 
@@ -197,7 +210,7 @@ static void pending_survive(crash_vfs *v, mem_file *f, pending_write *w)
         return;
     }
     if (w->size == 0) {
-        file_truncate(f, w->offset);
+        image_truncate(&f->now, w->offset);
         return;
     }
     uint32_t size = w->size;
@@ -211,26 +224,30 @@ static void pending_survive(crash_vfs *v, mem_file *f, pending_write *w)
         }
         v->counters.garbage++;
     }
-    file_write(f, w->offset, w->data, size);
+    image_write(&f->now, w->offset, w->data, size);
 }
 
-static void file_reboot(crash_vfs *v, mem_file *f)
+static void locks_forget(mem_file *f)
 {
-    f->size = 0;
-    if (f->synced_size > 0) {
-        file_write(f, 0, f->synced, f->synced_size);
-    }
-    for (pending_write *w = f->first; w != NULL; w = w->next) {
-        pending_survive(v, f, w);
-    }
-    pending_drop(f);
     f->lock_shared = 0;
     f->lock_reserved = f->lock_pending = f->lock_exclusive = false;
     for (int i = 0; i < f->shm.regions_count; i++) {
         crash_vfs_release(f->shm.regions[i]);
     }
     f->shm = (shm_node){0};
-    file_sync(f); /* what survived is on the platter */
+}
+
+static void file_reboot(crash_vfs *v, mem_file *f)
+{
+    f->now.size = 0;
+    if (f->synced.size > 0) {
+        image_write(&f->now, 0, f->synced.bytes, f->synced.size);
+    }
+    for (pending_write *w = f->first; w != NULL; w = w->next) {
+        pending_survive(v, f, w);
+    }
+    locks_forget(f);
+    file_settle(f);
 }
 
 static mem_file *file_find(crash_vfs *v, const char *name)
@@ -260,8 +277,8 @@ static void file_free(mem_file *f)
     for (int i = 0; i < f->shm.regions_count; i++) {
         crash_vfs_release(f->shm.regions[i]);
     }
-    crash_vfs_release(f->data);
-    crash_vfs_release(f->synced);
+    crash_vfs_release(f->now.bytes);
+    crash_vfs_release(f->synced.bytes);
     crash_vfs_release(f);
 }
 
@@ -344,10 +361,10 @@ static int x_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 offse
     if (fault != SQLITE_OK) {
         return fault;
     }
-    size_t have = (size_t)offset < h->file->size ? h->file->size - (size_t)offset : 0;
+    size_t have = (size_t)offset < h->file->now.size ? h->file->now.size - (size_t)offset : 0;
     size_t n = have < (size_t)amount ? have : (size_t)amount;
     if (n > 0) {
-        memcpy(out, h->file->data + offset, n);
+        memcpy(out, h->file->now.bytes + offset, n);
     }
     if (n < (size_t)amount) {
         memset((char *)out + n, 0, (size_t)amount - n);
@@ -361,7 +378,7 @@ static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int
     handle *h = (handle *)base;
     machine *m = h->file->owner;
     if (h->temporary) {
-        file_write(h->file, (uint64_t)offset, data, (size_t)amount);
+        image_write(&h->file->now, (uint64_t)offset, data, (size_t)amount);
         return SQLITE_OK;
     }
     if (!handle_lives(h) || !machine_step(h->vfs, m)) {
@@ -372,13 +389,13 @@ static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int
         return fault;
     }
     uint64_t end = (uint64_t)offset + (uint64_t)amount;
-    if (m->quota > 0 && end > h->file->size &&
-        crash_vfs_used(h->vfs, m->name) + (end - h->file->size) > m->quota) {
+    if (m->quota > 0 && end > h->file->now.size &&
+        crash_vfs_used(h->vfs, m->name) + (end - h->file->now.size) > m->quota) {
         h->vfs->counters.full++;
         return SQLITE_FULL;
     }
     h->vfs->counters.writes++;
-    file_write(h->file, (uint64_t)offset, data, (size_t)amount);
+    image_write(&h->file->now, (uint64_t)offset, data, (size_t)amount);
     pending_add(h->file, (uint64_t)offset, data, (uint32_t)amount);
     tell(h->vfs, &(crash_vfs_event){CRASH_VFS_WRITE, h->file->name, (uint64_t)offset, data,
                                     (size_t)amount});
@@ -389,7 +406,7 @@ static int x_truncate(sqlite3_file *base, sqlite3_int64 size)
 {
     handle *h = (handle *)base;
     if (h->temporary) {
-        file_truncate(h->file, (uint64_t)size);
+        image_truncate(&h->file->now, (uint64_t)size);
         return SQLITE_OK;
     }
     if (!handle_lives(h) || !machine_step(h->vfs, h->file->owner)) {
@@ -399,7 +416,7 @@ static int x_truncate(sqlite3_file *base, sqlite3_int64 size)
     if (fault != SQLITE_OK) {
         return fault;
     }
-    file_truncate(h->file, (uint64_t)size);
+    image_truncate(&h->file->now, (uint64_t)size);
     pending_add(h->file, (uint64_t)size, NULL, 0);
     tell(h->vfs, &(crash_vfs_event){
                      .op = CRASH_VFS_TRUNCATE, .file = h->file->name, .offset = (uint64_t)size});
@@ -437,7 +454,7 @@ static int x_file_size(sqlite3_file *base, sqlite3_int64 *out)
     if (!handle_lives(h)) {
         return SQLITE_IOERR_FSTAT;
     }
-    *out = (sqlite3_int64)h->file->size;
+    *out = (sqlite3_int64)h->file->now.size;
     return SQLITE_OK;
 }
 
@@ -713,7 +730,7 @@ static int x_access(sqlite3_vfs *base, const char *name, int flags, int *out)
 {
     (void)flags;
     mem_file *f = file_find((crash_vfs *)base, name);
-    *out = f != NULL && (flags != SQLITE_ACCESS_EXISTS || f->size > 0);
+    *out = f != NULL && (flags != SQLITE_ACCESS_EXISTS || f->now.size > 0);
     return SQLITE_OK;
 }
 
@@ -824,6 +841,22 @@ void crash_vfs_reboot(crash_vfs *v, const char *name)
     m->generation++;
 }
 
+void crash_vfs_kill(crash_vfs *v, const char *name)
+{
+    machine *m = machine_get(v, name);
+    for (mem_file *f = v->files; f != NULL; f = f->next) {
+        if (f->owner == m && !f->deleted) {
+            locks_forget(f);
+        }
+    }
+    m->generation++;
+}
+
+void crash_vfs_reseed(crash_vfs *v, uint64_t seed)
+{
+    v->random = seed;
+}
+
 void crash_vfs_quota(crash_vfs *v, const char *name, uint64_t bytes)
 {
     machine_get(v, name)->quota = bytes;
@@ -834,7 +867,7 @@ uint64_t crash_vfs_used(const crash_vfs *v, const char *name)
     uint64_t used = 0;
     for (const mem_file *f = v->files; f != NULL; f = f->next) {
         if (!f->deleted && strcmp(f->owner->name, name) == 0) {
-            used += f->size;
+            used += f->now.size;
         }
     }
     return used;
@@ -877,7 +910,7 @@ void crash_vfs_each(const crash_vfs *v,
 {
     for (const mem_file *f = v->files; f != NULL; f = f->next) {
         if (!f->deleted) {
-            fn(ctx, f->name, f->data, f->size);
+            fn(ctx, f->name, f->now.bytes, f->now.size);
         }
     }
 }
@@ -891,12 +924,11 @@ void crash_vfs_put(crash_vfs *v, const char *name, const void *data, size_t size
     if (f->handles > 0) {
         abort(); /* the test would change an open file under its reader */
     }
-    f->size = 0;
+    f->now.size = 0;
     if (size > 0) {
-        file_write(f, 0, data, size);
+        image_write(&f->now, 0, data, size);
     }
-    pending_drop(f);
-    file_sync(f);
+    file_settle(f);
 }
 
 void crash_vfs_copy(crash_vfs *v, const char *from, const char *to)
@@ -905,14 +937,14 @@ void crash_vfs_copy(crash_vfs *v, const char *from, const char *to)
     crash_vfs_remove(v, to);
     for (mem_file *f = v->files; f != NULL; f = f->next) {
         size_t n = strlen(from);
-        if (f->owner != source || f->deleted || f->size == 0) {
+        if (f->owner != source || f->deleted || f->now.size == 0) {
             continue;
         }
         char name[NAME_MAX_BYTES];
         snprintf(name, sizeof name, "%.60s%.90s", to, f->name + n);
         mem_file *copy = file_make(v, name);
-        file_write(copy, 0, f->data, f->size);
-        file_sync(copy);
+        image_write(&copy->now, 0, f->now.bytes, f->now.size);
+        file_settle(copy);
     }
 }
 

@@ -33,6 +33,12 @@ bool crash_vfs_is_crashed(const crash_vfs *v, const char *machine);
 /* Power comes back: unsynced writes are lost or torn by the seed; open handles stay dead. */
 void crash_vfs_reboot(crash_vfs *v, const char *machine);
 
+/* The machine's program is killed: what it wrote stays, unsynced as it is; open handles are dead.
+ */
+void crash_vfs_kill(crash_vfs *v, const char *machine);
+/* What is drawn from now on (what survives a reboot) depends on this number alone. */
+void crash_vfs_reseed(crash_vfs *v, uint64_t seed);
+
 /* Writes that would grow the machine's files beyond this fail with SQLITE_FULL; 0 = no limit. */
 void crash_vfs_quota(crash_vfs *v, const char *machine, uint64_t bytes);
 uint64_t crash_vfs_used(const crash_vfs *v, const char *machine);

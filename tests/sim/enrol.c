@@ -1,0 +1,96 @@
+/* enrol.c - a device introduces itself: straight to the server, over a link that never fails. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sim/sim.h"
+#include "sync-server/door/door.h"
+
+typedef struct direct_link {
+    sim *world;
+    server_job *job;
+} direct_link;
+
+_Noreturn static void enrol_failed(const char *what, fb_code rc, const fb_error *err)
+{
+    fprintf(stderr, "sim: %s: %s %s\n", what, fb_code_name(rc), err->message);
+    abort();
+}
+
+static fb_code direct_exchange(void *ctx, const fb_link_request *q, fb_link_response *out)
+{
+    direct_link *l = ctx;
+    server_job_free(l->job);
+    server_request r = {
+        .method = text_of(q->method),
+        .path = text_of(q->path),
+        .authorization = text_of(q->authorization),
+        .content_type = text_of(q->content_type),
+        .content_encoding = text_of(q->content_encoding),
+        .peer = text_of("sim"),
+        .body = q->body,
+    };
+    l->job = server_handle(l->world->srv, l->world->reader, &r);
+    const server_reply *reply = server_job_reply(l->job);
+    *out = (fb_link_response){.status = reply->status, .zstd = reply->zstd, .body = reply->body};
+    return FB_OK;
+}
+
+static void code_make(sim *s, sim_device *d, buf *code)
+{
+    store *db = world_store_open("server/master.db");
+    fb_error err = {0};
+    fb_code rc = store_begin(db);
+    if (rc == FB_OK) {
+        rc = door_code_make(db, &d->user, s->now_ms, 3600000, &s->server_port, code);
+    }
+    if (rc == FB_OK) {
+        rc = store_commit(db);
+    }
+    store_close(db);
+    if (rc != FB_OK) {
+        enrol_failed("enrolment code", rc, &err);
+    }
+}
+
+void device_enrol(sim *s, sim_device *d)
+{
+    fb_error err = {0};
+    direct_link l = {.world = s};
+    fb_link link = {&l, direct_exchange};
+    fb_enrol_options o = FB_ENROL_OPTIONS_INIT;
+    buf code;
+    buf_init(&code, 100);
+    code_make(s, d, &code);
+    o.server_url = "https://sim";
+    o.code = buf_cstr(&code);
+    o.again = d->must_enrol;
+    fb_code rc = fb_enrol(d->db, &link, &o, &err);
+    buf_clear(&code);
+    if (rc != FB_OK) {
+        enrol_failed("enrolment", rc, &err);
+    }
+    fb_sync *sync = NULL;
+    fb_sync_report report;
+    rc = fb_sync_open(d->db, NULL, &sync, &err);
+    if (rc == FB_OK) {
+        rc = fb_sync_step(sync, &link, 0, &report, &err);
+    }
+    if (rc != FB_OK || !report.complete) {
+        enrol_failed("first sync", rc, &err);
+    }
+    fb_sync_close(sync);
+    server_job_free(l.job);
+}
+
+bool device_enrol_again(sim_device *d)
+{
+    sim *s = d->world;
+    if (!device_alive(d) || !server_alive(s)) {
+        return false;
+    }
+    fb_sync_close(d->sync); /* it speaks for the device that was */
+    d->sync = NULL;
+    d->in_flight = false;
+    device_enrol(s, d);
+    return true;
+}

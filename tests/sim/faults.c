@@ -1,0 +1,227 @@
+/* faults.c - what breaks: power, processes, disks, memory, clocks. See sim.h. */
+#include "sim/sim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MINUTE_MS = 60000, DAY_MS = 24 * 3600 * 1000 };
+
+/* ---- devices ---- */
+
+bool fault_crash_device(sim *s, sim_device *d)
+{
+    crash_vfs_crash_after(s->vfs, d->machine, 1 + sim_random(s, 60));
+    return device_alive(d);
+}
+
+bool fault_power_loss(sim *s, sim_device *d)
+{
+    if (!device_alive(d)) {
+        return false;
+    }
+    crash_vfs_crash(s->vfs, d->machine);
+    return true;
+}
+
+/* The system ends the program: what it wrote is in the system's cache. */
+bool fault_killed(sim *s, sim_device *d)
+{
+    if (!device_alive(d)) {
+        return false;
+    }
+    crash_vfs_kill(s->vfs, d->machine);
+    device_down(d);
+    d->dark_until_ms = s->now_ms + (int64_t)sim_random(s, 30 * MINUTE_MS);
+    return true;
+}
+
+bool fault_suspended(sim *s, sim_device *d)
+{
+    if (!device_alive(d)) {
+        return false;
+    }
+    d->suspended = true;
+    d->dark_until_ms = s->now_ms + (int64_t)sim_random(s, 300 * MINUTE_MS);
+    return true;
+}
+
+static bool full(sim *s, const char *machine)
+{
+    if (sim_chance(s, 40)) { /* there is room again */
+        crash_vfs_quota(s->vfs, machine, 0);
+        return false;
+    }
+    crash_vfs_quota(s->vfs, machine, crash_vfs_used(s->vfs, machine) + 1 + sim_random(s, 60000));
+    return true;
+}
+
+bool fault_disk_full_device(sim *s, sim_device *d)
+{
+    return full(s, d->machine);
+}
+
+/* The file system is mounted anew without writing: every change fails, until it is cured. */
+bool fault_read_only_device(sim *s, sim_device *d)
+{
+    bool begins = sim_chance(s, 50);
+    crash_vfs_fail(s->vfs, d->machine, begins ? 1 + sim_random(s, 40) : 0, SQLITE_IOERR_WRITE,
+                   begins);
+    return begins;
+}
+
+bool fault_sync_error_device(sim *s, sim_device *d)
+{
+    crash_vfs_fail_sync(s->vfs, d->machine, 1 + sim_random(s, 10));
+    return true;
+}
+
+bool fault_read_error_device(sim *s, sim_device *d)
+{
+    crash_vfs_fail(s->vfs, d->machine, 1 + sim_random(s, 60), SQLITE_IOERR_READ, false);
+    return true;
+}
+
+bool fault_no_memory_device(sim *s, sim_device *d)
+{
+    d->heap_in = 1 + sim_random(s, sim_chance(s, 50) ? 60 : 2000);
+    return false; /* counted when an allocation fails */
+}
+
+/* An app of an older version meets this replica: a copy is opened that says it is newer. */
+bool fault_downgrade(sim *s, sim_device *d)
+{
+    fb_db *db = NULL;
+    sqlite3 *raw = NULL;
+    fb_error err = {0};
+    fb_db_options o = FB_DB_OPTIONS_INIT;
+    if (!device_alive(d)) {
+        return false;
+    }
+    crash_vfs_copy(s->vfs, d->machine, "newer");
+    bool made =
+        sqlite3_open_v2("newer/replica.db", &raw, SQLITE_OPEN_READWRITE, "simfs") == SQLITE_OK &&
+        sqlite3_exec(raw, "PRAGMA user_version = 9999", NULL, NULL, NULL) == SQLITE_OK;
+    sqlite3_close(raw);
+    o.port = &d->port;
+    o.vfs = "simfs";
+    fb_code rc = made ? fb_db_open("newer/replica.db", &o, &db, &err) : FB_E_NEWER;
+    fb_db_close(db);
+    crash_vfs_remove(s->vfs, "newer");
+    if (rc != FB_E_NEWER) {
+        sim_violation(s, "C10: a replica of a newer version is not refused: %s", fb_code_name(rc));
+    }
+    return made;
+}
+
+/* 1970, 2038, 2106, and shorter ways off. */
+bool fault_clock_jump(sim *s, sim_device *d)
+{
+    static const int64_t YEARS[] = {-55, -20, -1, 12, 13, 80};
+    int64_t to = 0;
+    switch (sim_random(s, 4)) {
+    case 0:
+        to = YEARS[sim_random(s, 6)] * 365 * DAY_MS;
+        break;
+    case 1:
+        to = ((int64_t)sim_random(s, 800) - 400) * DAY_MS;
+        break;
+    case 2:
+        to = ((int64_t)sim_random(s, 7200) - 3600) * 1000;
+        break;
+    default:
+        to = 0;
+        break; /* somebody sets it right */
+    }
+    d->clock_skew_ms = to;
+    sim_trace(s, "%s clock off by %lld ms", d->machine, (long long)to);
+    return true;
+}
+
+/* Nobody works for weeks: messages on their way, copies and tokens grow old. */
+bool fault_holiday(sim *s, sim_device *d)
+{
+    (void)d;
+    s->now_ms += (1 + (int64_t)sim_random(s, 40)) * DAY_MS;
+    return true;
+}
+
+/* Two phones that draw the same numbers. */
+bool fault_same_random(sim *s, sim_device *d)
+{
+    sim_device *other = &s->devices[sim_random(s, (uint64_t)s->devices_count)];
+    d->random = other->random;
+    return other != d;
+}
+
+/* ---- the server ---- */
+
+bool fault_crash_server(sim *s, sim_device *d)
+{
+    (void)d;
+    crash_vfs_crash_after(s->vfs, "server", 1 + sim_random(s, 80));
+    return server_alive(s);
+}
+
+bool fault_killed_server(sim *s, sim_device *d)
+{
+    (void)d;
+    if (!server_alive(s)) {
+        return false;
+    }
+    crash_vfs_kill(s->vfs, "server");
+    server_down(s);
+    s->server_dark_until_ms = s->now_ms + (int64_t)sim_random(s, 10 * MINUTE_MS);
+    return true;
+}
+
+bool fault_disk_full_server(sim *s, sim_device *d)
+{
+    (void)d;
+    return full(s, "server");
+}
+
+bool fault_sync_error_server(sim *s, sim_device *d)
+{
+    (void)d;
+    crash_vfs_fail_sync(s->vfs, "server", 1 + sim_random(s, 10));
+    return true;
+}
+
+bool fault_read_error_server(sim *s, sim_device *d)
+{
+    (void)d;
+    crash_vfs_fail(s->vfs, "server", 1 + sim_random(s, 60), SQLITE_IOERR_READ, false);
+    return true;
+}
+
+bool fault_no_memory_server(sim *s, sim_device *d)
+{
+    (void)d;
+    s->server_heap_in = 1 + sim_random(s, sim_chance(s, 50) ? 60 : 3000);
+    return false;
+}
+
+/* A manager's report keeps its snapshot for hours: the WAL cannot be taken over meanwhile. */
+bool fault_long_reader(sim *s, sim_device *d)
+{
+    (void)d;
+    if (!server_alive(s) || s->slow != NULL) {
+        return false;
+    }
+    s->slow = world_store_open("server/master.db");
+    if (s->slow == NULL || store_snapshot(s->slow) != FB_OK) {
+        store_close(s->slow);
+        s->slow = NULL;
+        return false;
+    }
+    s->slow_until_ms = s->now_ms + (int64_t)sim_random(s, 300 * MINUTE_MS);
+    return true;
+}
+
+/* The server dies three times over this device's groups. */
+bool fault_poison(sim *s, sim_device *d)
+{
+    s->poison = 3;
+    s->poison_device = d->number;
+    return false; /* counted when it dies */
+}
