@@ -77,6 +77,11 @@ FB_MUST_USE fb_code sql_backup(sql_db *db, const char *to_path,
                                fb_error *err);
 FB_MUST_USE fb_code sql_check(sql_db *db, fb_error *err); /* quick_check */
 FB_MUST_USE fb_code sql_checkpoint(sql_db *db);           /* passive */
-void *sql_handle(sql_db *db); /* sqlite3 *, for the replica room and tests only */
+/* From now on nothing is checkpointed by itself before the connection ends: sql_log_pages says how
+ * long the write-ahead log was at this connection's last commit, and sql_checkpoint is called. */
+void sql_checkpoint_by_hand(sql_db *db);
+int sql_log_pages(const sql_db *db);
+bool sql_saw_damage(const sql_db *db); /* a call failed because the file is damaged */
+void *sql_handle(sql_db *db);          /* sqlite3 *, for the replica room and tests only */
 
 #endif

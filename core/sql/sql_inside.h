@@ -13,7 +13,9 @@ struct sql_db {
     sqlite3_stmt *rollback; /* prepared at open: taking back must work when memory is gone */
     bool rollback_due;      /* even so one failed: nothing else runs before it is done */
     bool doomed;            /* a savepoint could not be undone: nothing runs until sql_rollback */
-    bool inside; /* one of our own texts is running: sql_restrict_reads lets it through */
+    bool inside;  /* one of our own texts is running: sql_restrict_reads lets it through */
+    bool damaged; /* SQLite said so at least once */
+    int log_pages;
     fb_code code;
     char message[192];
 };

@@ -110,6 +110,31 @@ fb_code sql_check(sql_db *db, fb_error *err)
 fb_code sql_checkpoint(sql_db *db)
 {
     int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    db->log_pages = 0;
     /* Passive: what is in use stays for later. */
     return rc == SQLITE_OK || rc == SQLITE_BUSY ? FB_OK : sql_failed(db, rc);
+}
+
+static int note_log_pages(void *ctx, sqlite3 *handle, const char *database, int pages)
+{
+    sql_db *db = ctx;
+    (void)handle;
+    (void)database;
+    db->log_pages = pages;
+    return SQLITE_OK;
+}
+
+void sql_checkpoint_by_hand(sql_db *db)
+{
+    (void)sqlite3_wal_hook(db->handle, note_log_pages, db);
+}
+
+int sql_log_pages(const sql_db *db)
+{
+    return db->log_pages;
+}
+
+bool sql_saw_damage(const sql_db *db)
+{
+    return db->damaged;
 }
