@@ -37,7 +37,9 @@ static void capture_start(replica *r, const char *kind, int64_t captured_at_ms, 
     c->serial++;
     c->ops = 0;
     c->needs_image = false;
+    c->drafts_gone_count = 0;
     arena_reset(c->memory);
+    buf_reset(&c->numbers);
     buf_reset(&c->body);
     buf_reset(&c->image);
     c->head = (group_head){.kind = arena_text(c->memory, text_of(kind)),
@@ -93,12 +95,39 @@ void capture_abort(replica *r)
     }
 }
 
+static void note_drafts_gone(replica *r)
+{
+    buf payload;
+    buf_init(&payload, 256);
+    for (uint32_t i = 0; i < r->capture.drafts_gone_count; i++) {
+        const draft gone = {.id = r->capture.drafts_gone[i]};
+        buf_reset(&payload);
+        second_draft_put(&payload, &gone);
+        second_note(r, JOURNAL_DRAFT, 0, buf_text(&payload));
+    }
+    buf_clear(&payload);
+}
+
+/* Rows, group and before-images are in the transaction; the second copy's record comes last, so
+ * that nothing but the commit is between it and its mark. */
 static fb_code write_group(replica *r, const digest *chain)
 {
     capture *c = &r->capture;
     int64_t gseq = r->state.last + 1;
-    FB_TRY(outbox_append(r, gseq, &c->head, buf_text(&c->body), chain));
-    return c->needs_image ? image_store(r, gseq, &c->image) : FB_OK;
+    if (c->needs_image) {
+        FB_TRY(image_store(r, gseq, &c->image));
+    }
+    fb_text stored = outbox_pack(r, buf_text(&c->body));
+    FB_TRY(outbox_append(r, gseq, &c->head, stored, chain));
+    const stored_group g = {.at_ms = c->head.captured_at_ms,
+                            .replaces = c->head.replaces,
+                            .chain = *chain,
+                            .kind = c->head.kind,
+                            .numbers = buf_text(&c->numbers),
+                            .body = stored};
+    FB_TRY(c->numbers.code);
+    note_drafts_gone(r);
+    return second_prepare(r, gseq, &g);
 }
 
 static fb_code refuse_broken(replica *r, fb_error *err)
@@ -134,6 +163,7 @@ fb_code capture_commit(replica *r, int64_t *gseq_out, fb_error *err)
     }
     if (rc != FB_OK) {
         (void)sql_fail(r, rc, err);
+        second_withdraw(r);
         capture_abort(r);
         return rc;
     }
@@ -141,6 +171,8 @@ fb_code capture_commit(replica *r, int64_t *gseq_out, fb_error *err)
     r->state.last++;
     r->state.chain_last = chain;
     *gseq_out = r->state.last;
+    second_confirm(r, r->state.last, &chain);
+    second_tend(r);
     trace(r->port, TRACE_CAPTURE, "gseq=%lld ops=%u bytes=%zu", (long long)*gseq_out,
           (unsigned)c->ops, c->body.size);
     return FB_OK;
@@ -509,6 +541,7 @@ fb_code capture_number(replica *r, const char *prefix, buf *out, fb_error *err)
     }
     long long number = (long long)sql_int(s, 0);
     sql_reset(s);
+    buf_printf(&r->capture.numbers, "%s %lld\n", prefix, number + 1);
     buf_printf(out, "%s-%s-%06lld", prefix, r->me.device_code, number);
     return out->code == FB_OK
                ? FB_OK

@@ -25,6 +25,7 @@ static const struct { const char *key; size_t offset; } state_keys[] = {
 static const char *const own_keys[] = {
     "pruned_chain", "base_stale", "epoch", "token", "token_staged", "device", "user",
     "incarnation", "device_code", "user_code", "user_name", "secret", "server_url", "enrolled",
+    "life", "file_id", "salvaged", "salvaged_ms", "salvaged_groups", "outbox_generation",
 };
 /* clang-format on */
 enum {
@@ -242,6 +243,11 @@ fb_code identity_load(replica *r)
     FB_TRY(find_str(r, "user_name", me.user_name, sizeof me.user_name));
     FB_TRY(find_str(r, "server_url", me.server_url, sizeof me.server_url));
     FB_TRY(find_int(r, "enrolled", &enrolled));
+    FB_TRY(find_int(r, "life", &r->life));
+    FB_TRY(find_blob(r, "salvaged", r->salvaged_nonce, sizeof r->salvaged_nonce, &found));
+    if (!found) {
+        memset(r->salvaged_nonce, 0, sizeof r->salvaged_nonce);
+    }
     me.enrolled = enrolled != 0;
     r->me = me;
     bytes_wipe(&me.token, sizeof me.token);
@@ -315,6 +321,8 @@ fb_code replica_identity_set(replica *r, const replica_identity *in)
     }
     if (rc != FB_OK) {
         (void)!replica_reload(r); /* the first failure is the one to report */
+        return rc;
     }
-    return rc;
+    second_tend(r);
+    return FB_OK;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "replica/room.h"
 #include "schema/limits.h"
 #include "wire/pack.h"
@@ -232,6 +233,19 @@ static fb_code file_check(replica *r, int64_t *step_out, fb_error *err)
     return FB_OK;
 }
 
+/* What tells this file from another one at the same path; a copy has it too. */
+static fb_code name_file(replica *r)
+{
+    fb_id id;
+    int64_t named = 0;
+    FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_meta WHERE key='file_id')", &named));
+    if (named != 0) {
+        return FB_OK;
+    }
+    FB_TRY(r->port->random(r->port->ctx, id.b, sizeof id.b));
+    return meta_put_blob(r, "file_id", id.b, sizeof id.b);
+}
+
 static fb_code migrate_inside(replica *r, fb_error *err)
 {
     int64_t step = 0;
@@ -245,6 +259,9 @@ static fb_code migrate_inside(replica *r, fb_error *err)
     fb_code rc = step == 0 ? pragma_set(r, "application_id", DEVICE_APPLICATION_ID) : FB_OK;
     if (rc == FB_OK && step < (int64_t)device_steps_count) {
         rc = pragma_set(r, "user_version", (int64_t)device_steps_count);
+    }
+    if (rc == FB_OK) {
+        rc = name_file(r);
     }
     return rc == FB_OK ? catalog_boot(r, err) : sql_fail(r, rc, err);
 }
@@ -285,6 +302,7 @@ static bool memory_start(replica *r)
 {
     buf_init(&r->capture.body, GROUP_BYTES_MAX);
     buf_init(&r->capture.image, (size_t)4 * GROUP_BYTES_MAX);
+    buf_init(&r->capture.numbers, UINT16_MAX);
     buf_init(&r->packed, (size_t)2 * PAGE_BYTES_MAX);
     buf_init(&r->text, (size_t)1 << 20);
     r->packer = packer_new();
@@ -293,6 +311,18 @@ static bool memory_start(replica *r)
     r->rights_memory = arena_new(ARENA_BYTES_LIMIT);
     return r->packer != NULL && r->capture.memory != NULL && r->scratch != NULL &&
            r->rights_memory != NULL;
+}
+
+/* After an end without closing. A large file is not read whole each time: what is wrong in it is
+ * found where it is read. */
+static fb_code check_small(replica *r, fb_error *err)
+{
+    int64_t pages = 0;
+    fb_code rc = read_count(r, "PRAGMA page_count", &pages);
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, err);
+    }
+    return pages <= CHECK_PAGES_MAX ? sql_check(r->db, err) : FB_OK;
 }
 
 static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
@@ -308,13 +338,18 @@ static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
                     "out of memory while opening the database: close something and try again");
     }
     FB_TRY(ids_start(r, err));
+    bool unclean = sql_log_exists(o->vfs, o->path);
     FB_TRY(sql_open(o->path, &s, &r->db, err));
+    sql_checkpoint_by_hand(r->db);
     FB_TRY(migrate(r, err));
+    if (unclean && !o->read_only) {
+        FB_TRY(check_small(r, err));
+    }
     fb_code rc = replica_reload(r);
     return rc == FB_OK ? FB_OK : sql_fail(r, rc, err);
 }
 
-fb_code replica_open(const replica_options *o, replica **out, fb_error *err)
+fb_code replica_open_plain(const replica_options *o, replica **out, fb_error *err)
 {
     FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && out != NULL);
     replica *r = calloc(1, sizeof *r);
@@ -335,6 +370,41 @@ fb_code replica_open(const replica_options *o, replica **out, fb_error *err)
     return FB_OK;
 }
 
+/* --- with the second copy ------------------------------------------------------------ */
+
+static fb_code open_and_judge(const replica_options *o, replica **out, fb_error *err)
+{
+    replica *r = NULL;
+    second_verdict verdict = SECOND_MATCHES;
+    if (!o->read_only && salvage_is_asked(o->vfs, o->path)) {
+        return fail(err, FB_E_CORRUPT, "path", "the file was found damaged");
+    }
+    FB_TRY(replica_open_plain(o, &r, err));
+    fb_code rc = second_start(r, o, &verdict);
+    if (rc == FB_OK && verdict != SECOND_AHEAD) {
+        *out = r;
+        return FB_OK;
+    }
+    replica_close(r);
+    if (rc == FB_E_NEWER) {
+        return fail(
+            err, rc, "path",
+            "the file was written by a newer version: upgrade the app; nothing was changed");
+    }
+    return fail(err, FB_E_CORRUPT, "path",
+                "the database lacks what its second copy holds: it is older or another one");
+}
+
+fb_code replica_open(const replica_options *o, replica **out, fb_error *err)
+{
+    FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && out != NULL);
+    fb_code rc = open_and_judge(o, out, err);
+    if (o->read_only || (rc != FB_E_CORRUPT && rc != FB_E_NOT_FOUND)) {
+        return rc;
+    }
+    return salvage(o, rc, out, err);
+}
+
 void replica_close(replica *r)
 {
     if (r == NULL) {
@@ -343,6 +413,10 @@ void replica_close(replica *r)
     if (r->db != NULL) {
         capture_abort(r);
     }
+    if (r->second.on && r->db != NULL && sql_saw_damage(r->db)) {
+        salvage_ask(r->second.j.vfs, r->second.j.path);
+    }
+    second_close(r);
     sql_close(r->db);
     while (r->edition != NULL) {
         edition *e = r->edition;
@@ -351,6 +425,7 @@ void replica_close(replica *r)
     }
     buf_clear(&r->capture.body);
     buf_clear(&r->capture.image);
+    buf_clear(&r->capture.numbers);
     buf_clear(&r->packed);
     packer_free(r->packer);
     buf_clear(&r->text);
@@ -364,6 +439,7 @@ void replica_close(replica *r)
 fb_code replica_reload(replica *r)
 {
     FB_TRY(read_count(r, "PRAGMA data_version", &r->data_version));
+    r->second.check = true;
     FB_TRY(catalog_follow(r));
     FB_TRY(identity_load(r));
     FB_TRY(state_load(r));

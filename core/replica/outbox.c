@@ -35,7 +35,7 @@ fb_code outbox_last_load(replica *r)
     return whole ? FB_OK : FB_E_CORRUPT;
 }
 
-static fb_text pack_body(replica *r, fb_text body)
+fb_text outbox_pack(replica *r, fb_text body)
 {
     if (body.size < PACK_FROM_BYTES) {
         return body;
@@ -47,7 +47,7 @@ static fb_text pack_body(replica *r, fb_text body)
     return buf_text(&r->packed);
 }
 
-fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text body,
+fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text stored,
                       const digest *chain)
 {
     sql_stmt *s = sql_prepare(
@@ -56,7 +56,6 @@ fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text 
     if (s == NULL) {
         return sql_code(r->db);
     }
-    fb_text stored = pack_body(r, body);
     sql_bind_int(s, 1, gseq);
     sql_bind_int(s, 2, head->captured_at_ms);
     sql_bind_text(s, 3, head->kind);
@@ -128,7 +127,7 @@ fb_code outbox_state_get(replica *r, outbox_state *out)
 
 /* --- reading for the wire ------------------------------------------------------------ */
 
-static fb_code chain_at(replica *r, int64_t gseq, digest *out)
+fb_code chain_at(replica *r, int64_t gseq, digest *out)
 {
     bool row = false;
     if (gseq == 0) {

@@ -157,6 +157,7 @@ static fb_code discard_inside(replica *r, int64_t gseq, fb_error *err)
     }
     FB_TRY(check_refused(r, gseq, err));
     rc = outbox_state_put(r, gseq, STATE_CLOSED);
+    second_note(r, JOURNAL_CLOSED, gseq, (fb_text){"", 0});
     return rc == FB_OK ? FB_OK : sql_fail(r, rc, err);
 }
 

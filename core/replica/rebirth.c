@@ -89,6 +89,8 @@ fb_code rebirth_inside(replica *r)
     FB_TRY(renumber_pending(r));
     r->me.incarnation = incarnation;
     FB_TRY(meta_put_blob(r, "incarnation", incarnation.b, sizeof incarnation.b));
+    r->life++;
+    FB_TRY(meta_put_int(r, "life", r->life));
     FB_TRY(chain_again(r, pending));
     FB_TRY(run_int(r, "UPDATE fb_counter SET next=next+?1", NUMBERS_SKIPPED));
     FB_TRY(forget_download(r));
@@ -157,6 +159,8 @@ fb_code replica_rebirth(replica *r, fb_error *err)
     if (rc != FB_OK) {
         (void)sql_fail(r, rc, err);
         (void)!replica_reload(r); /* the first failure is the one to report */
+        return rc;
     }
-    return rc;
+    second_tend(r);
+    return FB_OK;
 }

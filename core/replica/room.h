@@ -10,6 +10,8 @@
  *   page.c      blocks and rows onto the tables;  promote.c  PRO-1;  alias.c  two ids, one row
  *   problem.c   the tray;  rights.c  who may what;  observe.c  what changed;  rebirth.c  new
  * incarnation check.c     the invariants
+ *   journal.c   the second copy's file;  second*.c  what is in it and when;  salvage*.c  a lost
+ * database made again from it
  *
  * What lies on top of the base state is decided in one place (group_is_on_top):
  *   VIS-1  a group's effect is on top of the base if it is HELD, or PENDING with gseq > based
@@ -21,6 +23,7 @@
 
 #include "base/check.h"
 #include "replica/replica.h"
+#include "replica/second.h"
 #include "rules/row_check.h"
 
 enum {
@@ -28,6 +31,8 @@ enum {
     ARENA_BYTES_LIMIT = 64 << 20,
     BUSY_TIMEOUT_MS = 10000,
     LATE_INDEX_ROWS = 2000,
+    CAPTURE_DRAFTS_MAX = 4,
+    CHECK_PAGES_MAX = 2000, /* of a file that is checked whole after an unclean end */
     ARCHIVE_DAYS = 30
 };
 #define DAY_MS INT64_C(86400000)
@@ -93,6 +98,9 @@ typedef struct capture {
     bool needs_image;
     uint32_t ops;
     arena *memory;
+    buf numbers;                           /* document numbers taken: lines "name next" */
+    fb_id drafts_gone[CAPTURE_DRAFTS_MAX]; /* deleted inside it */
+    uint32_t drafts_gone_count;
 } capture;
 
 struct replica {
@@ -118,6 +126,9 @@ struct replica {
     int roles_known; /* 0 not read, 1 read, -1 nothing synced yet */
     bool has_alias;
     int64_t stamp;
+    int64_t life;               /* incarnations this file has had */
+    uint8_t salvaged_nonce[16]; /* of the salvage that made this file; zero: none */
+    second second;
 };
 
 /* --- open.c --- */
@@ -190,13 +201,17 @@ FB_MUST_USE fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from,
 FB_MUST_USE fb_code alias_notice(replica *r); /* sets has_alias from the file */
 
 /* --- outbox.c --- */
-FB_MUST_USE fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text body,
+FB_MUST_USE fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text stored,
                                   const digest *chain);
 /* The group's line, unpacked into `out` (reset first). E_NOT_FOUND. */
 FB_MUST_USE fb_code outbox_body(replica *r, int64_t gseq, buf *out);
 FB_MUST_USE fb_code outbox_state_put(replica *r, int64_t gseq, group_state state);
 FB_MUST_USE fb_code outbox_last_load(replica *r); /* state.last, chain_last */
 FB_MUST_USE fb_code outbox_prune(replica *r);
+/* The body as it is stored: `body` itself or its packed form in r->packed. */
+fb_text outbox_pack(replica *r, fb_text body);
+/* chain(gseq): of the outbox, where it was pruned, or of the start. E_GAP: not there. */
+FB_MUST_USE fb_code chain_at(replica *r, int64_t gseq, digest *out);
 /* Unpack a stored body; out is reset first. */
 FB_MUST_USE fb_code body_unpack(buf *out, fb_text stored, size_t max_bytes);
 
@@ -275,6 +290,17 @@ FB_MUST_USE fb_code promote(replica *r, const promotion *p);
 bool group_is_on_top(const replica *r, int64_t gseq, int64_t state);
 /* Delete every row of every entity. */
 FB_MUST_USE fb_code base_wipe(replica *r);
+
+/* --- salvage.c --- */
+/* The database is lost or damaged: move it aside, make a new one from the second copy and whatever
+ * of the old one is still sound, and open that. `why` is what was found; returned unchanged when
+ * there is nothing to salvage from. */
+FB_MUST_USE fb_code salvage(const replica_options *o, fb_code why, replica **out, fb_error *err);
+/* The file was found damaged in use: the next open salvages. */
+void salvage_ask(const char *vfs, const char *path);
+bool salvage_is_asked(const char *vfs, const char *path);
+/* Open without looking at the second copy. */
+FB_MUST_USE fb_code replica_open_plain(const replica_options *o, replica **out, fb_error *err);
 
 /* --- rights.c, observe.c, rebirth.c --- */
 void rights_forget(replica *r);

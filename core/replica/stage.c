@@ -414,6 +414,7 @@ fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms, stage_res
     arena_free(memory);
     if (rc == FB_OK) {
         *out = result;
+        second_tend(r);
     }
     return rc;
 }

@@ -40,6 +40,7 @@ static void server_start(void)
 }
 
 typedef struct mark_file {
+    const char *name;
     void *data;
     size_t size;
 } mark_file;
@@ -47,7 +48,7 @@ typedef struct mark_file {
 static void mark_take(void *ctx, const char *file, const void *data, size_t size)
 {
     mark_file *m = ctx;
-    if (strcmp(file, "server/master.db.high-water") == 0) {
+    if (strcmp(file, m->name) == 0) {
         m->data = malloc(size);
         assert_non_null(m->data);
         memcpy(m->data, data, size);
@@ -63,7 +64,7 @@ static void backup_take(void)
 /* What a person does who copies the old database over the new one. */
 static void database_put_back(void)
 {
-    mark_file mark = {0};
+    mark_file mark = {.name = "server/master.db.high-water"};
     server_stop();
     crash_vfs_each(f.vfs, mark_take, &mark);
     assert_non_null(mark.data);
@@ -263,6 +264,83 @@ static void enrolled_anew__is_not_refused_what_the_old_device_had_delivered(void
                      1);
 }
 
+static int64_t talks(fleet_device *d, const char *subject)
+{
+    char sql[120];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM activity WHERE subject = '%s'", subject);
+    return fleet_number(d, sql);
+}
+
+/* What was answered, refused and never sent: all of it goes up again, the server knows what it has,
+ * and the tray fills itself. */
+static void phone__that_lost_its_database_sends_everything_once(void **state)
+{
+    (void)state;
+    fb_status st = FB_STATUS_INIT;
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    talk(d, "answered");
+    fleet_sync(d);
+    talk(d, "never sent");
+    fleet_lose_database(d);
+    assert_int_equal(talks(d, "never sent"), 1); /* seen before any network */
+    fleet_sync(d);
+    assert_int_equal(d->report.groups_sent, 2);
+    assert_int_equal(d->report.rejected_count, 0);
+    assert_int_equal(talks(d, "answered"), 1);
+    assert_int_equal(talks(d, "never sent"), 1);
+    fleet_must(fb_status_get(d->db, &st, NULL), NULL, "status");
+    assert_int_equal(st.pending_count, 0);
+    fleet_device *other = fleet_device_add(&f, &f.users[0]);
+    assert_int_equal(talks(other, "answered"), 1);
+    assert_int_equal(talks(other, "never sent"), 1);
+}
+
+/* The operating system's backup brought an old database back, the second copy stayed. */
+static void phone__with_an_older_database_goes_on_where_it_was(void **state)
+{
+    (void)state;
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    talk(d, "one");
+    fleet_reopen(d);
+    crash_vfs_copy(f.vfs, "dev1", "cloud");
+    talk(d, "two");
+    fleet_sync(d);
+    talk(d, "three");
+    fb_db_close(d->db);
+    d->db = NULL;
+    mark_file old = {.name = "cloud/replica.db"};
+    crash_vfs_each(f.vfs, mark_take, &old);
+    fleet_put_file(&f, "dev1/replica.db", old.data, old.size);
+    free(old.data);
+    fleet_open_again(d);
+    fleet_sync(d);
+    fleet_device *other = fleet_device_add(&f, &f.users[0]);
+    assert_int_equal(talks(other, "one"), 1);
+    assert_int_equal(talks(other, "two"), 1);
+    assert_int_equal(talks(other, "three"), 1);
+}
+
+/* Kept by a person who was told that it was refused. */
+static void phone__that_lost_its_database_has_its_tray_again(void **state)
+{
+    char hex[40];
+    fb_id role;
+    (void)state;
+    fb_status st = FB_STATUS_INIT;
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    fleet_text(d, "SELECT lower(hex(id)) FROM user_role", hex, sizeof hex);
+    assert_true(hex_get(text_of(hex), role.b, sizeof role.b));
+    talk(d, "refused");
+    company_delete(&f.company, "user_role", &role);
+    fleet_sync(d);
+    assert_int_equal(d->report.rejected_count, 1);
+    fleet_lose_database(d);
+    fleet_sync(d);
+    fleet_must(fb_status_get(d->db, &st, NULL), NULL, "status");
+    assert_int_equal(st.rejected_count, 1);
+    assert_int_equal(st.pending_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +358,12 @@ int main(void)
             enrolled_anew__is_not_refused_what_the_old_device_had_delivered, setup, teardown),
         cmocka_unit_test_setup_teardown(enrolled_anew__sends_again_what_the_restored_server_lacks,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(phone__that_lost_its_database_sends_everything_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(phone__with_an_older_database_goes_on_where_it_was, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(phone__that_lost_its_database_has_its_tray_again, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* fleet.c - see fleet.h. */
 #include "support/fleet.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,6 +329,45 @@ fleet_device *fleet_device_add(fleet *f, const fb_id *user)
     fleet_must(enrol(d, user, false, &err), &err, "enrol");
     fleet_sync(d);
     return d;
+}
+
+void fleet_open_again(fleet_device *d)
+{
+    fb_error err = {0};
+    fb_db_options o = FB_DB_OPTIONS_INIT;
+    o.port = &d->port;
+    o.vfs = "fleetfs";
+    fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open again");
+}
+
+void fleet_reopen(fleet_device *d)
+{
+    fb_db_close(d->db);
+    fleet_open_again(d);
+}
+
+static void file_delete(const char *name)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find("fleetfs");
+    (void)vfs->xDelete(vfs, name, 0); /* an absent one is fine */
+}
+
+void fleet_put_file(fleet *f, const char *name, const void *data, size_t size)
+{
+    file_delete(name);
+    crash_vfs_put(f->vfs, name, data, size);
+}
+
+void fleet_lose_database(fleet_device *d)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    char name[64];
+    fb_db_close(d->db);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        snprintf(name, sizeof name, "%s%s", d->path, ends[i]);
+        file_delete(name);
+    }
+    fleet_open_again(d);
 }
 
 fb_code fleet_enrol_again(fleet_device *d, const fb_id *user, fb_error *err)

@@ -56,6 +56,13 @@ void fleet_close(fleet *f);
 fleet_device *fleet_device_add(fleet *f, const fb_id *user);
 /* The same replica enrolled anew by a new code of this user; its code. */
 fb_code fleet_enrol_again(fleet_device *d, const fb_id *user, fb_error *err);
+/* Close the replica and open it again. */
+void fleet_reopen(fleet_device *d);
+void fleet_open_again(fleet_device *d); /* after fb_db_close */
+/* A closed file with other bytes. */
+void fleet_put_file(fleet *f, const char *name, const void *data, size_t size);
+/* The phone's database is gone; its second copy is not. Closed before, opened after. */
+void fleet_lose_database(fleet_device *d);
 /* Sync until complete. */
 void fleet_sync(fleet_device *d);
 /* One sync attempt; its code. */

@@ -103,15 +103,12 @@ void lab_find_columns(lab *l)
 
 static void remove_files(const lab *l)
 {
+    static const char *const ends[] = {"", "-wal", "-shm", "-outbox1", "-outbox2", "-reserve"};
     char name[160];
-    if (l->vfs != NULL) {
-        return;
+    for (size_t i = 0; l->vfs == NULL && i < sizeof ends / sizeof *ends; i++) {
+        snprintf(name, sizeof name, "%s%s", l->path, ends[i]);
+        (void)unlink(name);
     }
-    (void)unlink(l->path);
-    snprintf(name, sizeof name, "%s-wal", l->path);
-    (void)unlink(name);
-    snprintf(name, sizeof name, "%s-shm", l->path);
-    (void)unlink(name);
 }
 
 void lab_init(lab *l, const char *path, const char *vfs, uint64_t seed)

@@ -1,0 +1,300 @@
+/* salvage.c - see salvage.h: from the old files to one segment. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/trace.h"
+#include "replica/salvage.h"
+#include "schema/limits.h"
+
+enum { NAME_ROOM = 48, EXTRAS_BYTES_MAX = 512 << 20 };
+
+typedef struct work {
+    const replica_options *o;
+    journal old;  /* what there is */
+    journal made; /* what becomes of it */
+    bool has_old;
+    second_seen seen;
+    extras x;
+    sql_file *alone; /* the database's file, locked */
+    char *name;      /* scratch for file names */
+    size_t name_room;
+    bool copying; /* the walk over `old` copies instead of looking */
+    digest chain; /* of the newest group in `made` */
+    int64_t last;
+} work;
+
+static const char *beside(work *w, const char *suffix)
+{
+    snprintf(w->name, w->name_room, "%s%s", w->o->path, suffix);
+    return w->name;
+}
+
+/* --- asked for while the file was in use --------------------------------------------- */
+
+static char *asked_name(const char *path)
+{
+    size_t room = strlen(path) + NAME_ROOM;
+    char *name = malloc(room);
+    if (name != NULL) {
+        snprintf(name, room, "%s-broken", path);
+    }
+    return name;
+}
+
+void salvage_ask(const char *vfs, const char *path)
+{
+    sql_file *f = NULL;
+    char *name = asked_name(path);
+    /* When even this cannot be written the damage will be met again. */
+    if (name != NULL && sql_file_open(vfs, name, true, &f) == FB_OK) {
+        (void)!sql_file_write(f, 0, "1", 1);
+        (void)!sql_file_sync(f);
+        sql_file_close(f);
+    }
+    free(name);
+}
+
+bool salvage_is_asked(const char *vfs, const char *path)
+{
+    char *name = asked_name(path);
+    bool asked = name != NULL && sql_file_exists(vfs, name);
+    free(name);
+    return asked;
+}
+
+/* --- what there is ------------------------------------------------------------------- */
+
+static fb_code look_at(void *ctx, const journal_record *record)
+{
+    work *w = ctx;
+    stored_group g;
+    FB_TRY(second_see(&w->seen, record));
+    if (record->type != JOURNAL_GROUP && record->type != JOURNAL_ARCHIVED) {
+        return FB_OK;
+    }
+    FB_TRY(stored_group_get(record->payload, &g));
+    fb_code rc = record->confirmed ? extras_mark(&w->x, g.body) : FB_OK;
+    return rc == FB_E_CORRUPT ? FB_OK : rc; /* its sum fits: it was so when it was written */
+}
+
+static fb_code look(work *w)
+{
+    fb_code rc = journal_open(&w->old);
+    if (rc == FB_E_NOT_FOUND) {
+        return FB_OK;
+    }
+    FB_TRY(rc);
+    FB_TRY(journal_follow(&w->old, look_at, w));
+    w->has_old = w->seen.identity;
+    return FB_OK;
+}
+
+/* --- the new segment ----------------------------------------------------------------- */
+
+static fb_code append(work *w, journal_type type, int64_t gseq, fb_text payload)
+{
+    return journal_append(&w->made, type, gseq, payload, false);
+}
+
+static fb_code copy_record(void *ctx, const journal_record *record)
+{
+    work *w = ctx;
+    stored_group g;
+    if (!record->confirmed || record->type == JOURNAL_SALVAGE) {
+        return FB_OK; /* JRN-1 */
+    }
+    if (record->type == JOURNAL_GROUP) {
+        FB_TRY(stored_group_get(record->payload, &g));
+        w->last = record->gseq;
+        w->chain = g.chain;
+    }
+    return append(w, record->type, record->gseq, record->payload);
+}
+
+/* Behind the groups of the second copy, in the database's order. Its numbers are new where the two
+ * had gone different ways; a new incarnation renumbers all of them anyway. */
+static fb_code append_group(work *w, const extra *e)
+{
+    stored_group g;
+    digest chain;
+    FB_TRY(stored_group_get(e->payload, &g));
+    FB_TRY(body_unpack(&w->x.line, g.body, GROUP_BYTES_MAX));
+    digest_chain(&w->chain, w->x.line.data, w->x.line.size, &chain);
+    g.chain = chain;
+    buf_reset(&w->x.packed);
+    stored_group_put(&w->x.packed, &g);
+    FB_TRY(w->x.packed.code);
+    w->chain = chain;
+    return append(w, JOURNAL_GROUP, ++w->last, buf_text(&w->x.packed));
+}
+
+static fb_code append_extras(work *w)
+{
+    for (const extra *e = w->x.first; e != NULL; e = e->next) {
+        fb_code rc =
+            e->type == JOURNAL_GROUP ? append_group(w, e) : append(w, e->type, e->gseq, e->payload);
+        FB_TRY(rc);
+        if (e->type == JOURNAL_IDENTITY) {
+            const journal_record r = {.type = e->type, .confirmed = true, .payload = e->payload};
+            FB_TRY(second_see(&w->seen, &r));
+            w->last = w->seen.last;
+            w->chain = w->seen.chain_last;
+        }
+    }
+    return FB_OK;
+}
+
+static fb_code write_segment(work *w)
+{
+    uint8_t nonce[16];
+    fb_code found = journal_open(&w->made); /* its generation */
+    FB_TRY(found == FB_E_NOT_FOUND ? FB_OK : found);
+    FB_TRY(w->o->port->random(w->o->port->ctx, nonce, sizeof nonce));
+    FB_TRY(journal_begin(&w->made, w->old.life));
+    w->last = w->seen.pruned;
+    if (w->has_old) {
+        journal_rewind(&w->old);
+        FB_TRY(journal_follow(&w->old, copy_record, w));
+    }
+    FB_TRY(append_extras(w));
+    FB_TRY(append(w, JOURNAL_SALVAGE, 0, (fb_text){(const char *)nonce, sizeof nonce}));
+    FB_TRY(journal_end(&w->made));
+    journal_forget_old(&w->made);
+    return FB_OK;
+}
+
+/* --- evidence ------------------------------------------------------------------------ */
+
+/* Copies that do not fit on the disk are not worth a group. */
+static void keep_evidence(work *w)
+{
+    char suffix[NAME_ROOM];
+    sql_file *log = NULL;
+    long long now = (long long)w->o->port->wall_ms(w->o->port->ctx);
+    snprintf(suffix, sizeof suffix, "-damaged-%lld", now);
+    (void)!sql_file_copy(w->alone, w->o->vfs, beside(w, suffix));
+    if (sql_file_open(w->o->vfs, beside(w, "-wal"), false, &log) == FB_OK) {
+        snprintf(suffix, sizeof suffix, "-damaged-%lld-wal", now);
+        (void)!sql_file_copy(log, w->o->vfs, beside(w, suffix));
+        sql_file_close(log);
+    }
+}
+
+static fb_code delete_old(work *w)
+{
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal", "", "-broken"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        FB_TRY(sql_file_delete(w->o->vfs, beside(w, suffixes[i])));
+    }
+    return FB_OK;
+}
+
+/* --- the whole ----------------------------------------------------------------------- */
+
+static fb_code nothing_left(fb_error *err, fb_code why)
+{
+    if (why == FB_E_CORRUPT) {
+        return fail(
+            err, why, "path",
+            "the database is damaged and has no second copy: keep the file, enrol a new one, "
+            "and export what is left of its outbox");
+    }
+    return why; /* *err says it already */
+}
+
+static fb_code gather(work *w, fb_code why, fb_error *err)
+{
+    fb_code rc = look(w);
+    if (rc != FB_OK) {
+        return fail(err, rc, "path", "the second copy beside the database cannot be read");
+    }
+    if (w->has_old && w->seen.salvage) {
+        return FB_OK;
+    }
+    if (why == FB_E_NOT_FOUND && !w->has_old) {
+        return why;
+    }
+    rc = extras_read(w->o, &w->seen, &w->x);
+    if (rc == FB_OK && !w->has_old && !w->x.identity) {
+        return nothing_left(err, why);
+    }
+    return rc;
+}
+
+/* Alone with the files: the segment, then the end of the old ones. */
+static fb_code replace(work *w, fb_error *err)
+{
+    fb_code rc = sql_file_open_alone(w->o->vfs, w->o->path, &w->alone);
+    if (rc == FB_E_BUSY) {
+        return fail(err, FB_E_LOCKED, "path",
+                    "the file is damaged and another process has it open: end that one first");
+    }
+    FB_TRY(rc);
+    if (!w->seen.salvage) {
+        keep_evidence(w);
+        rc = write_segment(w);
+    }
+    if (rc == FB_OK) {
+        rc = delete_old(w);
+    }
+    sql_file_close(w->alone);
+    w->alone = NULL;
+    return rc;
+}
+
+static fb_code run(work *w, fb_code why, replica **out, fb_error *err)
+{
+    FB_TRY(gather(w, why, err));
+    fb_code rc = replace(w, err);
+    if (rc != FB_OK) {
+        return rc == FB_E_LOCKED ? rc
+                                 : fail(err, rc, "path",
+                                        "the database is damaged and could not be put in order: "
+                                        "free some space and open it again; nothing was lost");
+    }
+    FB_TRY(journal_open(&w->made));
+    journal_rewind(&w->made);
+    return salvage_build(w->o, &w->made, out, err);
+}
+
+static fb_code work_init(work *w, const replica_options *o)
+{
+    *w = (work){.o = o, .name_room = strlen(o->path) + NAME_ROOM};
+    w->x.end = &w->x.first;
+    w->x.memory = arena_new(EXTRAS_BYTES_MAX);
+    buf_init(&w->x.marks, EXTRAS_BYTES_MAX);
+    buf_init(&w->x.line, GROUP_BYTES_MAX);
+    buf_init(&w->x.packed, JOURNAL_RECORD_BYTES_MAX);
+    w->name = malloc(w->name_room);
+    fb_code rc = journal_init(&w->old, o->vfs, o->path);
+    if (rc == FB_OK) {
+        rc = journal_init(&w->made, o->vfs, o->path);
+    }
+    return rc == FB_OK && (w->name == NULL || w->x.memory == NULL) ? FB_E_NO_MEMORY : rc;
+}
+
+fb_code salvage(const replica_options *o, fb_code why, replica **out, fb_error *err)
+{
+    work w;
+    fb_error kept = {.code = FB_OK};
+    fb_code rc = work_init(&w, o);
+    if (rc == FB_OK) {
+        rc = run(&w, why, out, &kept);
+    }
+    if (rc == FB_OK && err != NULL) {
+        err->code = FB_OK;
+    } else if (rc != FB_OK && kept.code == rc && err != NULL) {
+        *err = kept;
+    } else if (rc != FB_OK && rc != why) {
+        (void)fail(err, rc, "path", "the database is damaged and could not be put in order");
+    }
+    journal_clear(&w.old);
+    journal_clear(&w.made);
+    buf_clear(&w.x.marks);
+    buf_clear(&w.x.line);
+    buf_clear(&w.x.packed);
+    arena_free(w.x.memory);
+    free(w.name);
+    return rc;
+}

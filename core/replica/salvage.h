@@ -1,0 +1,51 @@
+/* salvage.h - what the two halves of a salvage share: salvage.c takes what is left out of the old
+ * files and puts it into one new segment, salvage_build.c makes a database of that segment.
+ *
+ *   damaged, lost or older database + second copy
+ *      | salvage.c    sound groups of the database that the second copy lacks, drafts, numbers
+ *      v              evidence aside, new segment with a salvage record, old database deleted
+ *   segment alone                                    from here on only this is asked (SLV-1)
+ *      | salvage_build.c   an empty database, everything of the segment, a new incarnation
+ *      v                   one transaction that names the salvage record
+ *   database + segment -> an ordinary segment
+ *
+ *   SLV-1  a crash anywhere is followed by the same salvage: before the segment is current the old
+ *          files are all there, after it the database without its name counts for nothing
+ *   SLV-2  a group of the database is taken only if the chain proves its bytes
+ *   SLV-3  nothing of another file is taken: work of another person is never sent as this one's
+ *   SLV-4  the damaged files are kept beside the database, the newest EVIDENCE_KEPT of them */
+#ifndef FB_REPLICA_SALVAGE_H
+#define FB_REPLICA_SALVAGE_H
+
+#include "replica/room.h"
+
+enum { EVIDENCE_KEPT = 2 };
+
+/* Something that the second copy lacks. */
+typedef struct extra {
+    struct extra *next;
+    journal_type type;
+    int64_t gseq;
+    fb_text payload;
+} extra;
+
+typedef struct extras {
+    arena *memory;
+    extra *first, **end;
+    buf marks; /* uint64_t of every line that the second copy has */
+    buf line, packed;
+    bool identity; /* an identity of the same file was read */
+    fb_id file_id;
+} extras;
+
+/* salvage_read.c: whatever of the damaged database is sound. *seen: what the second copy has, or
+ * nothing. Never fails for damage. */
+FB_MUST_USE fb_code extras_read(const replica_options *o, const second_seen *seen, extras *x);
+/* The line of a group is known already. */
+FB_MUST_USE fb_code extras_mark(extras *x, fb_text stored);
+
+/* salvage_build.c: open a new database at the path and fill it from the current segment. */
+FB_MUST_USE fb_code salvage_build(const replica_options *o, journal *j, replica **out,
+                                  fb_error *err);
+
+#endif
