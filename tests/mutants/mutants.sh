@@ -4,6 +4,8 @@
 # calls it.
 #
 #   mutants.sh SOURCE_DIR WORK [options]     options: ./run mutants --help
+#   mutants.sh SOURCE_DIR WORK --planted     those of tests/fuzz/planted.mutant, one a fuzz target,
+#                                            which has to find it within a minute: ./run fuzz --planted
 #
 # *.mutant, one paragraph a fault, blank lines between, '#' begins a remark:
 #
@@ -25,7 +27,7 @@ shopt -s inherit_errexit
 readonly SOURCE=${1:?the source folder is missing} WORK=${2:?the folder to work in is missing}
 shift 2
 readonly KIND=debug TREE="$WORK/tree" RESULTS="$WORK/results" SHARE=95
-readonly TEST_SECONDS=300 SUITE_SECONDS=1800 NOT_A_KILLER='^(tidy|mutants)$'
+readonly TEST_SECONDS=300 SUITE_SECONDS=1800 FUZZ_SECONDS=60 NOT_A_KILLER='^(tidy|mutants)$'
 
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 
@@ -64,7 +66,7 @@ list_read() {
             '#'*) ;;
             'mutant '*)
                 paragraph_end
-                at="${path##*/}:$number" name=${line#mutant } name=${name// /}
+                at="${path#"$SOURCE/"}:$number" name=${line#mutant } name=${name// /}
                 p_file='' p_fault='' p_tests='' p_old='' p_new=''
                 ;;
             'file '*) p_file=${line#file } p_file=${p_file// /} ;;
@@ -108,7 +110,7 @@ mutant_text() {
         *) wrong="its text is in ${file[$name]} more than once" ;;
         esac
     fi
-    warn "error: mutant $name: $wrong: mend its lines '- ' and '+ ' (tests/mutants/${origin[$name]}) to what the file says now, or take it out if what it breaks is gone; try it with ./run mutants --only $name"
+    warn "error: mutant $name: $wrong: mend its lines '- ' and '+ ' (${origin[$name]}) to what the file says now, or take it out if what it breaks is gone; try it with ./run mutants --only $name"
     return 1
 }
 
@@ -206,6 +208,17 @@ try_mutant() {
     [[ $sim_seconds == 0 ]] || run_sim || outcome=killed
 }
 
+# The target alone; it begins with its seeds and the corpus that is kept.
+try_planted() {
+    outcome=broken by=${tests[$1]}
+    if "$TREE/run" fuzz --target "$by" --seconds "$FUZZ_SECONDS" >"$WORK/build.log" 2>&1; then
+        outcome=survived by=''
+    elif grep -q '^  replay: ' "$WORK/build.log"; then
+        outcome=killed by=fuzz-$by
+    fi
+    rm -rf "$TREE/build/fuzz/found" "$TREE/build/fuzz/corpus"
+}
+
 # Seeds in fives, until the time is used up.
 run_sim() {
     local first=9 until=$((SECONDS + sim_seconds))
@@ -239,7 +252,7 @@ one_mutant() {
         if mutant_text "$name" "$TREE" >"$WORK/changed"; then
             cp "$TREE/${file[$name]}" "$WORK/unchanged"
             cp "$WORK/changed" "$TREE/${file[$name]}"
-            try_mutant "$name"
+            "$try" "$name"
             restore "$name"
         else
             outcome=broken by='does not apply (message above)'
@@ -290,7 +303,7 @@ run_mutants() {
     copy_tree
     export CMAKE_BUILD_PARALLEL_LEVEL=$jobs CCACHE_BASEDIR=$TREE CCACHE_NOHASHDIR=1
     ! command -v ccache >/dev/null || export CMAKE_C_COMPILER_LAUNCHER=ccache
-    check_unchanged "$@"
+    [[ $try == try_planted ]] || check_unchanged "$@"
     [[ $resume == yes ]] || rm -f "$RESULTS"/*
     for name in "$@"; do
         one_mutant "$name"
@@ -309,9 +322,20 @@ run_mutants() {
     [[ $broken == 0 && $((killed * 100)) -ge $(($# * SHARE)) ]]
 }
 
+# planted-* are the fuzz targets', the others the suite's.
+only_of_this_kind() {
+    local name kept=()
+    for name in "${names[@]}"; do
+        if [[ $name == planted-* && $try == try_planted || $name != planted-* && $try != try_planted ]]; then
+            kept+=("$name")
+        fi
+    done
+    names=("${kept[@]}")
+}
+
 main() {
-    local mode=run only=() sample='' seed=1 jobs=2 resume=no json=no depth=suite sim_seconds=60
-    list_read "$SOURCE"/tests/mutants/*.mutant
+    local mode=run only=() sample='' seed=1 jobs=2 resume=no json=no depth=suite sim_seconds=60 try=try_mutant
+    list_read "$SOURCE"/tests/mutants/*.mutant "$SOURCE"/tests/fuzz/planted.mutant
     while [[ $# -gt 0 ]]; do
         case $1 in
         --check) mode=check ;;
@@ -319,6 +343,7 @@ main() {
         --resume) resume=yes ;;
         --json) json=yes ;;
         --hints) depth=hints ;;
+        --planted) try=try_planted ;;
         --only | --sample | --seed | --jobs | --sim)
             [[ $# -ge 2 ]] || misuse "$1 needs a value"
             case $1 in
@@ -341,6 +366,7 @@ main() {
     [[ $mode == run ]] || exit 1
     [[ $jobs =~ ^[1-9]$ && ${sample:-1} =~ ^[1-9][0-9]*$ && $sim_seconds =~ ^[0-9]+$ ]] ||
         misuse "--jobs, --sample and --sim take whole numbers"
+    only_of_this_kind
     if [[ ${#only[@]} -gt 0 ]]; then
         for name in "${only[@]}"; do
             [[ -n ${file[$name]:-} ]] || misuse "there is no mutant '$name': ./run mutants --list names them"

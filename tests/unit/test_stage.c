@@ -1,0 +1,179 @@
+/* test_stage.c - what a replica refuses or does not believe of a reply, and how it reads its outbox
+ * for the next request. Each case is a fault that a mutant once planted and no test noticed. */
+#include "support/lab.h"
+
+#define DB lab_path("stage")
+
+static void expect_refused(lab *l, buf *out, fb_code wanted)
+{
+    stage_result got;
+    fb_error err = {.code = FB_OK};
+    assert_int_equal(reply_try(l, out, &got, &err), wanted);
+    assert_int_equal(err.code, wanted);
+}
+
+static void stage__verdicts_come_without_a_gap(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    lab_start(&l, DB, 1);
+    for (unsigned i = 1; i <= 3; i++) {
+        lab_save(&l, i, "mine", 1);
+    }
+    reply_begin(&l, &out, 2, 0, 7); /* as many as applied, but the second is the third's */
+    reply_verdict(&out, 1, VERDICT_MERGED, true);
+    reply_verdict(&out, 3, VERDICT_MERGED, true);
+    reply_page(&out, "0.7", true, false);
+    expect_refused(&l, &out, FB_E_PROTOCOL);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_verdict"), 0);
+    lab_stop(&l);
+}
+
+static int64_t backed_up(lab *l)
+{
+    outbox_state s;
+    assert_int_equal(outbox_state_get(l->r, &s), FB_OK);
+    return s.backed_up;
+}
+
+static void stage__backed_up_never_passes_what_was_answered_and_never_goes_back(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    lab_start(&l, DB, 2);
+    for (unsigned i = 1; i <= 3; i++) {
+        lab_save(&l, i, "mine", 1);
+    }
+    reply_begin(&l, &out, 2, 3, 7);
+    verdict_run_put(&out, 1, 2, 6);
+    reply_page(&out, "0.7", true, false);
+    reply_take(&l, &out);
+    assert_int_equal(backed_up(&l), 2);
+    reply_begin(&l, &out, 2, 1, 8);
+    reply_page(&out, "0.8", true, false);
+    reply_take(&l, &out);
+    assert_int_equal(backed_up(&l), 2);
+    lab_stop(&l);
+}
+
+static void stage__a_later_verdict_changes_only_what_was_held(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    lab_start(&l, DB, 3);
+    lab_save(&l, 1, "mine", 1);
+    reply_begin(&l, &out, 1, 0, 7);
+    reply_verdict(&out, 1, VERDICT_REJECTED, false);
+    reply_page(&out, "0.7", true, false);
+    reply_take(&l, &out);
+    assert_false(lab_has(&l, 1));
+    reply_begin(&l, &out, 1, 0, 8); /* nobody held it: it stays refused */
+    reply_verdict(&out, 1, VERDICT_HELD, false);
+    reply_page(&out, "0.8", true, false);
+    reply_take(&l, &out);
+    assert_false(lab_has(&l, 1));
+    assert_int_equal(lab_count(&l, "SELECT code FROM fb_verdict WHERE gseq=1"), VERDICT_REJECTED);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+static void stage__a_page_that_starts_anew_drops_what_was_staged(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    lab_start(&l, DB, 4);
+    reply_begin(&l, &out, 0, 0, 7);
+    reply_page(&out, "0.7", false, false);
+    reply_row(&l, &out, 1, "of the old download", NULL, 1, 70);
+    reply_take(&l, &out);
+    reply_begin(&l, &out, 0, 0, 8);
+    reply_page(&out, "0.8", false, true);
+    reply_rights(&l, &out);
+    reply_take(&l, &out);
+    reply_begin(&l, &out, 0, 0, 8);
+    reply_page(&out, "0.9", true, false);
+    reply_row(&l, &out, 2, "of the new one", NULL, 1, 80);
+    reply_take(&l, &out);
+    assert_false(lab_has(&l, 1));
+    assert_true(lab_has(&l, 2));
+    lab_stop(&l);
+}
+
+/* --- the outbox, read for a request --------------------------------------------------- */
+
+static fb_code read_from(lab *l, int64_t first, size_t bytes_target, uint32_t *count, digest *chain)
+{
+    buf body;
+    buf_init(&body, 8 << 20);
+    fb_code rc = outbox_read(l->r, first, 100, bytes_target, &body, count, chain);
+    buf_clear(&body);
+    return rc;
+}
+
+static void outbox__reads_no_more_than_the_target_and_at_least_one(void **state)
+{
+    lab l;
+    uint32_t count = 0;
+    digest chain;
+    (void)state;
+    lab_start(&l, DB, 5);
+    for (unsigned i = 1; i <= 5; i++) {
+        lab_save(&l, i, "mine", 1);
+    }
+    assert_int_equal(read_from(&l, 1, 1, &count, &chain), FB_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(read_from(&l, 1, 1 << 20, &count, &chain), FB_OK);
+    assert_int_equal(count, 5);
+    lab_stop(&l);
+}
+
+static void outbox__a_group_that_is_missing_is_damage_OUT_2(void **state)
+{
+    lab l;
+    uint32_t count = 0;
+    digest chain;
+    (void)state;
+    lab_start(&l, DB, 6);
+    for (unsigned i = 1; i <= 3; i++) {
+        lab_save(&l, i, "mine", 1);
+    }
+    assert_int_equal(sql_exec(replica_sql(l.r), "DELETE FROM fb_outbox WHERE gseq=2"), FB_OK);
+    assert_int_equal(read_from(&l, 1, 1 << 20, &count, &chain), FB_E_CORRUPT);
+    lab_stop(&l);
+}
+
+static void outbox__tells_the_chain_before_its_first_group(void **state)
+{
+    lab l;
+    outbox_state s;
+    uint32_t count = 0;
+    digest after_two, found;
+    (void)state;
+    lab_start(&l, DB, 7);
+    lab_save(&l, 1, "mine", 1);
+    lab_save(&l, 2, "mine", 1);
+    assert_int_equal(outbox_state_get(l.r, &s), FB_OK);
+    after_two = s.chain_last;
+    lab_save(&l, 3, "mine", 1);
+    assert_int_equal(read_from(&l, 3, 1 << 20, &count, &found), FB_OK);
+    assert_memory_equal(found.b, after_two.b, sizeof found.b);
+    lab_stop(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stage__verdicts_come_without_a_gap),
+        cmocka_unit_test(stage__backed_up_never_passes_what_was_answered_and_never_goes_back),
+        cmocka_unit_test(stage__a_later_verdict_changes_only_what_was_held),
+        cmocka_unit_test(stage__a_page_that_starts_anew_drops_what_was_staged),
+        cmocka_unit_test(outbox__reads_no_more_than_the_target_and_at_least_one),
+        cmocka_unit_test(outbox__a_group_that_is_missing_is_damage_OUT_2),
+        cmocka_unit_test(outbox__tells_the_chain_before_its_first_group),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
