@@ -1,5 +1,6 @@
 /* target_session.c - an attacker with a device of his own, for several requests on end: whatever
- * he says, the server never breaks, answers the same twice, and shows and changes nothing of others.
+ * he says, the server never breaks, answers the same twice, and shows and changes nothing of
+ * others.
  *
  * The input is a program of steps, a byte each and their operands (STEPS): groups of his that are
  * sound, foreign, nonsense or lines of his own; requests whose numbers, chain, epoch, incarnation
@@ -201,17 +202,15 @@ static void twist_numbers(sync_request *q, fb_text *in)
 {
     int64_t *const numbers[] = {&q->first, &q->acked, &q->settled, &q->last};
     uint8_t which = take_byte(in);
-    int64_t by = (int8_t)take_byte(in);
-    *numbers[which % 4] += which & 64 ? by << 55 : by;
-    *numbers[which % 4] = *numbers[which % 4] < 0 ? 0 : *numbers[which % 4];
+    uint64_t by = (uint64_t)(int64_t)(int8_t)take_byte(in) << (which & 64 ? 55 : 0);
+    int64_t twisted_number = (int64_t)((uint64_t)*numbers[which % 4] + by);
+    *numbers[which % 4] = twisted_number < 0 ? 0 : twisted_number;
     if (which & 128) {
         q->groups_count = (uint32_t)take_byte(in) % (q->groups_count + 1);
     }
     /* Lines are taken from his groups by these: they must exist. */
-    if (q->groups_count > 0 && (q->first < 1 || q->first + q->groups_count - 1 > thief.last)) {
-        q->first = 1;
-        q->groups_count = (uint32_t)thief.last < q->groups_count ? (uint32_t)thief.last
-                                                                  : q->groups_count;
+    if (q->groups_count > 0 && (q->first < 1 || q->first > thief.last - q->groups_count + 1)) {
+        q->first = 1; /* the count is not above `last` */
     }
 }
 
@@ -328,8 +327,8 @@ static void honest_work(fb_text *in)
     raw_reply_clear(&r);
 }
 
-static const step STEPS[] = {save,    save,      save,        twisted, twisted,    exchange,
-                             reborn,  restart,   honest_work, days_pass};
+static const step STEPS[] = {save,     save,   save,    twisted,     twisted,
+                             exchange, reborn, restart, honest_work, days_pass};
 enum { STEPS_COUNT = sizeof STEPS / sizeof STEPS[0] };
 
 void fuzz_run(fb_text in)
@@ -348,7 +347,7 @@ void fuzz_run(fb_text in)
 void fuzz_seeds(void)
 {
     static const char *const PROGRAMS[] = {
-        "\001\003\020\005\010\001\003\001\005",         /* an order, an exchange, her order */
+        "\001\003\020\005\010\001\003\001\005",             /* an order, an exchange, her order */
         "\001\001\001\005\001\001\040\005\001\001\010\005", /* another's customer, three ways */
         "\001\003\020\005\006\001\003\020\005\003\002\001", /* reborn, then the old incarnation */
         "\001\003\021\001\003\022\003\001\200\001\005",     /* fewer groups than known */
