@@ -2,6 +2,8 @@
  * for the next request. Each case is a fault that a mutant once planted and no test noticed. */
 #include "support/lab.h"
 
+#include "base/id.h"
+
 #define DB lab_path("stage")
 
 static void expect_refused(lab *l, buf *out, fb_code wanted)
@@ -71,11 +73,60 @@ static void stage__a_later_verdict_changes_only_what_was_held(void **state)
     reply_take(&l, &out);
     assert_false(lab_has(&l, 1));
     reply_begin(&l, &out, 1, 0, 8); /* nobody held it: it stays refused */
-    reply_verdict(&out, 1, VERDICT_HELD, false);
+    reply_verdict(&out, 1, VERDICT_APPLIED, true);
     reply_page(&out, "0.8", true, false);
     reply_take(&l, &out);
     assert_false(lab_has(&l, 1));
     assert_int_equal(lab_count(&l, "SELECT code FROM fb_verdict WHERE gseq=1"), VERDICT_REJECTED);
+    assert_int_equal(lab_count(&l, "SELECT state FROM fb_outbox WHERE gseq=1"), 2); /* the tray */
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+static void stage__a_server_that_forgot_its_answers_is_refused(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    lab_start(&l, DB, 8);
+    lab_save(&l, 1, "mine", 1);
+    reply_begin(&l, &out, 1, 0, 7);
+    verdict_run_put(&out, 1, 1, 6);
+    reply_page(&out, "0.7", true, false);
+    reply_take(&l, &out);
+    reply_begin(&l, &out, 0, 0, 8); /* the same epoch, and one answer less */
+    reply_page(&out, "0.8", true, false);
+    expect_refused(&l, &out, FB_E_PROTOCOL);
+    lab_stop(&l);
+}
+
+static void stage__a_new_epoch_takes_back_aliases_that_no_backup_holds(void **state)
+{
+    lab l;
+    buf out;
+    char from[FB_ID_TEXT_BYTES], to[FB_ID_TEXT_BYTES];
+    fb_id one = lab_id(1), two = lab_id(2);
+    (void)state;
+    lab_start(&l, DB, 9);
+    lab_save(&l, 1, "the same", 1);
+    id_put(&one, from);
+    id_put(&two, to);
+    struct verdict_alias alias = {T("lab_item"), text_of(from), text_of(to)};
+    const verdict_msg v = {
+        .gseq = 1, .code = VERDICT_ALIAS, .echo = true, .aliases = &alias, .aliases_count = 1};
+    reply_begin(&l, &out, 1, 0, 6);
+    verdict_put(&out, &v);
+    reply_page(&out, "0.6", true, false);
+    reply_row(&l, &out, 2, "the same", NULL, 1, 60);
+    reply_take(&l, &out);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_alias"), 1);
+    l.epoch = lab_id(0xE00002);
+    reply_begin(&l, &out, 0, 0, 5);
+    reply_page(&out, "0.5", true, true);
+    reply_rights(&l, &out);
+    reply_take(&l, &out);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_alias"), 0);
+    assert_true(lab_has(&l, 1)); /* pending again, under its own id */
     lab_check(&l);
     lab_stop(&l);
 }
@@ -170,6 +221,8 @@ int main(void)
         cmocka_unit_test(stage__verdicts_come_without_a_gap),
         cmocka_unit_test(stage__backed_up_never_passes_what_was_answered_and_never_goes_back),
         cmocka_unit_test(stage__a_later_verdict_changes_only_what_was_held),
+        cmocka_unit_test(stage__a_server_that_forgot_its_answers_is_refused),
+        cmocka_unit_test(stage__a_new_epoch_takes_back_aliases_that_no_backup_holds),
         cmocka_unit_test(stage__a_page_that_starts_anew_drops_what_was_staged),
         cmocka_unit_test(outbox__reads_no_more_than_the_target_and_at_least_one),
         cmocka_unit_test(outbox__a_group_that_is_missing_is_damage_OUT_2),
