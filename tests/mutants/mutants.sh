@@ -314,6 +314,9 @@ print_json() {
 run_mutants() {
     local name outcome by killed=0 broken=0 survivors=() progress=1
     [[ $json == no ]] || progress=2
+    mkdir -p "$WORK"
+    exec {lock}>"$WORK/lock"
+    flock -n "$lock" || misuse "another run works in $WORK: wait for it, or end it"
     copy_tree
     export CMAKE_BUILD_PARALLEL_LEVEL=$jobs CCACHE_BASEDIR=$TREE CCACHE_NOHASHDIR=1
     ! command -v ccache >/dev/null || export CMAKE_C_COMPILER_LAUNCHER=ccache
