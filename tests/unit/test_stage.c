@@ -3,6 +3,7 @@
 #include "support/lab.h"
 
 #include "base/id.h"
+#include "wire/sync_msg.h"
 
 #define DB lab_path("stage")
 
@@ -154,6 +155,104 @@ static void stage__a_page_that_starts_anew_drops_what_was_staged(void **state)
     lab_stop(&l);
 }
 
+static void stage__the_clock_is_read_in_the_middle_of_the_exchange(void **state)
+{
+    lab l;
+    buf out;
+    stage_result got;
+    int64_t offset = 0;
+    (void)state;
+    lab_start(&l, DB, 10);
+    reply_begin(&l, &out, 0, 0, 7);
+    sync_end_put(&out);
+    assert_int_equal(stage_reply(l.r, buf_text(&out), l.wall_ms - 20000, &got, NULL), FB_OK);
+    buf_clear(&out);
+    (void)replica_now_ms(l.r, &offset, NULL);
+    assert_int_equal(offset, 10000);
+    lab_stop(&l);
+}
+
+static void clock__an_older_reply_does_not_take_back_what_was_seen(void **state)
+{
+    lab l;
+    int64_t offset = 0;
+    bool suspect = false;
+    (void)state;
+    lab_start(&l, DB, 11);
+    assert_int_equal(replica_clock_seen(l.r, l.wall_ms + 3600000, l.wall_ms), FB_OK);
+    assert_int_equal(replica_clock_seen(l.r, l.wall_ms + 1000, l.wall_ms - 3599000), FB_OK);
+    l.wall_ms -= 1000000;
+    (void)replica_now_ms(l.r, &offset, &suspect);
+    assert_int_equal(offset, 3600000);
+    assert_true(suspect);
+    lab_stop(&l);
+}
+
+static void stage__a_device_without_a_base_takes_only_a_page_that_starts_anew(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    lab_start(&l, DB, 12);
+    l.epoch = lab_id(0xE00002);
+    reply_begin(&l, &out, 0, 0, 6);
+    reply_take(&l, &out);
+    reply_begin(&l, &out, 0, 0, 6);
+    reply_page(&out, "0.6", true, false);
+    reply_row(&l, &out, 1, "on nothing", NULL, 1, 60);
+    expect_refused(&l, &out, FB_E_PROTOCOL);
+    assert_false(lab_has(&l, 1));
+    lab_stop(&l);
+}
+
+static void stage__a_base_that_starts_anew_forgets_rows_it_did_not_know(void **state)
+{
+    lab l;
+    buf out;
+    fb_id id = lab_id(1);
+    char text[FB_ID_TEXT_BYTES];
+    (void)state;
+    lab_start(&l, DB, 13);
+    id_put(&id, text);
+    reply_begin(&l, &out, 0, 0, 6);
+    reply_page(&out, "0.6", true, false);
+    buf_printf(&out, "{\"e\":\"of_tomorrow\",\"k\":\"row\",\"c\":[\"id\"]}\n[\"%s\"]\n", text);
+    reply_take(&l, &out);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_unknown"), 1);
+    reply_begin(&l, &out, 0, 0, 7);
+    reply_page(&out, "0.7", true, true);
+    reply_rights(&l, &out);
+    reply_take(&l, &out);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_unknown"), 0);
+    lab_stop(&l);
+}
+
+static void stage__what_a_person_closed_stays_closed_in_a_new_epoch(void **state)
+{
+    lab l;
+    buf out;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_start(&l, DB, 14);
+    lab_save(&l, 1, "mine", 1);
+    reply_begin(&l, &out, 1, 0, 6);
+    reply_verdict(&out, 1, VERDICT_REJECTED, false);
+    reply_page(&out, "0.6", true, false);
+    reply_take(&l, &out);
+    assert_int_equal(problem_discard(l.r, 1, &err), FB_OK);
+    l.epoch = lab_id(0xE00002);
+    reply_begin(&l, &out, 0, 0, 5);
+    reply_page(&out, "0.5", true, true);
+    reply_rights(&l, &out);
+    reply_take(&l, &out);
+    reply_begin(&l, &out, 1, 0, 7);
+    reply_verdict(&out, 1, VERDICT_REJECTED, false);
+    reply_page(&out, "0.7", true, false);
+    reply_take(&l, &out);
+    assert_int_equal(lab_count(&l, "SELECT state FROM fb_outbox WHERE gseq=1"), 4);
+    lab_stop(&l);
+}
+
 /* --- the outbox, read for a request --------------------------------------------------- */
 
 static fb_code read_from(lab *l, int64_t first, size_t bytes_target, uint32_t *count, digest *chain)
@@ -224,6 +323,11 @@ int main(void)
         cmocka_unit_test(stage__a_server_that_forgot_its_answers_is_refused),
         cmocka_unit_test(stage__a_new_epoch_takes_back_aliases_that_no_backup_holds),
         cmocka_unit_test(stage__a_page_that_starts_anew_drops_what_was_staged),
+        cmocka_unit_test(stage__the_clock_is_read_in_the_middle_of_the_exchange),
+        cmocka_unit_test(clock__an_older_reply_does_not_take_back_what_was_seen),
+        cmocka_unit_test(stage__a_device_without_a_base_takes_only_a_page_that_starts_anew),
+        cmocka_unit_test(stage__a_base_that_starts_anew_forgets_rows_it_did_not_know),
+        cmocka_unit_test(stage__what_a_person_closed_stays_closed_in_a_new_epoch),
         cmocka_unit_test(outbox__reads_no_more_than_the_target_and_at_least_one),
         cmocka_unit_test(outbox__a_group_that_is_missing_is_damage_OUT_2),
         cmocka_unit_test(outbox__tells_the_chain_before_its_first_group),
