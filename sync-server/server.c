@@ -80,6 +80,31 @@ static fb_code writer_open(server *s)
     return FB_OK;
 }
 
+/* A release may bring entities and columns. What IT has in use does not stand back for them: if the
+ * two do not go together the server goes on with the old catalogue and says so. */
+static fb_code catalogue_renew(server *s, fb_text builtin, fb_error *err)
+{
+    bool changed = false;
+    if (atomic_load(&s->suspect)) {
+        return FB_OK; /* MRK-2 */
+    }
+    fb_code rc = door_catalog_renew(s->db, builtin, s->port, &changed, err);
+    if (rc == FB_E_CATALOG) {
+        server_log(s, FB_LOG_ERROR, "server.catalogue_stays field=%s reason=%s",
+                   err != NULL ? err->field : "", err != NULL ? err->message : "");
+        return FB_OK;
+    }
+    FB_TRY(rc);
+    if (changed) {
+        int64_t head = 0;
+        FB_TRY(ledger_head(s->db, &head));
+        atomic_store(&s->head, head);
+        server_log(s, FB_LOG_WARN, "server.catalogue_renewed version=%u",
+                   (unsigned)store_catalog(s->db)->version);
+    }
+    return FB_OK;
+}
+
 static void spare_init(server *s)
 {
     static const char busy[] =
@@ -117,6 +142,10 @@ fb_code server_open(const server_options *o, server **out, fb_error *err)
         } else {
             (void)fail(err, rc, "database", "the writer cannot start: %s", fb_code_text(rc, "en"));
         }
+    }
+    if (rc == FB_OK) {
+        fb_text builtin = o->catalog.size > 0 ? o->catalog : catalog_builtin_text();
+        rc = catalogue_renew(s, builtin, err);
     }
     if (rc != FB_OK) {
         server_close(s);

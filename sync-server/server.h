@@ -25,8 +25,10 @@ typedef struct server_options {
     const char *vfs;
     const fb_port *port;
     int cache_kib;
-    bool trace; /* a line per group and station goes to the port's log (schema/events.def) */
+    bool trace;      /* a line per group and station goes to the port's log (schema/events.def) */
+    fb_text catalog; /* the release's catalogue; empty: the built-in one */
 } server_options;
+/* After an upgrade the catalogue in use grows by what the release brings (door_catalog_renew). */
 FB_MUST_USE fb_code server_open(const server_options *o, server **out,
                                 fb_error *err); /* must exist: fieldbook-admin init */
 /* Make the database of a new company: tables, built-in catalogue, roles with the catalogue's
@@ -37,6 +39,7 @@ typedef struct server_create_options {
     const fb_port *port;
     const char *company_code, *company_name;
     const char *admin_code, *admin_login, *admin_name; /* NULL: no first person */
+    fb_text catalog;                                   /* empty: the built-in one */
 } server_create_options;
 FB_MUST_USE fb_code server_create(const server_create_options *o, fb_error *err);
 /* The database is not the one that was here last (put back from an older copy): every device is

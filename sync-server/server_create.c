@@ -276,7 +276,8 @@ static fb_code company_write(creation *c)
 {
     uint8_t random[8];
     FB_TRY(is_empty(c));
-    FB_TRY(store_catalog_install(c->db, catalog_builtin_text(), c->err));
+    FB_TRY(store_catalog_install(
+        c->db, c->o->catalog.size > 0 ? c->o->catalog : catalog_builtin_text(), c->err));
     c->cat = store_catalog(c->db);
     FB_TRY(c->o->port->random(c->o->port->ctx, random, sizeof random));
     id_maker_init(&c->ids, random);

@@ -170,6 +170,13 @@ FB_MUST_USE fb_code catalog_extends(const catalog *base, const catalog *next, fb
  * entities; columns added to existing ones) into a new catalogue text with version + 1. */
 FB_MUST_USE fb_code catalog_add(const catalog *base, fb_text module, buf *text_out, fb_error *err);
 
+/* What a program whose built-in catalogue is `builtin` makes of the one in use: the release's
+ * modules as they are now, behind them what IT added, version + 1. *changed_out false: nothing is
+ * new, *text_out untouched. E_CATALOG: the two do not go together (IT has used a name that the
+ * release brings, or the release is older and lacks something); the one in use stays good. */
+FB_MUST_USE fb_code catalog_release(const catalog *active, fb_text builtin, buf *text_out,
+                                    bool *changed_out, fb_error *err);
+
 const cat_entity *catalog_entity(const catalog *c, fb_text name); /* NULL if none */
 const cat_entity *catalog_entity_str(const catalog *c, const char *name);
 int cat_column_find(const cat_entity *e, fb_text name); /* -1 if none */

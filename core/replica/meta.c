@@ -26,6 +26,7 @@ static const char *const own_keys[] = {
     "pruned_chain", "base_stale", "epoch", "token", "token_staged", "device", "user",
     "incarnation", "device_code", "user_code", "user_name", "secret", "server_url", "enrolled",
     "life", "file_id", "salvaged", "salvaged_ms", "salvaged_groups", "outbox_generation",
+    "adopted",
 };
 /* clang-format on */
 enum {

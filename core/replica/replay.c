@@ -7,6 +7,7 @@
  *   update  row is gone: skipped, with a warning when pending
  *   delete  row is gone: nothing to do
  *   delta   row is gone or the sum does not fit: skipped, with a warning when pending
+ *   all     the catalogue in use lacks the entity: the group is skipped, with a warning
  *
  * An image is kept for every group that did anything but insert all its rows; a group of inserts
  * that found one already there needs one too, because its body would delete that row. */
@@ -33,7 +34,18 @@ fb_code group_load(replica *r, int64_t gseq, group *out)
         return FB_E_NO_MEMORY;
     }
     fb_code rc = group_get(body, r->edition->catalog, r->scratch, out, NULL);
-    return rc == FB_OK || rc == FB_E_NO_MEMORY ? rc : FB_E_CORRUPT;
+    return rc == FB_OK || rc == FB_E_NO_MEMORY || rc == FB_E_PROTOCOL ? rc : FB_E_CORRUPT;
+}
+
+static fb_code warn_text(replay *w, const char *text)
+{
+    sql_stmt *s = sql_prepare(w->r->db, "INSERT INTO fb_warning (gseq, text) VALUES (?1, ?2)");
+    if (s == NULL) {
+        return sql_code(w->r->db);
+    }
+    sql_bind_int(s, 1, w->gseq);
+    sql_bind_text(s, 2, text_of(text));
+    return sql_run(s);
 }
 
 static fb_code warn(replay *w, const group_op *op, const char *what)
@@ -43,16 +55,10 @@ static fb_code warn(replay *w, const group_op *op, const char *what)
     if (w->mode == REPLAY_BASE) {
         return FB_OK;
     }
-    sql_stmt *s = sql_prepare(w->r->db, "INSERT INTO fb_warning (gseq, text) VALUES (?1, ?2)");
-    if (s == NULL) {
-        return sql_code(w->r->db);
-    }
     id_put(&op->id, id);
     snprintf(text, sizeof text, "%.*s %s: %s", (int)op->entity->name.size, op->entity->name.data,
              id, what);
-    sql_bind_int(s, 1, w->gseq);
-    sql_bind_text(s, 2, text_of(text));
-    return sql_run(s);
+    return warn_text(w, text);
 }
 
 static bool keeps_image(const replay *w)
@@ -218,9 +224,16 @@ fb_code group_replay(replica *r, int64_t gseq, replay_mode mode)
 {
     group g;
     FB_ASSERT(!r->capture.open);
-    FB_TRY(group_load(r, gseq, &g));
     replay w = {.r = r, .gseq = gseq, .mode = mode, .g = &g};
     buf_reset(&r->capture.image);
+    fb_code rc = group_load(r, gseq, &g);
+    if (rc == FB_E_PROTOCOL && mode == REPLAY_PENDING) {
+        /* The server that is met anew does not know an entity: it will say so in its verdict. */
+        FB_TRY(warn_text(&w, "the company's catalogue lacks what this was saved for; it is kept "
+                             "and will be sent"));
+        return image_store(r, gseq, &r->capture.image);
+    }
+    FB_TRY(rc == FB_E_PROTOCOL ? FB_E_CORRUPT : rc);
     for (uint32_t i = 0; i < g.ops_count; i++) {
         FB_TRY(replay_op(&w, &g.ops[i]));
     }

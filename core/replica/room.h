@@ -1,6 +1,6 @@
 /* room.h - what the files of core/replica share; nobody else includes it.
  *
- *   open.c      the handle, migrations, the active catalogue
+ *   open.c      the handle, migrations;  catalogue.c  the active catalogue
  *   edition.c   one catalogue with its prepared statements; earlier ones stay until close
  *   meta.c      fb_meta: sync state, identity, texts;  clock.c  corrected time
  *   row.c       one row in and out, stamps, aliases
@@ -74,6 +74,7 @@ typedef struct edition {
     catalog *catalog;
     entity_plan **plans; /* by entity number, NULL until used */
     int64_t *changed_at; /* stamp of the last visible change, by entity number */
+    int64_t adopted; /* servers' catalogues that had replaced ours when it came (catalog_adopt) */
     arena *memory;
 } edition;
 
@@ -137,7 +138,13 @@ struct replica {
 FB_MUST_USE fb_code replica_refresh(replica *r);
 /* Forget what memory holds and read it again: after a rollback. */
 FB_MUST_USE fb_code replica_reload(replica *r);
+/* --- catalogue.c --- */
 FB_MUST_USE fb_code catalog_install(replica *r, fb_text text, bool *changed_out, fb_error *err);
+FB_MUST_USE fb_code catalog_adopt(replica *r, fb_text text, bool *changed_out, fb_error *err);
+/* After another connection installed one, or after a rollback took ours away. */
+FB_MUST_USE fb_code catalog_follow(replica *r);
+/* At the first open of a handle. */
+FB_MUST_USE fb_code catalog_boot(replica *r, fb_error *err);
 /* Fill *err from the connection's last failure. */
 fb_code sql_fail(replica *r, fb_code code, fb_error *err);
 FB_MUST_USE fb_code run_text(replica *r, const char *text);

@@ -320,6 +320,22 @@ static void take_clock(taking *t, int64_t request_wall_ms)
     clock_take(r, t->in->head.server_wall_ms, middle);
 }
 
+/* Without a token the base is nobody's and the server's catalogue counts, whatever its number. */
+static fb_code take_catalog(taking *t)
+{
+    buf token;
+    if (t->in->catalog_json.size == 0) {
+        return FB_OK;
+    }
+    buf_init(&token, SYNC_BODY_BYTES_MAX);
+    fb_code rc = stage_token(t->r, &token);
+    bool is_met_anew = token.size == 0;
+    buf_clear(&token);
+    FB_TRY(rc);
+    return (is_met_anew ? catalog_adopt : catalog_install)(t->r, t->in->catalog_json,
+                                                           &t->result->catalog_changed, t->err);
+}
+
 static fb_code take_reply(taking *t, int64_t request_wall_ms)
 {
     replica *r = t->r;
@@ -331,9 +347,7 @@ static fb_code take_reply(taking *t, int64_t request_wall_ms)
         return replica_reload(r);
     }
     FB_TRY(check_order(t));
-    if (t->in->catalog_json.size > 0) {
-        FB_TRY(catalog_install(r, t->in->catalog_json, &t->result->catalog_changed, t->err));
-    }
+    FB_TRY(take_catalog(t));
     if (!t->result->epoch_changed) {
         FB_TRY(take_verdicts(t));
     }

@@ -66,7 +66,8 @@ static void fill_request(replica *r, const push_source *s, const push_plan *plan
         .protocol = PROTOCOL_VERSION,
         .device = s->who.device,
         .incarnation = s->who.incarnation,
-        .catalog_version = replica_catalog(r)->version,
+        /* Without a token the server is met anew: what is built in may not be what it has. */
+        .catalog_version = s->token.size > 0 ? replica_catalog(r)->version : 0,
         .epoch = s->who.epoch,
         .token = buf_text(&s->token),
         .settled = s->outbox.settled,

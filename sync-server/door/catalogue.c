@@ -1,5 +1,6 @@
-/* catalogue.c - IT adds entities and columns: the new catalogue becomes active, and the grants of
- * the new entities become permissions of the roles, in one transaction. See door.h. */
+/* catalogue.c - IT, or a new release, adds entities and columns: the new catalogue becomes active,
+ * and the grants of the new entities become permissions of the roles, in one transaction. See
+ * door.h. */
 #include "sync-server/door/door.h"
 
 #include "base/id.h"
@@ -12,6 +13,7 @@ typedef struct growth {
     arena *memory;
     id_maker ids;
     int64_t now_ms;
+    bool *is_new; /* by entity of the new catalogue: the one before lacks it */
     const cat_entity *permission;
     change *changes;
     uint32_t count;
@@ -77,7 +79,7 @@ static fb_code permissions_write(growth *g)
     }
     for (uint32_t i = 0; i < c->entities_count; i++) {
         const cat_entity *e = &c->entities[i];
-        for (uint32_t k = 0; e->added_in == c->version && k < e->grants_count; k++) {
+        for (uint32_t k = 0; g->is_new[i] && k < e->grants_count; k++) {
             FB_TRY(grant_add(g, e, &e->grants[k]));
         }
     }
@@ -86,15 +88,30 @@ static fb_code permissions_write(growth *g)
     return g->count == 0 ? FB_OK : ledger_commit(g->db, &from, g->changes, g->count, &cid);
 }
 
+/* Asked before the new catalogue takes the place of the old one. */
+static fb_code find_new(growth *g, fb_text text, fb_error *err)
+{
+    catalog *next = NULL;
+    FB_TRY(catalog_load(text, &next, err));
+    g->is_new = arena_take(g->memory, next->entities_count * sizeof *g->is_new);
+    for (uint32_t i = 0; g->is_new != NULL && i < next->entities_count; i++) {
+        g->is_new[i] = catalog_entity(store_catalog(g->db), next->entities[i].name) == NULL;
+    }
+    catalog_free(next);
+    return g->is_new != NULL ? FB_OK : FB_E_NO_MEMORY;
+}
+
 static fb_code grow_inside(growth *g, fb_text text, fb_error *err)
 {
+    FB_TRY(find_new(g, text, err));
     FB_TRY(store_catalog_install(g->db, text, err));
     FB_TRY(permissions_write(g));
     return audit_put(g->db, g->now_ms, text_of("admin"), text_of("catalog"), (fb_text){NULL, 0},
                      NULL, text_of("{}"));
 }
 
-fb_code door_catalog_grow(store *s, fb_text module, const fb_port *port, fb_error *err)
+/* The text becomes the active catalogue, in a transaction of its own. */
+static fb_code grow_to(store *s, fb_text text, const fb_port *port, fb_error *err)
 {
     uint8_t random[8];
     FB_TRY(port->random(port->ctx, random, sizeof random));
@@ -103,21 +120,40 @@ fb_code door_catalog_grow(store *s, fb_text module, const fb_port *port, fb_erro
         return FB_E_NO_MEMORY;
     }
     id_maker_init(&g.ids, random);
-    buf text;
-    buf_init(&text, CATALOG_TEXT_BYTES_MAX);
-    fb_code rc = catalog_add(store_catalog(s), module, &text, err);
+    fb_code rc = store_begin(s);
     if (rc == FB_OK) {
-        rc = store_begin(s);
-    }
-    if (rc == FB_OK) {
-        rc = grow_inside(&g, buf_text(&text), err);
+        rc = grow_inside(&g, text, err);
         if (rc == FB_OK) {
             rc = store_commit(s);
         } else {
             store_rollback(s);
         }
     }
-    buf_clear(&text);
     arena_free(g.memory);
+    return rc;
+}
+
+fb_code door_catalog_grow(store *s, fb_text module, const fb_port *port, fb_error *err)
+{
+    buf text;
+    buf_init(&text, CATALOG_TEXT_BYTES_MAX);
+    fb_code rc = catalog_add(store_catalog(s), module, &text, err);
+    if (rc == FB_OK) {
+        rc = grow_to(s, buf_text(&text), port, err);
+    }
+    buf_clear(&text);
+    return rc;
+}
+
+fb_code door_catalog_renew(store *s, fb_text builtin, const fb_port *port, bool *changed_out,
+                           fb_error *err)
+{
+    buf text;
+    buf_init(&text, CATALOG_TEXT_BYTES_MAX);
+    fb_code rc = catalog_release(store_catalog(s), builtin, &text, changed_out, err);
+    if (rc == FB_OK && *changed_out) {
+        rc = grow_to(s, buf_text(&text), port, err);
+    }
+    buf_clear(&text);
     return rc;
 }

@@ -88,6 +88,11 @@ FB_MUST_USE fb_code door_codes_expire(store *s, int64_t now_ms);
  * entities to the roles they name. Begins and commits its own transaction; on failure nothing
  * changed. */
 FB_MUST_USE fb_code door_catalog_grow(store *s, fb_text module, const fb_port *port, fb_error *err);
+/* The same for what this program's built-in catalogue has and the active one lacks: after an
+ * upgrade. E_CATALOG: they do not go together (catalog_release); nothing changed, the active one
+ * goes on. */
+FB_MUST_USE fb_code door_catalog_renew(store *s, fb_text builtin, const fb_port *port,
+                                       bool *changed_out, fb_error *err);
 
 /* --- rate: token buckets in memory, any thread -------------------------------------------- */
 typedef struct door_rate door_rate;

@@ -115,8 +115,11 @@ static void company_fill(fleet *f)
 static void serve(fleet *f)
 {
     fb_error err = {0};
-    server_options open = {
-        .path = "server/master.db", .vfs = "fleetfs", .port = &f->port, .trace = true};
+    server_options open = {.path = "server/master.db",
+                           .vfs = "fleetfs",
+                           .port = &f->port,
+                           .trace = true,
+                           .catalog = f->catalog};
     fleet_must(server_open(&open, &f->srv, &err), &err, "server_open");
     fleet_must(server_reader_open(f->srv, &f->reader, &err), &err, "server_reader_open");
 }
@@ -140,8 +143,10 @@ void fleet_open(fleet *f)
     void (*heard)(void *, const char *) = f->heard;
     void *heard_ctx = f->heard_ctx;
     history *recorder = f->recorder;
+    fb_text release = f->catalog;
     *f = (fleet){.now_ms = 1760000000000LL,
                  .random = 42,
+                 .catalog = release,
                  .heard = heard,
                  .heard_ctx = heard_ctx,
                  .recorder = recorder};
@@ -152,7 +157,8 @@ void fleet_open(fleet *f)
                                     .vfs = "fleetfs",
                                     .port = &f->port,
                                     .company_code = "ACME",
-                                    .company_name = "Acme"};
+                                    .company_name = "Acme",
+                                    .catalog = release};
     fleet_must(server_create(&create, &err), &err, "server_create");
     fleet_must(
         store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f->admin, &err),
@@ -175,6 +181,17 @@ void fleet_go_on(fleet *f, crash_vfs *take, int64_t now_ms, int devices)
     for (int i = 0; i < devices; i++) {
         device_open(f, (uint64_t)now_ms);
     }
+}
+
+void fleet_server_restart(fleet *f)
+{
+    fb_error err = {0};
+    server_job_free(f->job);
+    f->job = NULL;
+    server_reader_close(f->reader);
+    server_close(f->srv);
+    serve(f);
+    fleet_must(store_catalog_refresh(f->admin, &err), &err, "store_catalog_refresh");
 }
 
 void fleet_close(fleet *f)

@@ -42,6 +42,7 @@ struct fleet {
     /* the company: one region, two territories, REP users U1 (T1) and U2 (T2), manager M1, product
      * P1 at 10.00 CNY, customers C1 (T1) and C2 (T2) */
     fb_id region, territories[2], users[2], manager, product, customers[2];
+    fb_text catalog; /* the server's release, borrowed; empty: the built-in one */
     void (*heard)(void *ctx, const char *line); /* log lines of every port, or NULL */
     void *heard_ctx;
     history *recorder; /* writes down what happens, or NULL; set before fleet_open */
@@ -52,6 +53,8 @@ void fleet_open(fleet *f);
  * the company only the administrator's connection is known. */
 void fleet_go_on(fleet *f, crash_vfs *take, int64_t now_ms, int devices);
 void fleet_close(fleet *f);
+/* The server ends and starts again, with f->catalog as its release. */
+void fleet_server_restart(fleet *f);
 /* A new device of the user, enrolled and synced. */
 fleet_device *fleet_device_add(fleet *f, const fb_id *user);
 /* The same replica enrolled anew by a new code of this user; its code. */

@@ -866,6 +866,77 @@ static void add__refuses_what_is_no_module(void **state)
     catalog_free(a);
 }
 
+/* A release's text: the built-in one with the first `old` replaced by `new`. */
+static fb_text release_with(buf *out, const char *old, const char *new)
+{
+    fb_text builtin = catalog_builtin_text();
+    size_t at = 0;
+    while (at + strlen(old) <= builtin.size && memcmp(builtin.data + at, old, strlen(old)) != 0) {
+        at++;
+    }
+    assert_true(at + strlen(old) <= builtin.size);
+    buf_reset(out);
+    buf_put(out, builtin.data, at);
+    buf_put_str(out, new);
+    buf_put(out, builtin.data + at + strlen(old), builtin.size - at - strlen(old));
+    return buf_text(out);
+}
+
+static catalog *load(fb_text text)
+{
+    catalog *c = NULL;
+    fb_error err = {0};
+    if (catalog_load(text, &c, &err) != FB_OK) {
+        print_error("%s: %s\n", err.field, err.message);
+        fail();
+    }
+    return c;
+}
+
+static void release__adds_what_is_new_and_keeps_what_it_added(void **state)
+{
+    catalog *a = load_builtin();
+    fb_error err = {0};
+    bool changed = true;
+    buf module, release, text;
+    (void)state;
+
+    buf_init(&module, 1 << 20);
+    buf_init(&release, 1 << 20);
+    buf_init(&text, 1 << 20);
+    assert_int_equal(catalog_release(a, catalog_builtin_text(), &text, &changed, &err), FB_OK);
+    assert_false(changed);
+    assert_int_equal(text.size, 0);
+
+    assert_int_equal(catalog_add(a, text_of(ADDED), &module, &err), FB_OK);
+    catalog *b = load(buf_text(&module));
+    assert_int_equal(catalog_release(b, catalog_builtin_text(), &text, &changed, &err), FB_OK);
+    assert_false(changed); /* the modules of IT are not the release's to take away */
+
+    fb_text next = release_with(&release, "\"horeca\"", "\"horeca\", \"vending\"");
+    assert_int_equal(catalog_release(b, next, &text, &changed, &err), FB_OK);
+    assert_true(changed);
+    catalog *c = load(buf_text(&text));
+    assert_int_equal(c->version, b->version + 1);
+    assert_int_equal(catalog_extends(b, c, &err), FB_OK);
+    assert_non_null(catalog_entity_str(c, "fridge"));
+    const cat_entity *e = customer_of(c);
+    assert_int_equal(e->columns[cat_column_str(e, "channel")].values_count, 7);
+    assert_true(cat_column_str(e, "shelf_count") > 0);
+
+    buf_reset(&text);
+    next = release_with(&release, "\"horeca\", ", "");
+    assert_int_equal(catalog_release(b, next, &text, &changed, &err), FB_E_CATALOG); /* older */
+    assert_false(changed);
+    assert_int_equal(text.size, 0);
+    buf_clear(&module);
+    buf_clear(&release);
+    buf_clear(&text);
+    catalog_free(a);
+    catalog_free(b);
+    catalog_free(c);
+}
+
 static void builtin__finds_every_column_by_its_name_and_no_other(void **state)
 {
     (void)state;
@@ -908,6 +979,7 @@ int main(void)
         cmocka_unit_test(extends__CAT_4_refuses_every_loss),
         cmocka_unit_test(add__joins_a_module_and_raises_the_version),
         cmocka_unit_test(add__refuses_what_is_no_module),
+        cmocka_unit_test(release__adds_what_is_new_and_keeps_what_it_added),
     };
     return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);
 }
