@@ -11,6 +11,7 @@
  * yet) CAT-3  every ref names an entity of the catalogue; every parent scope chain ends at a root
  *          (global, territory, user, assignment) within SCOPE_DEPTH_MAX hops
  *   CAT-4  a newer catalogue only adds entities and columns (catalog_extends)
+ *   CAT-5  a column that takes the place of an older one says how (catalog_from.c)
  */
 #ifndef FB_CATALOG_CATALOG_H
 #define FB_CATALOG_CATALOG_H
@@ -56,6 +57,10 @@ typedef enum cat_policy {            /* domain.md 3.3 */
 
 typedef enum cat_class { CAT_FACT, CAT_SHARED, CAT_REFERENCE, CAT_QUANTITY, CAT_OWN } cat_class;
 
+typedef struct cat_pair {
+    fb_text before, now;
+} cat_pair;
+
 typedef struct cat_column {
     fb_text name;
     fb_text label_en, label_zh;
@@ -73,6 +78,11 @@ typedef struct cat_column {
     uint32_t values_count;
     fb_value default_value; /* KIND_NULL: none */
     int to_entity;          /* CAT_REF: entity number, else -1 */
+    int from_column;        /* the older column whose place it takes (CAT-5); 0: none */
+    cat_pair *from_pairs;   /* its values and what they are called now */
+    uint32_t from_pairs_count;
+    fb_text from_separator; /* only part number from_part of its text, from 1; 0: all of it */
+    uint32_t from_part;
 } cat_column;
 
 typedef enum cat_scope_kind {
@@ -118,6 +128,7 @@ typedef struct cat_entity {
     fb_text name, module, label_en, label_zh;
     cat_class klass;
     bool device_writes; /* devices may create/update at all */
+    bool has_from;      /* some column takes the place of an older one */
     bool stamps;        /* has created_by, created_at, updated_by, updated_at, created_device */
     uint32_t added_in;  /* catalogue version that added it */
     cat_column *columns;
@@ -211,5 +222,8 @@ FB_MUST_USE fb_code cat_value_parse(const cat_entity *e, int column, fb_text tex
 /* The reverse, for CSV, JSON and people. */
 void cat_value_print(const cat_entity *e, int column, const fb_value *v, bool human, buf *out);
 bool fb_value_equal(const fb_value *a, const fb_value *b);
+/* What `column` is when the older column whose place it takes is `before`. false: nothing follows
+ * (no such column, NULL, or a value that has no equal). Texts are borrowed from `before` and e. */
+bool cat_value_from(const cat_entity *e, int column, const fb_value *before, fb_value *out);
 
 #endif

@@ -32,6 +32,19 @@ static fb_code keeps_values(const cat_entity *e, const cat_column *a, const cat_
     return FB_OK;
 }
 
+/* By the parts that say what follows from what; the source's name is in the same entity. */
+static bool keeps_source(const cat_column *a, const cat_column *b)
+{
+    bool same = (a->from_column == 0) == (b->from_column == 0) && a->from_part == b->from_part &&
+                text_equal(a->from_separator, b->from_separator) &&
+                a->from_pairs_count <= b->from_pairs_count;
+    for (uint32_t i = 0; same && i < a->from_pairs_count; i++) {
+        same = text_equal(a->from_pairs[i].before, b->from_pairs[i].before) &&
+               text_equal(a->from_pairs[i].now, b->from_pairs[i].now);
+    }
+    return same;
+}
+
 static fb_code keeps_column(const catalog *base, const catalog *next, const cat_entity *e,
                             const cat_column *a, const cat_column *b, fb_error *err)
 {
@@ -54,6 +67,9 @@ static fb_code keeps_column(const catalog *base, const catalog *next, const cat_
         return changed(
             err, e, a,
             "the column became required or unique: restore it, stored rows may break it");
+    }
+    if (!keeps_source(a, b)) {
+        return changed(err, e, a, "\"from\" was changed: restore it, rows were made by it");
     }
     return keeps_values(e, a, b, err);
 }

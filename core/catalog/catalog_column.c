@@ -47,7 +47,7 @@ static const struct policy_word {
 
 static const char *const column_keys[] = {
     "name", "label", "type", "to", "values", "max", "min", "default", "policy", "required",
-    "unique", "personal", "guarded", "derived", NULL,
+    "unique", "personal", "guarded", "derived", "from", NULL,
 };
 /* clang-format on */
 

@@ -146,6 +146,7 @@ static fb_code append_columns(loader *l, cat_entity *e, const cJSON *columns, bo
         }
         e->columns[e->columns_count++] = column;
         FB_TRY(column_default(l, item, e, (int)e->columns_count - 1));
+        FB_TRY(column_from(l, item, e, (int)e->columns_count - 1));
     }
     l->column = (fb_text){0};
     return FB_OK;

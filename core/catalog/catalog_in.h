@@ -46,6 +46,8 @@ fb_code word_check_name(const loader *l, fb_text name);
 /* catalog_column.c */
 fb_code column_read(loader *l, const cJSON *object, const cat_entity *e, cat_column *out);
 fb_code column_default(loader *l, const cJSON *object, const cat_entity *e, int column);
+/* catalog_from.c: "from", when the columns before it are read. */
+fb_code column_from(loader *l, const cJSON *object, cat_entity *e, int column);
 void column_fixed(cat_column *out, const char *name, cat_type type, const char *en, const char *zh);
 void column_limits(cat_column *c);
 

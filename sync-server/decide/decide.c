@@ -1,5 +1,6 @@
 /* decide.c - the order of questions. See decide.h for DEC-1..4.
  *
+ *   older columns become newer ones (upgrade.c)
  *   each op: rights, values, references, scope, merge -> the group's view
  *   then each row of the view: the business rule of its entity
  *   then the changes, and the verdict */
@@ -86,14 +87,17 @@ fb_code decide_group(decide_cache *c, store *view, const decide_session *who, co
 {
     scope_list scopes;
     decision local = {.plain = true};
+    group as_meant = *g;
+    bool upgraded = false;
+    FB_TRY(group_upgrade(&as_meant, memory, &upgraded));
     decide d = {.cache = c,
                 .view = view,
                 .cat = store_catalog(view),
                 .who = who,
-                .g = g,
+                .g = &as_meant,
                 .memory = memory,
                 .out = &local,
-                .plain = true};
+                .plain = !upgraded};
     FB_TRY(decide_scopes_of_user(c, view, &who->user, &scopes)); /* also renews a stale cache */
     FB_TRY(user_get(c, view, &who->user, &d.user));
     d.merged_end = &d.merged;

@@ -232,4 +232,7 @@ FB_MUST_USE fb_code conflict_rule(decide *d, view_row *row);
 /* State column of a row: did this group bring it to `state`? */
 bool state_became(const view_row *row, const char *state);
 
+/* upgrade.c: *g is changed to what a newer app would have sent; *upgraded: it is not as sent. */
+FB_MUST_USE fb_code group_upgrade(group *g, arena *memory, bool *upgraded);
+
 #endif

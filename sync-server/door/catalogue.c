@@ -6,14 +6,20 @@
 #include "base/id.h"
 #include "sync-server/ledger/ledger.h"
 
-enum { GROW_BYTES_MAX = 32 << 20, GROW_ROWS_MAX = 4096, CATALOG_TEXT_BYTES_MAX = 8 << 20 };
+enum {
+    GROW_BYTES_MAX = 32 << 20,
+    GROW_ROWS_MAX = 4096,
+    CATALOG_TEXT_BYTES_MAX = 8 << 20,
+    FILL_ROWS = 1000 /* rows of one commit */
+};
 
 typedef struct growth {
     store *db;
     arena *memory;
     id_maker ids;
     int64_t now_ms;
-    bool *is_new; /* by entity of the new catalogue: the one before lacks it */
+    bool *is_new;         /* by entity of the new catalogue: the one before lacks it */
+    bool **is_new_column; /* by entity and column */
     const cat_entity *permission;
     change *changes;
     uint32_t count;
@@ -88,17 +94,103 @@ static fb_code permissions_write(growth *g)
     return g->count == 0 ? FB_OK : ledger_commit(g->db, &from, g->changes, g->count, &cid);
 }
 
+/* ---- rows that were there before a column took the place of another ---- */
+
+static fb_code fill_change(growth *g, arena *memory, const cat_entity *e, int column,
+                           const fb_id *id, change *out, bool *made)
+{
+    fb_value *row = arena_take(memory, e->columns_count * sizeof *row);
+    fb_value *values = arena_take(memory, sizeof *values);
+    int *columns = arena_take(memory, sizeof *columns);
+    if (row == NULL || columns == NULL || values == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    FB_TRY(store_row_get(g->db, e, id, memory, row));
+    *columns = column;
+    *made = cat_value_from(e, column, &row[e->columns[column].from_column], values);
+    *out = (change){.kind = CHANGE_UPDATE,
+                    .entity = e,
+                    .id = *id,
+                    .columns = columns,
+                    .values = values,
+                    .columns_count = 1,
+                    .before = row};
+    return FB_OK;
+}
+
+static fb_code fill_commit(growth *g, arena *memory, const cat_entity *e, int column,
+                           const fb_id *ids, uint32_t ids_count)
+{
+    const commit_source from = {.at_ms = g->now_ms, .kind = text_of("admin.catalog")};
+    change changes[FILL_ROWS];
+    uint32_t count = 0;
+    int64_t cid = 0;
+    for (uint32_t i = 0; i < ids_count; i++) {
+        bool made = false;
+        FB_TRY(fill_change(g, memory, e, column, &ids[i], &changes[count], &made));
+        count += made;
+    }
+    return count == 0 ? FB_OK : ledger_commit(g->db, &from, changes, count, &cid);
+}
+
+static fb_code fill_column(growth *g, const cat_entity *e, int column)
+{
+    fb_id ids[FILL_ROWS];
+    fb_id at = {{0}};
+    uint32_t count = FILL_ROWS;
+    while (count == FILL_ROWS) {
+        FB_TRY(
+            store_ids_after(g->db, e, e->columns[column].from_column, &at, FILL_ROWS, ids, &count));
+        arena *memory = arena_new(GROW_BYTES_MAX);
+        fb_code rc =
+            memory == NULL ? FB_E_NO_MEMORY : fill_commit(g, memory, e, column, ids, count);
+        arena_free(memory);
+        FB_TRY(rc);
+        at = count > 0 ? ids[count - 1] : at;
+    }
+    return FB_OK;
+}
+
+static fb_code columns_fill(growth *g)
+{
+    const catalog *c = store_catalog(g->db);
+    for (uint32_t i = 0; i < c->entities_count; i++) {
+        const cat_entity *e = &c->entities[i];
+        for (int k = 1; e->has_from && k < cat_ver_column(e); k++) {
+            bool asked = e->columns[k].from_column > 0 && !g->is_new[i];
+            if (asked && g->is_new_column[i][k]) {
+                FB_TRY(fill_column(g, e, k));
+            }
+        }
+    }
+    return FB_OK;
+}
+
+static fb_code find_new_columns(growth *g, const cat_entity *before, const cat_entity *now)
+{
+    bool *is_new = arena_take(g->memory, now->columns_count * sizeof *is_new);
+    for (uint32_t i = 0; is_new != NULL && i < now->columns_count; i++) {
+        is_new[i] = cat_column_find(before, now->columns[i].name) < 0;
+    }
+    g->is_new_column[now->number] = is_new;
+    return is_new != NULL ? FB_OK : FB_E_NO_MEMORY;
+}
+
 /* Asked before the new catalogue takes the place of the old one. */
 static fb_code find_new(growth *g, fb_text text, fb_error *err)
 {
     catalog *next = NULL;
     FB_TRY(catalog_load(text, &next, err));
     g->is_new = arena_take(g->memory, next->entities_count * sizeof *g->is_new);
-    for (uint32_t i = 0; g->is_new != NULL && i < next->entities_count; i++) {
-        g->is_new[i] = catalog_entity(store_catalog(g->db), next->entities[i].name) == NULL;
+    g->is_new_column = arena_take(g->memory, next->entities_count * sizeof *g->is_new_column);
+    fb_code rc = g->is_new != NULL && g->is_new_column != NULL ? FB_OK : FB_E_NO_MEMORY;
+    for (uint32_t i = 0; rc == FB_OK && i < next->entities_count; i++) {
+        const cat_entity *before = catalog_entity(store_catalog(g->db), next->entities[i].name);
+        g->is_new[i] = before == NULL;
+        rc = before != NULL ? find_new_columns(g, before, &next->entities[i]) : FB_OK;
     }
     catalog_free(next);
-    return g->is_new != NULL ? FB_OK : FB_E_NO_MEMORY;
+    return rc;
 }
 
 static fb_code grow_inside(growth *g, fb_text text, fb_error *err)
@@ -106,6 +198,7 @@ static fb_code grow_inside(growth *g, fb_text text, fb_error *err)
     FB_TRY(find_new(g, text, err));
     FB_TRY(store_catalog_install(g->db, text, err));
     FB_TRY(permissions_write(g));
+    FB_TRY(columns_fill(g));
     return audit_put(g->db, g->now_ms, text_of("admin"), text_of("catalog"), (fb_text){NULL, 0},
                      NULL, text_of("{}"));
 }

@@ -84,6 +84,9 @@ FB_MUST_USE fb_code store_rows_by(store *s, const cat_entity *e, int column, con
 FB_MUST_USE fb_code store_keys_by(store *s, const cat_entity *e, int column, const fb_value *equal,
                                   arena *memory, fb_code (*fn)(void *ctx, const fb_value *values),
                                   void *ctx);
+/* Ids of at most `most` rows behind `after` whose column is not NULL, ascending. */
+FB_MUST_USE fb_code store_ids_after(store *s, const cat_entity *e, int column, const fb_id *after,
+                                    uint32_t most, fb_id *ids_out, uint32_t *count_out);
 FB_MUST_USE fb_code store_row_insert(store *s, const cat_entity *e, const fb_value *values);
 FB_MUST_USE fb_code store_row_update(store *s, const cat_entity *e, const fb_id *id,
                                      const int *columns, const fb_value *values, uint32_t count);

@@ -304,6 +304,31 @@ fb_code store_keys_by(store *s, const cat_entity *e, int column, const fb_value 
     return FB_OK;
 }
 
+fb_code store_ids_after(store *s, const cat_entity *e, int column, const fb_id *after,
+                        uint32_t most, fb_id *ids_out, uint32_t *count_out)
+{
+    buf text;
+    sql_stmt *q = NULL;
+    bool row = true;
+    buf_init(&text, ROW_SQL_BYTES_MAX);
+    buf_put_str(&text, "SELECT id FROM ");
+    buf_put_text(&text, e->name);
+    buf_put_str(&text, " WHERE id > ?1 AND ");
+    buf_put_text(&text, e->columns[column].name);
+    buf_put_str(&text, " IS NOT NULL ORDER BY id LIMIT ?2");
+    FB_TRY(prepare_text(s, &text, &q));
+    sql_bind_blob(q, 1, after->b, sizeof after->b);
+    sql_bind_int(q, 2, most);
+    *count_out = 0;
+    fb_code rc = sql_step(q, &row);
+    while (rc == FB_OK && row) {
+        ids_out[(*count_out)++] = sql_id(q, 0);
+        rc = sql_step(q, &row);
+    }
+    sql_reset(q);
+    return rc;
+}
+
 /* ---- writing ---- */
 
 fb_code store_row_insert(store *s, const cat_entity *e, const fb_value *values)

@@ -78,9 +78,80 @@ static void growth__entity_and_column_reach_the_manager(void **state)
     fleet_close(&f);
 }
 
+static const char OLDER[] =
+    "{\"module\":\"acme\",\"extend\":[{\"entity\":\"customer\",\"columns\":["
+    "{\"name\":\"second_phone\",\"type\":\"text\",\"max\":30,\"label\":{\"en\":\"Phone "
+    "2\",\"zh\":\"电话2\"}},"
+    "{\"name\":\"buyer\",\"type\":\"text\",\"max\":60,\"label\":{\"en\":\"Buyer\",\"zh\":"
+    "\"采购员\"}},"
+    "{\"name\":\"shelf_class\",\"type\":\"enum\",\"values\":[\"A\",\"B\",\"C\"],"
+    "\"label\":{\"en\":\"Class\",\"zh\":\"等级\"}}]}]}";
+static const char NEWER[] =
+    "{\"module\":\"acme\",\"extend\":[{\"entity\":\"customer\",\"columns\":["
+    "{\"name\":\"mobile\",\"type\":\"text\",\"max\":20,\"from\":{\"column\":\"second_phone\"},"
+    "\"label\":{\"en\":\"Mobile\",\"zh\":\"手机\"}},"
+    "{\"name\":\"buyer_last\",\"type\":\"text\",\"max\":60,\"from\":{\"column\":\"buyer\","
+    "\"separator\":\" \",\"part\":2},\"label\":{\"en\":\"Last name\",\"zh\":\"姓\"}},"
+    "{\"name\":\"shelf_level\",\"type\":\"enum\",\"values\":[\"gold\",\"plain\"],"
+    "\"from\":{\"column\":\"shelf_class\",\"values\":{\"A\":\"gold\",\"B\":\"plain\"}},"
+    "\"label\":{\"en\":\"Level\",\"zh\":\"级别\"}}]}]}";
+
+static void expect_customer(fleet_device *d, const char *code, const char *where)
+{
+    char sql[300];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM customer WHERE code='%s' AND %s", code, where);
+    if (fleet_number(d, sql) != 1) {
+        fail_msg("customer %s is not as it should be: %s", code, where);
+    }
+}
+
+static void edit(fleet_device *d, int customer, const char *json)
+{
+    fb_error err = {0};
+    fleet_must(fb_customer_update(d->db, &d->world->customers[customer], json, NULL, &err), &err,
+               json);
+}
+
+static void growth__a_column_takes_the_place_of_an_older_one(void **state)
+{
+    (void)state;
+    static fleet f;
+    fb_error err = {0};
+    fleet_open(&f);
+    fleet_must(door_catalog_grow(f.admin, text_of(OLDER), &f.port, &err), &err, "older");
+    fleet_device *rep = fleet_device_add(&f, &f.users[0]);
+    fleet_device *other = fleet_device_add(&f, &f.users[1]);
+    fleet_device *manager = fleet_device_add(&f, &f.manager);
+    edit(other, 1, "{\"second_phone\":\"333\",\"buyer\":\"Ann\",\"shelf_class\":\"C\"}");
+    fleet_sync(other);
+    edit(rep, 0, "{\"second_phone\":\"111\",\"buyer\":\"Ann Lee\",\"shelf_class\":\"A\"}");
+
+    fleet_must(door_catalog_grow(f.admin, text_of(NEWER), &f.port, &err), &err, "newer");
+    fleet_sync(rep); /* captured before the newer columns were thought of */
+    assert_int_equal(rep->report.applied_count, 1);
+    fleet_sync(manager);
+    expect_customer(manager, "C1", "mobile='111' AND buyer_last='Lee' AND shelf_level='gold'");
+    expect_customer(manager, "C2", "mobile='333' AND buyer_last IS NULL AND shelf_level IS NULL");
+    expect_customer(rep, "C1", "mobile='111' AND second_phone='111'");
+
+    /* An old app under the new catalogue; and a new app, whose word stands. */
+    edit(rep, 0, "{\"second_phone\":\"222\",\"shelf_class\":\"B\"}");
+    fleet_sync(rep);
+    edit(rep, 0, "{\"buyer\":\"Ann Wu\",\"buyer_last\":\"Wu-Lee\"}");
+    fleet_sync(rep);
+    edit(rep, 0, "{\"second_phone\":null}");
+    fleet_sync(rep);
+    expect_customer(rep, "C1", "mobile IS NULL AND shelf_level='plain' AND buyer_last='Wu-Lee'");
+    fleet_sync(manager);
+    expect_customer(manager, "C1", "mobile IS NULL AND shelf_level='plain'");
+    fleet_must(fb_db_check(rep->db, &err), &err, "check");
+    fleet_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(growth__a_column_takes_the_place_of_an_older_one),
         cmocka_unit_test(growth__entity_and_column_reach_the_manager),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
