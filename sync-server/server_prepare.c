@@ -136,10 +136,10 @@ fb_code job_needs_write(server_reader *r, const server_job *job, const door_devi
                         int64_t now_ms, bool *out)
 {
     const sync_request *q = &job->q;
-    *out = q->groups_count > 0 || !id_equal(&q->incarnation, &d->incarnation) ||
-           q->acked != d->acked || q->settled != d->settled ||
-           q->catalog_version != d->catalog_version || now_ms - d->seen_ms >= SEEN_MS ||
-           q->last != d->applied;
+    *out = q->groups_count > 0 || q->buckets.size > 0 ||
+           !id_equal(&q->incarnation, &d->incarnation) || q->acked != d->acked ||
+           q->settled != d->settled || q->catalog_version != d->catalog_version ||
+           now_ms - d->seen_ms >= SEEN_MS || q->last != d->applied;
     if (*out) {
         return FB_OK;
     }

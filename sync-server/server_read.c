@@ -119,7 +119,9 @@ static fb_code page_put(reading *x)
                                .settled = q->settled,
                                .page_bytes = page_bytes_left(x),
                                .set_number = x->set_number,
-                               .set = &x->scopes};
+                               .set = &x->scopes,
+                               .check = q->check,
+                               .buckets = x->job->epoch_differs ? text_of("") : q->buckets};
     FB_TRY(feed_page(x->view, &page, x->job->memory, &x->job->out, &x->page));
     trace(x->s->in.trace, TRACE_FEED, "rows=%u complete=%d", x->page.rows, x->page.complete);
     return FB_OK;

@@ -60,7 +60,9 @@ static fb_code sync_write(batch *b, server_job *job)
     }
     job->taken = result.answer == FB_OK;
     job->poison_gseq = result.poison_gseq;
-    return FB_OK;
+    return job->taken && job->q.buckets.size > 0 && !job->epoch_differs
+               ? door_device_fault(b->s->db, &job->device, b->now_ms)
+               : FB_OK;
 }
 
 static void job_rewind(server_job *job)

@@ -5,14 +5,14 @@
  *
  *   up    {"m":"sync","v":1,"dev":"<id>","inc":"<id>","cat":3,"ep":"<id>","tok":"...","set":"11",
  *          "ack":"12","first":"13","n":2,"chain":"<64 hex>","last":"14","wall":"<ms>",
- *          "wait":25000,"page":4194304}
+ *          "wait":25000,"page":4194304,"dig":1,"bkt":"<4096 hex>"}
  *         required: v dev inc cat last wall; first and n come together; last >= first + n - 1
  *   down  {"m":"sync","v":1,"ep":"<id>","wall":"<ms>","ap":"14","bk":"9","head":"5120",
  *          "retry":60000,"audit":"<id>"}
  *         required: v ep wall head
  *   run   {"m":"ok","g":"13","to":"14","cid":"5119"}
  *         groups g..to applied as sent, in commits cid, cid+1, ...; "to" left out when it is g
- *   page  {"m":"page","tok":"...","done":1,"reset":1}
+ *   page  {"m":"page","tok":"...","done":1,"reset":1,"dig":"<rows>:<16 hex>","fix":"<64 hex>"}
  *   cat   {"m":"catalog","catalog":{...}}
  *   end   {"m":"end"}
  *   error {"m":"error","code":"E_AUTH","text":"...","retry":1000}
@@ -90,6 +90,8 @@ static const field REQUEST_FIELDS[] = {
     {"wall", FIELD_I64, FIELD_REQUIRED, AT(wall_ms)},
     {"wait", FIELD_U32, FIELD_OPTIONAL, AT(wait_ms)},
     {"page", FIELD_U32, FIELD_OPTIONAL, AT(page_bytes)},
+    {"dig", FIELD_FLAG, FIELD_OPTIONAL, AT(check)},
+    {"bkt", FIELD_TEXT, FIELD_OPTIONAL, AT(buckets)},
 };
 #undef AT
 
@@ -123,7 +125,8 @@ static fb_code request_check(const sync_request *m)
     if (m->groups_count > 0 && m->last - m->first < (int64_t)m->groups_count - 1) {
         return FB_E_PROTOCOL;
     }
-    return FB_OK;
+    row_sums sums;
+    return m->buckets.size == 0 || row_buckets_get(m->buckets, &sums) ? FB_OK : FB_E_PROTOCOL;
 }
 
 fb_code sync_request_get(fb_text line, arena *scratch, sync_request *out)
@@ -181,7 +184,10 @@ static const field PAGE_FIELDS[] = {
     {"tok", FIELD_TEXT, FIELD_REQUIRED, AT(token)},
     {"done", FIELD_FLAG, FIELD_OPTIONAL, AT(complete)},
     {"reset", FIELD_FLAG, FIELD_OPTIONAL, AT(reset)},
+    {"dig", FIELD_TEXT, FIELD_OPTIONAL, AT(totals)},
+    {"fix", FIELD_DIGEST, FIELD_OPTIONAL, AT(fix)},
 };
+_Static_assert(sizeof(bucket_set) == sizeof(digest), "a set of buckets is written like a digest");
 #undef AT
 
 static const message RUN = MESSAGE("ok", RUN_FIELDS);
@@ -213,6 +219,15 @@ void catalog_line_put(buf *out, fb_text catalog_json)
     }
     out->size += to != NULL ? catalog_json.size : 0;
     buf_put_str(out, "}\n");
+}
+
+static void page_get(json_reader *r, page_head *page)
+{
+    row_totals totals;
+    fields_get(r, &PAGE, page, NULL);
+    if (page->totals.size > 0 && !row_totals_get(page->totals, &totals)) {
+        json_fail(r, FB_E_PROTOCOL, "\"dig\" is rows:sum");
+    }
 }
 
 /* Groups g..to and their commits stay within 64 bits. */
@@ -248,7 +263,7 @@ fb_code reply_item_get(fb_text line, arena *scratch, reply_item *out)
         fields_get(&r, &CATALOG, &item, NULL);
     } else if (text_is(name, PAGE.name)) {
         item.line = LINE_PAGE;
-        fields_get(&r, &PAGE, &item.page, NULL);
+        page_get(&r, &item.page);
     } else if (text_is(name, END.name)) {
         fields_get(&r, &END, &item, NULL);
     } else {

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "wire/group_msg.h"
 #include "wire/row_msg.h"
+#include "wire/row_sum.h"
 
 /* Walks the lines of a body. A line is never empty; "\n" ends each, also the last. */
 typedef struct line_reader {
@@ -36,6 +37,8 @@ typedef struct sync_request {
     int64_t wall_ms;  /* device clock when sent; the reply carries the server's */
     uint32_t wait_ms; /* long poll: hold the reply until there is news, at most so long */
     uint32_t page_bytes; /* wanted page size, 0 = server's choice */
+    bool check;          /* the complete page shall carry totals even if it carries no row */
+    fb_text buckets; /* the device's 256 sums, when the totals did not agree (row_buckets_get) */
 } sync_request;
 
 void sync_request_put(buf *out, const sync_request *m); /* writes the sync line only */
@@ -100,9 +103,11 @@ void verdict_run_put(buf *out, int64_t from, int64_t to, int64_t cid_of_from);
 void verdict_put(buf *out, const verdict_msg *m);
 
 typedef struct page_head {
-    fb_text token; /* store with the page, send with the next request */
-    bool complete; /* nothing was left when the page was read: staged pages may be promoted */
-    bool reset;    /* drop everything downloaded before (not the outbox): the page starts anew */
+    fb_text token;  /* store with the page, send with the next request */
+    bool complete;  /* nothing was left when the page was read: staged pages may be promoted */
+    bool reset;     /* drop everything downloaded before (not the outbox): the page starts anew */
+    fb_text totals; /* with `complete`: of the device's rows after this page (row_totals_get) */
+    bucket_set fix; /* with `complete`: the page holds every row of these buckets */
 } page_head;
 void page_head_put(buf *out, const page_head *m);
 void catalog_line_put(buf *out, fb_text catalog_json);

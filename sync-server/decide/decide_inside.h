@@ -93,6 +93,7 @@ typedef struct view_row {
     const fb_value *before; /* as in the store; NULL: inserted by this group */
     bool *touched;          /* per column; NULL: untouched */
     bool deleted;
+    bool listed; /* view_changes has seen it */
     struct view_row *chain;
 } view_row;
 

@@ -160,17 +160,37 @@ static fb_code change_of(decide *d, const view_row *row, change *ch, bool *neede
     return FB_OK;
 }
 
+static fb_code list_change(decide *d, view_row *row, change *changes, uint32_t *count, bool *needed)
+{
+    *needed = false;
+    if (row->listed) {
+        return FB_OK;
+    }
+    row->listed = true;
+    FB_TRY(change_of(d, row, &changes[*count], needed));
+    *count += *needed;
+    return FB_OK;
+}
+
+/* First the rows that the group names, in the order it names them: a device that sent a plain group
+ * knows their versions by that (protocol.md section 5.2). Then what the rules added. */
 fb_code view_changes(decide *d)
 {
     change *changes = arena_take(d->memory, (d->rows_count + 1) * sizeof *changes);
     uint32_t count = 0;
+    bool needed = false;
     if (changes == NULL) {
         return FB_E_NO_MEMORY;
     }
+    for (uint32_t i = 0; i < d->g->ops_count; i++) {
+        view_row *row = view_find(d, d->g->ops[i].entity, &d->g->ops[i].id);
+        if (row != NULL && !row->listed) {
+            FB_TRY(list_change(d, row, changes, &count, &needed));
+            d->plain = d->plain && needed;
+        }
+    }
     for (uint32_t i = 0; i < d->rows_count; i++) {
-        bool needed = false;
-        FB_TRY(change_of(d, d->rows[i], &changes[count], &needed));
-        count += needed;
+        FB_TRY(list_change(d, d->rows[i], changes, &count, &needed));
     }
     d->out->changes = changes;
     d->out->changes_count = count;

@@ -122,3 +122,24 @@ fb_code door_device_allow(store *s, const fb_id *device, int64_t now_ms)
     }
     return status_change(s, device, "active", "active", now_ms);
 }
+
+fb_code door_device_fault(store *s, const fb_id *device, int64_t now_ms)
+{
+    store_stmt *q = store_prepare(s, STORE_door_device_fault_add);
+    store_bind_id(q, 1, device);
+    store_bind_int(q, 2, now_ms);
+    FB_TRY(store_run(q));
+    return audit_put(s, now_ms, text_of("device"), text_of("digest.fault"), text_of("device"),
+                     device, text_of("{}"));
+}
+
+fb_code door_device_faults(store *s, int64_t *devices_out, int64_t *faults_out)
+{
+    store_stmt *q = store_prepare(s, STORE_door_device_faults);
+    bool row = false;
+    FB_TRY(store_step(q, &row));
+    *devices_out = row ? store_int(q, 0) : 0;
+    *faults_out = row ? store_int(q, 1) : 0;
+    store_reset(q);
+    return FB_OK;
+}

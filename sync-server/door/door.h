@@ -81,6 +81,9 @@ FB_MUST_USE fb_code door_device_block(store *s, const fb_id *device, int64_t now
 FB_MUST_USE fb_code door_device_wipe(store *s, const fb_id *device, int64_t now_ms);
 /* A blocked device may come in again; a wiped one must enrol anew (E_STATE). */
 FB_MUST_USE fb_code door_device_allow(store *s, const fb_id *device, int64_t now_ms);
+/* The device's rows were not what their digest must be (protocol.md section 6.5). */
+FB_MUST_USE fb_code door_device_fault(store *s, const fb_id *device, int64_t now_ms);
+FB_MUST_USE fb_code door_device_faults(store *s, int64_t *devices_out, int64_t *faults_out);
 /* Codes that expired before `now_ms` are forgotten. */
 FB_MUST_USE fb_code door_codes_expire(store *s, int64_t now_ms);
 

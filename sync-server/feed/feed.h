@@ -70,6 +70,13 @@ FB_MUST_USE fb_code feed_entries_add(store *s, const feed_new *rows, uint32_t co
  */
 FB_MUST_USE fb_code feed_horizon_set(store *s, int64_t pos);
 
+/* The digest (protocol.md section 6.5). *wrong: buckets of a device with these scopes that are not
+ * as `device` says; *rows_out: all its rows. E_CORRUPT: the digests do not count what the feed
+ * holds. */
+FB_MUST_USE fb_code feed_digest_wrong(store *s, const scope_list *set, const row_sums *device,
+                                      arena *memory, bucket_set *wrong, int64_t *rows_out);
+FB_MUST_USE fb_code feed_digest_check(store *s, fb_error *err);
+
 /* One page for a device. Inside a snapshot. Appends the page line and its blocks to `out` (not the
  * end line). `token` as the device sent it; the new token stands in the page line. Stores nothing:
  * a changed scope set is registered beforehand by feed_scope_set (writer). */
@@ -80,10 +87,13 @@ typedef struct page_request {
     uint32_t page_bytes;
     int64_t set_number;    /* current scope set of the device */
     const scope_list *set; /* its scopes */
+    bool check;            /* totals even if there is no row */
+    fb_text buckets;       /* the device's sums: what is wrong is sent anew */
 } page_request;
 typedef struct page_result {
     bool complete, empty, reset;
     uint32_t rows;
+    uint32_t fixed; /* buckets sent anew */
 } page_result;
 FB_MUST_USE fb_code feed_page(store *s, const page_request *q, arena *memory, buf *out,
                               page_result *result);

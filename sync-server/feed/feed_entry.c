@@ -9,6 +9,8 @@
  * An older LEAVE of the row in a scope it enters is removed. A row that only moves keeps its
  * version, so it costs nothing where it stays and one small entry where it comes or goes. A missing
  * old entry is no failure: the row was without a parent then (SCO-2). */
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "base/decimal.h"
 #include "sync-server/feed/feed_inside.h"
@@ -17,6 +19,7 @@ enum { CHUNK_ROWS = 8 }; /* of the statement feed_entry_insert_8 */
 
 typedef struct entry_move {
     store *store;
+    const cat_entity *e;
     int64_t entity;
     const fb_id *id;
     int64_t old_pos, pos;
@@ -44,15 +47,6 @@ static fb_code tombstone_take_away(const entry_move *m, int64_t scope)
     return store_run(q);
 }
 
-static fb_code entry_take_away(const entry_move *m, int64_t scope)
-{
-    store_stmt *q = store_prepare(m->store, STORE_feed_entry_delete);
-    store_bind_int(q, 1, scope);
-    store_bind_int(q, 2, m->old_pos);
-    FB_TRY(store_run(q));
-    return store_changes(m->store) > 0 ? FB_OK : tombstone_take_away(m, scope);
-}
-
 fb_code feed_entry_at(store *s, int64_t scope, const cat_entity *e, const fb_id *id, int64_t ver,
                       int64_t *pos_out)
 {
@@ -68,27 +62,84 @@ fb_code feed_entry_at(store *s, int64_t scope, const cat_entity *e, const fb_id 
     return FB_OK;
 }
 
+/* *pos_out: where the entry stood; 0: it was missing. */
+static fb_code entry_take_away(const entry_move *m, int64_t scope, int64_t *pos_out)
+{
+    store_stmt *q = store_prepare(m->store, STORE_feed_entry_delete);
+    store_bind_int(q, 1, scope);
+    store_bind_int(q, 2, m->old_pos);
+    FB_TRY(store_run(q));
+    *pos_out = m->old_pos;
+    if (store_changes(m->store) > 0) {
+        return FB_OK;
+    }
+    FB_TRY(feed_entry_at(m->store, scope, m->e, m->id, m->old_pos, pos_out));
+    return tombstone_take_away(m, scope);
+}
+
+/* ---- what changes in the digest ---- */
+
+static fb_code count_in(const entry_move *m, const scope_list *scopes, int64_t ver)
+{
+    row_sums *sums = NULL;
+    if (scopes->count == 0) {
+        return FB_OK;
+    }
+    FB_TRY(feed_class_sums(m->store, scopes, &sums));
+    row_sums_add(sums, m->e->name, m->id, ver);
+    return FB_OK;
+}
+
+static fb_code count_out(const entry_move *m, const scope_list *scopes)
+{
+    row_sums *sums = NULL;
+    if (scopes->count == 0) {
+        return FB_OK;
+    }
+    FB_TRY(feed_class_sums(m->store, scopes, &sums));
+    row_sums_take(sums, m->e->name, m->id, m->old_pos);
+    return FB_OK;
+}
+
+/* ---- moving ---- */
+
 static fb_code leave_scopes(const entry_move *m, const scope_list *before, const scope_list *now,
-                            feed_kind kind)
+                            feed_kind kind, scope_list *found)
 {
     for (uint32_t i = 0; i < before->count; i++) {
-        FB_TRY(entry_take_away(m, before->scopes[i]));
+        int64_t pos = 0;
+        FB_TRY(entry_take_away(m, before->scopes[i], &pos));
+        if (pos > 0) {
+            found->scopes[found->count++] = before->scopes[i];
+        }
         if (!scope_list_has(now, before->scopes[i])) {
             FB_TRY(entry_put(m, before->scopes[i], kind, 0));
         }
     }
-    return FB_OK;
+    return count_out(m, found);
 }
 
 fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t old_pos,
                         int64_t pos, const scope_list *before, const scope_list *now, bool deleted)
 {
-    const entry_move m = {
-        .store = s, .entity = store_entity_number(s, e), .id = id, .old_pos = old_pos, .pos = pos};
+    const entry_move m = {.store = s,
+                          .e = e,
+                          .entity = store_entity_number(s, e),
+                          .id = id,
+                          .old_pos = old_pos,
+                          .pos = pos};
+    scope_list found = {0};
     FB_ASSERT(pos > old_pos && old_pos >= 0);
     FB_ASSERT(!deleted || now->count == 0);
+    FB_TRY(feed_class_begin(s));
     if (old_pos > 0) {
-        FB_TRY(leave_scopes(&m, before, now, deleted ? FEED_DELETE : FEED_LEAVE));
+        found.scopes = malloc((before->count + 1) * sizeof *found.scopes);
+        fb_code rc =
+            found.scopes == NULL
+                ? FB_E_NO_MEMORY
+                : leave_scopes(&m, before, now, deleted ? FEED_DELETE : FEED_LEAVE, &found);
+        free(found.scopes);
+        FB_TRY(rc);
     }
     for (uint32_t i = 0; i < now->count; i++) {
         if (old_pos > 0 && !scope_list_has(before, now->scopes[i])) {
@@ -96,30 +147,61 @@ fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t 
         }
         FB_TRY(entry_put(&m, now->scopes[i], FEED_ROW, 0));
     }
-    return FB_OK;
+    return count_in(&m, now, pos);
+}
+
+/* A row that stays whole: the scopes that truly have an entry of it, those of them that it leaves.
+ */
+static fb_code follow_out(const entry_move *m, const scope_list *before, const scope_list *now,
+                          scope_list *found)
+{
+    for (uint32_t i = 0; i < before->count; i++) {
+        int64_t scope = before->scopes[i];
+        int64_t pos = 0;
+        if (scope_list_has(now, scope)) {
+            FB_TRY(feed_entry_at(m->store, scope, m->e, m->id, m->old_pos, &pos));
+        } else {
+            FB_TRY(entry_take_away(m, scope, &pos));
+            FB_TRY(entry_put(m, scope, FEED_LEAVE, pos));
+        }
+        if (pos > 0) {
+            found->scopes[found->count++] = scope;
+        }
+    }
+    return count_out(m, found);
+}
+
+static fb_code follow_in(const entry_move *m, const scope_list *found, const scope_list *now)
+{
+    for (uint32_t i = 0; i < now->count; i++) {
+        if (!scope_list_has(found, now->scopes[i])) {
+            FB_TRY(tombstone_take_away(m, now->scopes[i]));
+            FB_TRY(entry_put(m, now->scopes[i], FEED_CAME, 0));
+        }
+    }
+    return count_in(m, now, m->old_pos);
 }
 
 fb_code feed_entry_follow(store *s, const cat_entity *e, const fb_id *id, int64_t ver, int64_t pos,
                           const scope_list *before, const scope_list *now)
 {
-    const entry_move m = {
-        .store = s, .entity = store_entity_number(s, e), .id = id, .old_pos = ver, .pos = pos};
+    const entry_move m = {.store = s,
+                          .e = e,
+                          .entity = store_entity_number(s, e),
+                          .id = id,
+                          .old_pos = ver,
+                          .pos = pos};
+    scope_list found = {.scopes = malloc((before->count + 1) * sizeof *found.scopes)};
     FB_ASSERT(pos > ver && ver > 0);
-    for (uint32_t i = 0; i < before->count; i++) {
-        int64_t since = 0;
-        if (!scope_list_has(now, before->scopes[i])) {
-            FB_TRY(feed_entry_at(s, before->scopes[i], e, id, ver, &since));
-            FB_TRY(entry_take_away(&m, before->scopes[i]));
-            FB_TRY(entry_put(&m, before->scopes[i], FEED_LEAVE, since));
-        }
+    fb_code rc = found.scopes != NULL ? feed_class_begin(s) : FB_E_NO_MEMORY;
+    if (rc == FB_OK) {
+        rc = follow_out(&m, before, now, &found);
     }
-    for (uint32_t i = 0; i < now->count; i++) {
-        if (!scope_list_has(before, now->scopes[i])) {
-            FB_TRY(tombstone_take_away(&m, now->scopes[i]));
-            FB_TRY(entry_put(&m, now->scopes[i], FEED_CAME, 0));
-        }
+    if (rc == FB_OK) {
+        rc = follow_in(&m, &found, now);
     }
-    return FB_OK;
+    free(found.scopes);
+    return rc;
 }
 
 /* Eight entries of one scope by one statement: they lie side by side in the table. */
@@ -143,6 +225,7 @@ static fb_code put_run(store *s, int64_t scope, const feed_new *rows, uint32_t c
     }
     for (; i < count; i++) {
         const entry_move m = {.store = s,
+                              .e = rows[i].entity,
                               .entity = store_entity_number(s, rows[i].entity),
                               .id = &rows[i].id,
                               .pos = rows[i].pos};
@@ -151,8 +234,23 @@ static fb_code put_run(store *s, int64_t scope, const feed_new *rows, uint32_t c
     return FB_OK;
 }
 
+/* Rows of one class. */
+static fb_code count_run(store *s, const feed_new *rows, uint32_t count)
+{
+    row_sums *sums = NULL;
+    if (rows[0].scopes.count == 0) {
+        return FB_OK;
+    }
+    FB_TRY(feed_class_sums(s, &rows[0].scopes, &sums));
+    for (uint32_t i = 0; i < count; i++) {
+        row_sums_add(sums, rows[i].entity->name, &rows[i].id, rows[i].pos);
+    }
+    return FB_OK;
+}
+
 fb_code feed_entries_add(store *s, const feed_new *rows, uint32_t count)
 {
+    FB_TRY(feed_class_begin(s));
     for (uint32_t start = 0, end = 0; start < count; start = end) {
         const scope_list *scopes = &rows[start].scopes;
         for (end = start + 1; end < count && scope_list_equal(scopes, &rows[end].scopes); end++) {
@@ -161,6 +259,7 @@ fb_code feed_entries_add(store *s, const feed_new *rows, uint32_t count)
         for (uint32_t i = 0; i < scopes->count; i++) {
             FB_TRY(put_run(s, scopes->scopes[i], rows + start, end - start));
         }
+        FB_TRY(count_run(s, rows + start, end - start));
     }
     return FB_OK;
 }

@@ -28,6 +28,30 @@ typedef struct feed_words {
     int assignment_customer, assignment_user, assignment_territory, assignment_from, assignment_to;
 } feed_words;
 
+/* Classes with their sums, or with what was added to them (feed_class.c). */
+typedef struct class_map {
+    struct class_sums {
+        scope_list scopes;
+        row_sums sums;
+        int64_t numbers[];
+    } * *list, *last; /* last: the one found last */
+    uint32_t count;
+    uint32_t *slots; /* index + 1; 0: free */
+    uint32_t slots_count;
+} class_map;
+
+/* The classes as the database has them (feed_digest.c). */
+typedef struct known_classes {
+    struct known_class {
+        int64_t number;
+        scope_list scopes; /* owned */
+        row_totals totals;
+    } * list;
+    uint32_t count, capacity;
+    int64_t cid; /* the commit up to which they are right */
+    uint64_t undos;
+} known_classes;
+
 /* What this room remembers per connection. */
 typedef struct feed_state {
     uint64_t stamp; /* store_stamp for which the rest is right */
@@ -47,6 +71,10 @@ typedef struct feed_state {
         int64_t *scopes; /* owned */
         uint32_t count;
     } users[USER_SLOTS];
+    class_map pending; /* what this transaction has changed, while pending_undos is store_undos */
+    uint64_t pending_undos, digest_undos;
+    bool digest_built;
+    known_classes known;
 } feed_state;
 
 /* The state, brought up to date. */
@@ -70,6 +98,23 @@ bool scope_list_has(const scope_list *list, int64_t scope);
 FB_MUST_USE fb_code scope_number(store *s, feed_state *f, scope_kind kind, const fb_id *ref,
                                  bool create, int64_t *out);
 FB_MUST_USE fb_code scope_list_read(fb_text text, arena *memory, scope_list *out);
+void scope_list_write(buf *out, const scope_list *list);
+
+/* Writer: before entries are written, and the sums that a row with these scopes counts in. */
+FB_MUST_USE fb_code feed_class_begin(store *s);
+FB_MUST_USE fb_code feed_class_sums(store *s, const scope_list *scopes, row_sums **out);
+FB_MUST_USE fb_code class_map_sums(class_map *m, const scope_list *scopes, row_sums **out);
+void class_map_clear(class_map *m);
+/* All classes, counted from the feed. */
+FB_MUST_USE fb_code class_map_count(store *s, class_map *out);
+/* The buckets in a column of the statement's row. */
+FB_MUST_USE fb_code class_sums_get(store_stmt *q, int column, row_sums *out);
+void known_classes_clear(known_classes *k);
+/* Does fs_scope_class count everything? Not before the first commit after an upgrade. */
+FB_MUST_USE fb_code feed_digest_built(store *s, bool *out);
+/* Of a device with these scopes, in this snapshot. */
+FB_MUST_USE fb_code feed_digest_totals(store *s, const scope_list *set, arena *memory,
+                                       row_totals *out);
 
 /* Where a download stands (feed_token.c). */
 enum { TOKEN_LAYERS_MAX = 4 };

@@ -9,7 +9,11 @@
 #include "base/check.h"
 #include "sync-server/feed/feed_inside.h"
 
-enum { BLOCK_KINDS = 3 };
+enum {
+    BLOCK_KINDS = 3,
+    FIX_BUCKETS_MAX = 64, /* when more are wrong, starting anew is cheaper */
+    ROW_BYTES_GUESSED = 256
+};
 
 typedef struct page_sink {
     feed_view *view;
@@ -169,28 +173,119 @@ static void put_blocks(const page_sink *k, buf *out)
     }
 }
 
-static fb_code page_write(page_sink *k, const page_request *q, buf *out, page_result *result)
+/* ---- the digest (protocol.md section 6.5) ---- */
+
+typedef struct page_digest {
+    bool built; /* this database has digests */
+    bool anew;  /* too much is wrong to mend */
+    bucket_set fix;
+} page_digest;
+
+/* Of the wrong buckets as many as a page holds, at least one: the device asks again for the rest.
+ */
+static fb_code digest_plan(store *s, const page_request *q, arena *memory, page_digest *d)
+{
+    row_sums device;
+    bucket_set wrong;
+    int64_t rows = 0;
+    *d = (page_digest){.built = false};
+    FB_TRY(feed_digest_built(s, &d->built));
+    if (!d->built || q->buckets.size == 0) {
+        return FB_OK;
+    }
+    FB_REQUIRE(row_buckets_get(q->buckets, &device));
+    FB_TRY(feed_digest_wrong(s, q->set, &device, memory, &wrong, &rows));
+    d->anew = bucket_set_count(&wrong) > FIX_BUCKETS_MAX;
+    int64_t bytes = 0;
+    for (unsigned b = 0; b < ROW_BUCKETS && bytes < PAGE_BYTES_TARGET && !d->anew; b++) {
+        if (bucket_set_has(&wrong, b)) {
+            bucket_set_add(&d->fix, b);
+            bytes += rows / ROW_BUCKETS * ROW_BYTES_GUESSED + 1;
+        }
+    }
+    return FB_OK;
+}
+
+/* Every row of the wrong buckets, whether the device has it or not. */
+static fb_code sink_fix(page_sink *k, const bucket_set *fix)
 {
     feed_view *v = k->view;
-    bool complete = false;
-    bool same_set = v->token.count == 1;
+    feed_merge *m = NULL;
+    feed_entry entry;
+    bool found = true;
+    int64_t *from_nothing = arena_take(v->memory, v->request->set->count * sizeof *from_nothing);
+    if (from_nothing == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    FB_TRY(feed_merge_open(v->store, v->request->set, from_nothing, v->memory, &m));
+    FB_TRY(feed_merge_next(m, &entry, &found));
+    while (found) {
+        const cat_entity *e = store_entity_by_number(v->store, entry.entity);
+        if (e == NULL) {
+            return FB_E_BUSY;
+        }
+        bool row = entry.kind == FEED_ROW || entry.kind == FEED_CAME;
+        if (row && bucket_set_has(fix, row_bucket(e->name, &entry.id))) {
+            fb_value values[CATALOG_COLUMNS_LIMIT];
+            FB_TRY(store_row_view(v->store, e, &entry.id, values));
+            FB_TRY(sink_row(k, e, BLOCK_ROW, values));
+        }
+        FB_TRY(feed_merge_next(m, &entry, &found));
+    }
+    return FB_OK;
+}
+
+/* Only a complete page can say what the device holds after it. */
+static fb_code digest_write(page_sink *k, const page_digest *d, const page_request *q,
+                            char room[ROW_TOTALS_TEXT_BYTES], page_head *head)
+{
+    row_totals totals;
+    bool asked = q->check || q->buckets.size > 0;
+    if (!d->built || !head->complete || (k->rows == 0 && !asked)) {
+        return FB_OK;
+    }
+    if (bucket_set_count(&d->fix) > 0 && !head->reset) {
+        FB_TRY(sink_fix(k, &d->fix));
+        head->fix = d->fix;
+    }
+    FB_TRY(feed_digest_totals(k->view->store, q->set, k->view->memory, &totals));
+    head->totals = row_totals_put(&totals, room);
+    return FB_OK;
+}
+
+static fb_code page_put(page_sink *k, const page_digest *d, const page_request *q, buf *out,
+                        page_head *head)
+{
+    char room[ROW_TOTALS_TEXT_BYTES];
     buf token;
-    FB_TRY(sink_fill(k, &complete));
-    token_advance(&v->token, v->head_pos, complete);
+    FB_TRY(digest_write(k, d, q, room, head));
     buf_init(&token, q->token.size + 256);
-    feed_token_put(&token, &v->token);
-    const page_head head = {.token = buf_text(&token), .complete = complete, .reset = v->reset};
+    feed_token_put(&token, &k->view->token);
+    head->token = buf_text(&token);
     if (token.code == FB_OK) {
-        page_head_put(out, &head);
+        page_head_put(out, head);
         put_blocks(k, out);
     }
     fb_code rc = token.code != FB_OK ? token.code : out->code;
     buf_clear(&token);
-    FB_TRY(rc);
-    *result = (page_result){.complete = complete,
-                            .empty = complete && same_set && k->rows == 0,
-                            .reset = v->reset,
-                            .rows = k->rows};
+    return rc;
+}
+
+static fb_code page_write(page_sink *k, const page_digest *d, const page_request *q, buf *out,
+                          page_result *result)
+{
+    feed_view *v = k->view;
+    page_head head = {.reset = v->reset};
+    bool same_set = v->token.count == 1;
+    FB_TRY(sink_fill(k, &head.complete));
+    token_advance(&v->token, v->head_pos, head.complete);
+    FB_TRY(page_put(k, d, q, out, &head));
+    *result =
+        (page_result){.complete = head.complete,
+                      .empty = head.complete && same_set && k->rows == 0 && head.totals.size == 0,
+                      .reset = v->reset,
+                      .rows = k->rows,
+                      .fixed = bucket_set_count(&head.fix)};
     return FB_OK;
 }
 
@@ -198,11 +293,17 @@ fb_code feed_page(store *s, const page_request *q, arena *memory, buf *out, page
 {
     feed_view view;
     page_sink sink = {0};
-    FB_TRY(feed_view_open(s, q, memory, &view));
+    page_request asked = *q;
+    page_digest d;
+    FB_TRY(digest_plan(s, q, memory, &d));
+    if (d.anew) {
+        asked.token = text_of(""); /* VIE-1 */
+    }
+    FB_TRY(feed_view_open(s, &asked, memory, &view));
     if (!sink_init(&sink, &view, q->page_bytes)) {
         return FB_E_NO_MEMORY;
     }
-    fb_code rc = page_write(&sink, q, out, result);
+    fb_code rc = page_write(&sink, &d, q, out, result);
     sink_clear(&sink);
     return rc;
 }

@@ -24,6 +24,8 @@ static void state_free(void *state)
         free(f->users[i].scopes);
     }
     free(f->slots);
+    class_map_clear(&f->pending);
+    known_classes_clear(&f->known);
     free(f);
 }
 

@@ -38,7 +38,7 @@ fb_code scope_list_read(fb_text text, arena *memory, scope_list *out)
     return FB_OK;
 }
 
-static void scope_list_write(buf *out, const scope_list *list)
+void scope_list_write(buf *out, const scope_list *list)
 {
     for (uint32_t i = 0; i < list->count; i++) {
         FB_ASSERT(list->scopes[i] > 0 && (i == 0 || list->scopes[i] > list->scopes[i - 1]));

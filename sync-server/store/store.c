@@ -148,6 +148,11 @@ void store_close(store *s)
 
 /* ---- transactions ---- */
 
+uint64_t store_undos(const store *s)
+{
+    return s->undos;
+}
+
 uint64_t store_stamp(const store *s)
 {
     return s->stamp;
@@ -180,15 +185,31 @@ fb_code store_begin(store *s)
 static void forget(store *s)
 {
     s->stamp++;
+    s->undos++;
     if (s->installed && store_catalog_load(s, NULL) != FB_OK) {
         store_catalog_drop(s); /* the next refresh tries again */
     }
 }
 
+static fb_code flush_rooms(store *s)
+{
+    for (int i = 0; i < STORE_ROOMS; i++) {
+        if (s->flush[i] != NULL) {
+            FB_TRY(s->flush[i](s));
+        }
+    }
+    return FB_OK;
+}
+
 fb_code store_commit(store *s)
 {
+    fb_code rc = flush_rooms(s);
+    if (rc != FB_OK) {
+        store_rollback(s);
+        return rc;
+    }
     store_views_end(s);
-    fb_code rc = sql_commit(s->db);
+    rc = sql_commit(s->db);
     if (rc != FB_OK) {
         forget(s);
     }
@@ -206,6 +227,7 @@ void store_rollback(store *s)
 
 fb_code store_savepoint(store *s)
 {
+    FB_TRY(flush_rooms(s));
     return sql_savepoint(s->db);
 }
 
@@ -388,6 +410,11 @@ void store_room_set(store *s, store_room room, void *state, void (*release)(void
     FB_ASSERT(s->rooms[room] == NULL);
     s->rooms[room] = state;
     s->release[room] = release;
+}
+
+void store_room_flush(store *s, store_room room, fb_code (*fn)(store *s))
+{
+    s->flush[room] = fn;
 }
 
 fb_code store_backup(store *s, const char *to_path,

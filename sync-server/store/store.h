@@ -103,6 +103,11 @@ uint64_t store_stamp(const store *s);
 typedef enum store_room { STORE_ROOM_FEED, STORE_ROOM_LEDGER, STORE_ROOMS } store_room;
 void *store_room_get(store *s, store_room room);
 void store_room_set(store *s, store_room room, void *state, void (*release)(void *state));
+/* fn writes what the room keeps in memory during a write transaction: before it ends, and before a
+ * savepoint, so that an undo takes back exactly what came after. */
+void store_room_flush(store *s, store_room room, fb_code (*fn)(store *s));
+/* How often something was undone or rolled back here: what was not flushed then is void. */
+uint64_t store_undos(const store *s);
 
 /* Named statements (store/statements.def): prepared once per connection, returned reset. */
 typedef enum store_name {

@@ -49,6 +49,8 @@ struct store {
     int64_t data_version;
     void *rooms[STORE_ROOMS];
     void (*release[STORE_ROOMS])(void *state);
+    fb_code (*flush[STORE_ROOMS])(store *s);
+    uint64_t undos;
 };
 
 extern const char *const store_schema_steps[];

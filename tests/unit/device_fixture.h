@@ -58,6 +58,8 @@ typedef struct device {
     /* What the last page was. */
     bool complete, reset, empty;
     uint32_t rows, leaves, deletes;
+    bool has_totals;
+    row_totals totals;
 } device;
 
 static inline sim_row *row_add(row_set *s)
@@ -159,6 +161,9 @@ static inline void stage_page(device *d, fixture *f, fb_text page)
     snprintf(d->token, sizeof d->token, "%.*s", (int)item.page.token.size, item.page.token.data);
     assert_int_equal(item.page.complete, d->complete);
     assert_int_equal(item.page.reset, d->reset);
+    d->has_totals = item.page.totals.size > 0;
+    assert_true(!d->has_totals || row_totals_get(item.page.totals, &d->totals));
+    assert_int_equal(d->has_totals, d->complete); /* device_pull asks for them */
     if (item.page.reset) {
         row_add(&d->staged)->reset = true;
     }
@@ -290,7 +295,14 @@ static inline void check_page(device *d, fixture *f, const id_list *in_scope, si
 /* The device's base state is what the tables say. */
 static inline void check_base(device *d, fixture *f, const id_list *in_scope)
 {
+    row_sums sums = {.rows = 0};
     assert_int_equal(d->base.count, in_scope->count);
+    for (size_t i = 0; i < d->base.count; i++) {
+        const sim_row *r = &d->base.rows[i];
+        row_sums_add(&sums, r->entity->name, &r->id, r->ver);
+    }
+    assert_int_equal(d->totals.rows, sums.rows);
+    assert_true(d->totals.sum == row_totals_of(&sums).sum);
     for (size_t i = 0; i < d->base.count; i++) {
         const sim_row *r = &d->base.rows[i];
         fb_value values[CATALOG_COLUMNS_LIMIT];
@@ -340,14 +352,16 @@ static inline void device_pull(device *d, fixture *f, uint32_t page_bytes)
     assert_true(scope_list_equal(&read, &scopes));
     q.set = &read;
     q.token = text_of(d->token);
+    q.check = true;
     ok(feed_is_empty(f->reader, &q, &empty));
     ok(feed_page(f->reader, &q, memory, &out, &result));
     store_snapshot_end(f->reader);
     d->complete = result.complete;
     d->reset = result.reset;
-    d->empty = result.empty;
+    d->empty = empty;
     d->rows = d->leaves = d->deletes = 0;
-    assert_int_equal(empty, result.empty);
+    assert_true(!empty || (result.complete && result.rows == 0));
+    assert_false(result.empty); /* it carries totals */
     size_t from = d->staged.count;
     stage_page(d, f, buf_text(&out));
     assert_int_equal(result.rows, d->rows + d->leaves + d->deletes);

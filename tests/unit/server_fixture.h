@@ -365,6 +365,12 @@ static inline void assert_feed_right(fixture *f)
         sqlite3_finalize(q);
     }
     assert_int_equal(wrong, 0);
+    fb_error err = {.code = FB_OK};
+    ok(store_snapshot(f->reader)); /* CLS-1 */
+    if (feed_digest_check(f->reader, &err) != FB_OK) {
+        fail_msg("%s: %s", err.field, err.message);
+    }
+    store_snapshot_end(f->reader);
 }
 
 /* Ids of the company: U1.. users, T1.. territories, O1.. org units, C1.. customers. */
