@@ -224,6 +224,11 @@ fb_code cmd_status(command_call *c)
     out_int(c, "clock_offset_ms", s.clock_offset_ms);
     json_put_key(c->w, "clock_suspect");
     json_put_bool(c->w, s.clock_suspect);
+    out_int(c, "digest_faults", s.digest_faults_count);
+    out_instant(c, "digest_fault_at", s.digest_fault_ms);
+    out_int(c, "digest_buckets", s.digest_buckets_count);
+    json_put_key(c->w, "digest_alarm");
+    json_put_bool(c->w, s.digest_alarm);
     json_put_end(c->w);
     return FB_OK;
 }

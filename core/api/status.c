@@ -31,6 +31,10 @@ static fb_code status_read(fb_db *db, fb_status *out)
         .clock_offset_ms = s.clock_offset_ms,
         .clock_suspect = suspect,
         .enrolled = who.enrolled,
+        .digest_alarm = s.digest_alarm,
+        .digest_faults_count = s.digest_faults,
+        .digest_fault_ms = s.digest_fault_ms,
+        .digest_buckets_count = s.digest_buckets,
     };
     return api_read_int(db, "SELECT count(*) FROM fb_draft", NULL, 0, &out->drafts_count);
 }

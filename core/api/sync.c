@@ -204,6 +204,9 @@ static void count_stage(fb_sync_report *r, const stage_result *s)
     r->rows_count += s->rows;
     r->epoch_changed = r->epoch_changed || s->epoch_changed;
     r->catalog_changed = r->catalog_changed || s->catalog_changed;
+    r->digest_faults_count += s->digest_wrong;
+    r->digest_buckets_count += s->digest_fixed;
+    r->digest_alarm = s->digest_alarm;
 }
 
 static fb_code forked_again(fb_sync *s, pull_result *result, fb_error *err)

@@ -116,6 +116,7 @@ fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from, const fb_id
         if (p == NULL) {
             return FB_E_NO_MEMORY;
         }
+        FB_TRY(sums_take_row(r, p, from));
         FB_TRY(row_remove(r, p, from));
         observe_entity(r, target);
     }

@@ -165,7 +165,7 @@ sql_stmt *plan_exists(replica *r, entity_plan *p)
         return p->exists;
     }
     buf_reset(&r->text);
-    buf_put_str(&r->text, "SELECT 1 FROM ");
+    buf_put_str(&r->text, "SELECT ver FROM ");
     buf_put_text(&r->text, p->entity->name);
     buf_put_str(&r->text, " WHERE id=?1");
     return prepared(r, &p->exists);

@@ -20,10 +20,16 @@ static const struct { const char *key; size_t offset; } state_keys[] = {
     {"clock_offset", offsetof(replica_state, clock_offset_ms)},
     {"server_seen", offsetof(replica_state, server_seen_ms)},
     {"visible", offsetof(replica_state, visible)},
+    {"versioned", offsetof(replica_state, versioned)},
+    {"digest_state", offsetof(replica_state, digest_state)},
+    {"digest_faults", offsetof(replica_state, digest_faults)},
+    {"digest_fault_ms", offsetof(replica_state, digest_fault_ms)},
+    {"digest_checked_ms", offsetof(replica_state, digest_checked_ms)},
+    {"digest_buckets", offsetof(replica_state, digest_buckets)},
 };
 /* Keys that only this room writes. */
 static const char *const own_keys[] = {
-    "pruned_chain", "base_stale", "epoch", "token", "token_staged", "device", "user",
+    "pruned_chain", "base_stale", "digest_fixed", "epoch", "token", "token_staged", "device", "user",
     "incarnation", "device_code", "user_code", "user_name", "secret", "server_url", "enrolled",
     "life", "file_id", "salvaged", "salvaged_ms", "salvaged_groups", "outbox_generation",
     "adopted",
@@ -150,6 +156,12 @@ static fb_code find_blob(replica *r, const char *key, void *out, size_t size, bo
         sql_reset(s);
     }
     return FB_OK;
+}
+
+fb_code meta_find_blob(replica *r, const char *key, void *out, size_t size)
+{
+    bool found = false;
+    return find_blob(r, key, out, size, &found);
 }
 
 static fb_code find_int(replica *r, const char *key, int64_t *out)

@@ -213,10 +213,30 @@ static fb_code prune_to(replica *r, int64_t limit)
     return FB_OK;
 }
 
+/* SUM-1: rows get their versions while their groups are still there. With something on top that
+ * waits for the next promotion that moves rows, and the groups with it. */
+static fb_code versions_first(replica *r, int64_t *limit)
+{
+    int64_t held = 0;
+    if (*limit <= r->state.versioned) {
+        return FB_OK;
+    }
+    FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_outbox WHERE state=1)", &held));
+    if (held != 0 || r->state.last > r->state.based) {
+        *limit = r->state.versioned;
+        return FB_OK;
+    }
+    FB_TRY(sums_begin(r, false));
+    FB_TRY(sums_own_versions(r));
+    FB_TRY(sums_end(r));
+    return run_int(r, "DELETE FROM fb_ack WHERE gseq_to <= ?1", r->state.versioned);
+}
+
 /* OUT-4, by range. What the tray closed is kept for ARCHIVE_DAYS. */
 fb_code outbox_prune(replica *r)
 {
     int64_t limit = r->state.settled < r->state.backed_up ? r->state.settled : r->state.backed_up;
+    FB_TRY(versions_first(r, &limit));
     if (limit > r->state.pruned) {
         FB_TRY(prune_to(r, limit));
     }

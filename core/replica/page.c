@@ -13,7 +13,8 @@ typedef struct walk {
     fb_text head_line;
     block_head head;
     bool has_head, has_gap; /* has_gap: entity or a column is not known */
-    uint32_t id_at;         /* where id stands among the block's columns */
+    uint32_t id_at,
+        ver_at; /* where id and ver stand among the block's columns; UINT32_MAX: nowhere */
     sql_stmt *upsert;
     bool has_unknown; /* fb_unknown holds rows: they may have to go */
     fb_value values[CATALOG_COLUMNS_LIMIT];
@@ -30,10 +31,13 @@ static fb_code take_head(walk *w, fb_text line)
     FB_TRY(block_head_get(line, w->r->edition->catalog, memory, &w->head));
     w->has_head = true;
     w->has_gap = w->head.entity == NULL;
+    w->ver_at = UINT32_MAX;
     for (uint32_t i = 0; i < w->head.columns_count; i++) {
         w->has_gap = w->has_gap || w->head.columns[i] < 0;
         if (w->head.columns[i] == 0) {
             w->id_at = i;
+        } else if (!w->has_gap && w->head.columns[i] == cat_ver_column(w->head.entity)) {
+            w->ver_at = i;
         }
     }
     return FB_OK;
@@ -75,8 +79,8 @@ static fb_code refuse_page(fb_code rc, fb_error *err)
 
 /* --- ids of rows that are not known -------------------------------------------------- */
 
-/* Where "id" stands in the block's "c"; false when it is not there. */
-static bool id_position(fb_text head_line, arena *scratch, uint32_t *out)
+/* Where the column stands in the block's "c"; false when it is not there. */
+static bool column_position(fb_text head_line, const char *name, arena *scratch, uint32_t *out)
 {
     json_reader r;
     fb_text key;
@@ -93,7 +97,7 @@ static bool id_position(fb_text head_line, arena *scratch, uint32_t *out)
         uint32_t at = 0;
         json_array_begin(&r);
         while (json_array_next(&r)) {
-            if (text_is(json_string(&r), "id")) {
+            if (text_is(json_string(&r), name)) {
                 found = true;
                 *out = at;
             }
@@ -111,7 +115,7 @@ static bool unknown_id(const walk *w, fb_text line, fb_id *out)
     json_reader r;
     uint32_t at = 0;
     bool found = false;
-    if (!id_position(w->head_line, w->r->scratch, &at)) {
+    if (!column_position(w->head_line, "id", w->r->scratch, &at)) {
         return false;
     }
     json_reader_init(&r, line, w->r->scratch);
@@ -228,6 +232,7 @@ static fb_code unknown_put(walk *w, fb_text line, const fb_id *id)
     sql_bind_id(s, 2, id);
     sql_bind_text(s, 3, buf_text(&w->r->text));
     w->has_unknown = true;
+    w->r->sums.uncertain = true;
     return sql_run(s);
 }
 
@@ -326,6 +331,16 @@ static fb_code apply_unknown_entity(walk *w, fb_text line)
     return w->head.kind == BLOCK_ROW ? unknown_put(w, line, &id) : unknown_drop(w, &id);
 }
 
+/* A row without a version, or beside rows that await a newer catalogue, is counted afterwards. */
+static void count_row_in(walk *w, const fb_id *id)
+{
+    if (w->ver_at == UINT32_MAX || w->values[w->ver_at].kind != FB_KIND_INT || w->has_unknown) {
+        w->r->sums.uncertain = true;
+        return;
+    }
+    sums_add(w->r, w->head.entity, id, w->values[w->ver_at].u.i);
+}
+
 static fb_code apply_row(walk *w, fb_text line, void *ctx)
 {
     (void)ctx;
@@ -343,11 +358,13 @@ static fb_code apply_row(walk *w, fb_text line, void *ctx)
         return FB_E_NO_MEMORY;
     }
     observe_entity(w->r, w->head.entity);
+    FB_TRY(sums_take_row(w->r, p, &id->u.id));
     if (w->head.kind != BLOCK_ROW) {
         FB_TRY(row_remove(w->r, p, &id->u.id));
         return unknown_drop(w, &id->u.id);
     }
     FB_TRY(upsert_row(w));
+    count_row_in(w, &id->u.id);
     return w->has_gap ? unknown_put(w, line, &id->u.id) : unknown_drop(w, &id->u.id);
 }
 
@@ -357,6 +374,7 @@ static fb_code walk_start(replica *r, walk *w)
     *w = (walk){.r = r};
     FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_unknown)", &any));
     w->has_unknown = any != 0;
+    r->sums.uncertain = r->sums.uncertain || w->has_unknown;
     return FB_OK;
 }
 
@@ -428,4 +446,62 @@ fb_code unknown_apply(replica *r, fb_error *err)
     fb_code rc = unknown_walk(&w, memory);
     arena_free(memory);
     return refuse_page(rc, err);
+}
+
+/* The version in a kept row of an entity that is not known; 0 when it has none. */
+static int64_t unknown_ver(const walk *w, fb_text line)
+{
+    json_reader r;
+    uint32_t at = 0;
+    int64_t ver = 0;
+    if (!column_position(w->head_line, "ver", w->r->scratch, &at)) {
+        return 0;
+    }
+    json_reader_init(&r, line, w->r->scratch);
+    json_array_begin(&r);
+    for (uint32_t i = 0; json_array_next(&r); i++) {
+        if (i != at) {
+            json_skip(&r);
+        } else if (!i64_get(json_string(&r), &ver)) {
+            ver = 0;
+        }
+    }
+    return ver;
+}
+
+/* One that has a table is counted there: what is kept is only the columns that are not known. */
+static fb_code unknown_count_row(replica *r, fb_text entity, const fb_id *id, fb_text body,
+                                 row_sums *out)
+{
+    const char *end = memchr(body.data, '\n', body.size);
+    if (end == NULL) {
+        return FB_E_CORRUPT;
+    }
+    size_t head_size = (size_t)(end - body.data);
+    walk w = {.r = r, .head_line = {body.data, head_size}};
+    arena_reset(r->scratch);
+    if (catalog_entity(r->edition->catalog, entity) == NULL) {
+        fb_text row = {body.data + head_size + 1, body.size - head_size - 2};
+        row_sums_add(out, entity, id, unknown_ver(&w, row));
+    }
+    return FB_OK;
+}
+
+fb_code unknown_count(replica *r, row_sums *out)
+{
+    bool row = false;
+    sql_stmt *s = sql_prepare(r->db, "SELECT entity, id, body FROM fb_unknown");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    fb_code rc = sql_step(s, &row);
+    while (rc == FB_OK && row) {
+        fb_id id = sql_id(s, 1);
+        rc = unknown_count_row(r, sql_text(s, 0), &id, sql_text(s, 2), out);
+        if (rc == FB_OK) {
+            rc = sql_step(s, &row);
+        }
+    }
+    sql_reset(s);
+    return rc;
 }

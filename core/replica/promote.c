@@ -267,6 +267,13 @@ static fb_code staged_next(promo *m, int64_t *n, int64_t *applied, bool *found)
     return rc;
 }
 
+/* The page holds every row of these buckets: what it does not name is not to be there. */
+static fb_code empty_wrong_buckets(const promo *m)
+{
+    const bucket_set *fix = &m->p->page->fix;
+    return bucket_set_count(fix) > 0 ? sums_empty_buckets(m->r, fix) : FB_OK;
+}
+
 static fb_code apply_staged(promo *m)
 {
     int64_t n = 0;
@@ -274,7 +281,12 @@ static fb_code apply_staged(promo *m)
     bool found = false;
     FB_TRY(staged_next(m, &n, &applied, &found));
     while (found) {
+        bool more = false;
         FB_TRY(become_base(m, applied));
+        FB_TRY(read_int(m->r, "SELECT 1 FROM fb_stage WHERE n > ?1 LIMIT 1", n, &more, &applied));
+        if (!more) { /* the complete one */
+            FB_TRY(empty_wrong_buckets(m));
+        }
         FB_TRY(page_apply(m->r, buf_text(&m->page), m->p->err));
         FB_TRY(staged_next(m, &n, &applied, &found));
     }
@@ -313,6 +325,7 @@ static fb_code apply_pages(promo *m)
     FB_TRY(unknown_apply(m->r, m->p->err));
     if (m->p->direct) {
         FB_TRY(become_base(m, m->p->head->applied));
+        FB_TRY(empty_wrong_buckets(m));
         FB_TRY(page_apply(m->r, m->p->lines, m->p->err));
     } else {
         FB_TRY(apply_staged(m));
@@ -352,7 +365,7 @@ static fb_code settle(replica *r, const promotion *p, int64_t based)
     r->state.settled = r->state.acked;
     r->state.based = based;
     r->state.head_cid = p->head->head;
-    FB_TRY(run_int(r, "DELETE FROM fb_ack WHERE gseq_from <= ?1", r->state.settled));
+    FB_TRY(run_int(r, "DELETE FROM fb_ack WHERE gseq_to <= ?1", r->state.versioned));
     buf_init(&token, SYNC_BODY_BYTES_MAX);
     fb_code rc = replica_meta_get(r, "token", &token);
     if (rc == FB_OK && !text_equal(buf_text(&token), p->page->token)) {
@@ -370,8 +383,15 @@ static fb_code run_steps(promo *m)
         decide_role(m, &m->groups[i]);
     }
     FB_TRY(take_off(m));
+    FB_TRY(sums_begin(r, m->reset));
+    if (!m->reset) {
+        FB_TRY(sums_own_versions(r));
+    }
     FB_TRY(take_all_aliases(m));
     FB_TRY(apply_pages(m));
+    FB_TRY(digest_judge(r, m->p->page, m->reset, m->p->result));
+    FB_TRY(sums_end(r));
+    r->state.versioned = r->state.acked;
     FB_TRY(put_on(m));
     FB_TRY(run_text(r, "UPDATE fb_verdict SET in_effect=1 WHERE in_effect=0"));
     if (!m->p->direct) {
@@ -384,7 +404,8 @@ static fb_code run_steps(promo *m)
     }
     rights_forget(r);
     m->p->result->promoted = true;
-    return settle(r, m->p, m->based_next);
+    FB_TRY(settle(r, m->p, m->based_next));
+    return r->state.digest_state == DIGEST_ANEW ? meta_drop(r, "token") : FB_OK;
 }
 
 static fb_code find_reset(promo *m)
@@ -418,6 +439,7 @@ static fb_code promote_rows(replica *r, const promotion *p)
     if (rc == FB_OK) {
         rc = run_steps(&m);
     }
+    r->sums.counting = false;
     buf_clear(&m.page);
     arena_free(m.memory);
     return rc;
@@ -429,8 +451,14 @@ static fb_code promote_rows(replica *r, const promotion *p)
 static fb_code rows_move(replica *r, const promotion *p, bool *out)
 {
     int64_t any = 0;
-    if (!p->direct || p->lines.size > 0 || p->page->reset || p->head->applied > r->state.acked) {
+    if (!p->direct || p->lines.size > 0 || p->page->reset || p->page->totals.size > 0 ||
+        p->head->applied > r->state.acked) {
         *out = true;
+        return FB_OK;
+    }
+    /* A row that was deleted gives no sign of which version it had. */
+    FB_TRY(images_delete(r, r->state.settled, r->state.acked, out));
+    if (*out) {
         return FB_OK;
     }
     FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_verdict WHERE in_effect=0)", &any));

@@ -96,7 +96,7 @@ fb_code rebirth_inside(replica *r)
     FB_TRY(forget_download(r));
 
     replica_state *s = &r->state;
-    s->settled = s->acked = s->based = s->backed_up = s->pruned = 0;
+    s->settled = s->acked = s->based = s->backed_up = s->pruned = s->versioned = 0;
     s->last = pending;
     chain_start(&incarnation, &s->pruned_chain);
     s->base_stale = s->base_stale || s->visible > 0 || s->head_cid > 0;

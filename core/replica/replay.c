@@ -22,6 +22,7 @@ typedef struct replay {
     int64_t gseq;
     replay_mode mode;
     const group *g;
+    const int64_t *versions; /* REPLAY_BASE: by op; NULL: not known */
     bool needs_image;
 } replay;
 
@@ -66,6 +67,12 @@ static bool keeps_image(const replay *w)
     return w->mode == REPLAY_PENDING;
 }
 
+/* The version that the server gave to the op's row; 0: none, or not known. */
+static int64_t version_of(const replay *w, const group_op *op)
+{
+    return w->versions != NULL ? w->versions[op - w->g->ops] : 0;
+}
+
 static fb_code replay_insert(replay *w, entity_plan *p, const group_op *op)
 {
     fb_value values[CATALOG_COLUMNS_LIMIT];
@@ -88,13 +95,14 @@ static fb_code replay_insert(replay *w, entity_plan *p, const group_op *op)
         values[op->columns[i]] = op->mine[i];
     }
     values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = id};
-    values[cat_ver_column(e)] = (fb_value){.kind = FB_KIND_INT, .u.i = 0};
+    values[cat_ver_column(e)] = (fb_value){.kind = FB_KIND_INT, .u.i = version_of(w, op)};
     stamp_insert(w->r, p, w->g->head.captured_at_ms, values);
     FB_TRY(alias_values(w->r, e, NULL, values, e->columns_count));
     if (p->has_derived) {
         FB_TRY(row_derive(e, values, w->r->scratch));
     }
     FB_TRY(row_insert(w->r, p, values));
+    sums_add(w->r, e, &id, version_of(w, op));
     if (keeps_image(w)) {
         image_put_insert(&w->r->capture.image, e, &id);
     }
@@ -103,11 +111,18 @@ static fb_code replay_insert(replay *w, entity_plan *p, const group_op *op)
 
 /* Set columns of a row that is there, remembering what they were. */
 static fb_code set_columns(replay *w, entity_plan *p, const fb_id *id, const fb_value *current,
-                           int *columns, fb_value *values, uint32_t count)
+                           int *columns, fb_value *values, uint32_t count, int64_t version)
 {
     fb_value old[CATALOG_COLUMNS_LIMIT];
+    const int ver = cat_ver_column(p->entity);
     if (count == 0) {
         return FB_OK;
+    }
+    if (version > 0) {
+        sums_take(w->r, p->entity, id, current[ver].kind == FB_KIND_INT ? current[ver].u.i : 0);
+        sums_add(w->r, p->entity, id, version);
+        columns[count] = ver;
+        values[count++] = (fb_value){.kind = FB_KIND_INT, .u.i = version};
     }
     for (uint32_t i = 0; i < count; i++) {
         old[i] = current[columns[i]];
@@ -142,7 +157,7 @@ static fb_code replay_update(replay *w, entity_plan *p, const group_op *op)
                                  w->r->scratch));
     }
     stamp_update(w->r, p, w->g->head.captured_at_ms, columns, values, &count);
-    return set_columns(w, p, &id, current, columns, values, count);
+    return set_columns(w, p, &id, current, columns, values, count, version_of(w, op));
 }
 
 static fb_code replay_delete(replay *w, entity_plan *p, const group_op *op)
@@ -160,6 +175,8 @@ static fb_code replay_delete(replay *w, entity_plan *p, const group_op *op)
     if (keeps_image(w)) {
         image_put_row(&w->r->capture.image, op->entity, current);
     }
+    const fb_value *ver = &current[cat_ver_column(op->entity)];
+    sums_take(w->r, op->entity, &id, ver->kind == FB_KIND_INT ? ver->u.i : 0);
     return row_remove(w->r, p, &id);
 }
 
@@ -197,7 +214,7 @@ static fb_code replay_delta(replay *w, entity_plan *p, const group_op *op)
         return warn(w, op, "the sum is too large; the change is kept and will be sent");
     }
     stamp_update(w->r, p, w->g->head.captured_at_ms, columns, values, &count);
-    return set_columns(w, p, &id, current, columns, values, count);
+    return set_columns(w, p, &id, current, columns, values, count, version_of(w, op));
 }
 
 static fb_code replay_op(replay *w, const group_op *op)
@@ -234,6 +251,12 @@ fb_code group_replay(replica *r, int64_t gseq, replay_mode mode)
         return image_store(r, gseq, &r->capture.image);
     }
     FB_TRY(rc == FB_E_PROTOCOL ? FB_E_CORRUPT : rc);
+    int64_t *versions = NULL;
+    if (mode == REPLAY_BASE) {
+        FB_TRY(own_versions(r, gseq, &g, &versions));
+        r->sums.uncertain = r->sums.uncertain || versions == NULL;
+    }
+    w.versions = versions;
     for (uint32_t i = 0; i < g.ops_count; i++) {
         FB_TRY(replay_op(&w, &g.ops[i]));
     }

@@ -15,6 +15,7 @@
  *   fb_counter(name PRIMARY KEY, next)               document numbers
  *   fb_alias(from_id PRIMARY KEY, entity, to_id, gseq)
  *   fb_warning(n, gseq, text)                        replayed ops that no longer applied
+ *   fb_digest(n, rows, buckets)                      what the base rows sum up to
  *
  *   capture:   rows + undo + outbox group            one transaction, fsynced       OUT-1
  *   promote:   undo pending, apply staged, drop settled, replay, store token        PRO-1
@@ -146,10 +147,17 @@ typedef struct stage_result {
     uint32_t rows, verdicts, rejected, held, merged;
     int64_t applied; /* server's applied gseq */
     uint32_t retry_ms;
+    bool digest_wrong;     /* the rows here were not what the server says they must be */
+    bool digest_again;     /* and another exchange mends them */
+    bool digest_alarm;     /* and could not be mended: a person must look */
+    uint32_t digest_fixed; /* buckets sent anew by this page */
 } stage_result;
 FB_MUST_USE fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms,
                                 stage_result *out, fb_error *err);
 FB_MUST_USE fb_code stage_token(replica *r, buf *out); /* token for the next request */
+/* The digest in the next request: totals wanted; the 256 sums where they did not agree, else none.
+ */
+FB_MUST_USE fb_code digest_ask(replica *r, bool *check, buf *buckets);
 /* The device was copied or restored (E_FORK), or the server asks: a new incarnation; pending groups
  * are renumbered from 1 in order, nothing is lost. The base is rebuilt by the next reset page (the
  * token is empty); until then rows stay as they are. */
@@ -205,6 +213,10 @@ typedef struct replica_status {
     int64_t rows;              /* not counted unless asked */
     uint32_t catalog_version;
     int64_t clock_offset_ms;
+    int64_t digest_faults;   /* times the rows here were not what the server said */
+    int64_t digest_fault_ms; /* when last, 0 never */
+    int64_t digest_buckets;  /* of 256, sent anew in all */
+    bool digest_alarm;
 } replica_status;
 FB_MUST_USE fb_code replica_status_get(replica *r, replica_status *out);
 

@@ -8,6 +8,7 @@
  *   undo.c      before-images;  replay.c  a stored group onto the tables
  *   reply.c     a reply taken apart;  stage.c  verdicts and pages into the file
  *   page.c      blocks and rows onto the tables;  promote.c  PRO-1;  alias.c  two ids, one row
+ *   sums.c      the digest of the base;  digest.c  compared with the server's
  *   problem.c   the tray;  rights.c  who may what;  observe.c  what changed;  rebirth.c  new
  * incarnation check.c     the invariants
  *   journal.c   the second copy's file;  second*.c  what is in it and when;  salvage*.c  a lost
@@ -33,7 +34,8 @@ enum {
     LATE_INDEX_ROWS = 2000,
     CAPTURE_DRAFTS_MAX = 4,
     CHECK_PAGES_MAX = 2000, /* of a file that is checked whole after an unclean end */
-    ARCHIVE_DAYS = 30
+    ARCHIVE_DAYS = 30,
+    VER_BITS = 20 /* protocol.md section 6.1 */
 };
 #define DAY_MS INT64_C(86400000)
 
@@ -51,10 +53,17 @@ typedef enum group_state {
         5 /* by an earlier life, in no backup we know of: sent again if the server is restored */
 } group_state;
 
+typedef enum digest_state { /* digest.c */
+                            DIGEST_FINE = 0,
+                            DIGEST_MENDING = 1,
+                            DIGEST_ANEW = 2,
+                            DIGEST_ALARM = 3
+} digest_state;
+
 /* An entity's statements and what the hot paths need to know about it. */
 typedef struct entity_plan {
     const cat_entity *entity;
-    sql_stmt *read, *insert, *remove, *exists; /* prepared at first use */
+    sql_stmt *read, *insert, *remove, *exists; /* prepared at first use; exists gives the ver */
     sql_stmt *update;                          /* for update_columns */
     int update_columns[CATALOG_COLUMNS_LIMIT];
     uint32_t update_count;
@@ -80,6 +89,8 @@ typedef struct edition {
 
 typedef struct replica_state {
     int64_t settled, acked, backed_up, based;
+    int64_t versioned; /* own groups up to here have their versions in the base rows (SUM-1) */
+    int64_t digest_state, digest_faults, digest_fault_ms, digest_checked_ms, digest_buckets;
     int64_t pruned; /* groups up to here left the outbox, except those in the tray */
     digest pruned_chain;
     int64_t last; /* newest group, and its chain: from fb_outbox */
@@ -130,6 +141,10 @@ struct replica {
     int64_t life;               /* incarnations this file has had */
     uint8_t salvaged_nonce[16]; /* of the salvage that made this file; zero: none */
     second second;
+    struct base_sums { /* during a promotion (sums.c) */
+        row_sums now, before;
+        bool counting, uncertain;
+    } sums;
 };
 
 /* --- open.c --- */
@@ -182,6 +197,27 @@ void chain_start(const fb_id *incarnation, digest *out); /* chain(0) of OUT-3 */
 /* --- clock.c --- */
 void clock_take(replica *r, int64_t server_wall_ms, int64_t device_wall_ms); /* state only */
 
+/* Left as it is when the key is absent or of another size. */
+FB_MUST_USE fb_code meta_find_blob(replica *r, const char *key, void *out, size_t size);
+
+/* --- sums.c --- */
+FB_MUST_USE fb_code sums_begin(replica *r, bool reset);
+FB_MUST_USE fb_code sums_end(replica *r);
+FB_MUST_USE fb_code sums_load(replica *r, row_sums *out, bool *known);
+/* Nothing unless a promotion counts. */
+void sums_add(replica *r, const cat_entity *e, const fb_id *id, int64_t ver);
+void sums_take(replica *r, const cat_entity *e, const fb_id *id, int64_t ver);
+FB_MUST_USE fb_code sums_take_row(replica *r, entity_plan *p, const fb_id *id);
+/* All base rows; nothing may be on top. */
+FB_MUST_USE fb_code sums_count(replica *r, row_sums *out);
+FB_MUST_USE fb_code sums_empty_buckets(replica *r, const bucket_set *set);
+/* Versions of a plain group's ops, in the scratch arena; NULL when its commit is not known. */
+FB_MUST_USE fb_code own_versions(replica *r, int64_t gseq, const group *g, int64_t **out);
+FB_MUST_USE fb_code sums_own_versions(replica *r);
+/* --- digest.c --- */
+FB_MUST_USE fb_code digest_judge(replica *r, const page_head *page, bool reset,
+                                 stage_result *result);
+
 /* --- row.c --- */
 FB_MUST_USE fb_code row_load(replica *r, entity_plan *p, const fb_id *id, arena *memory,
                              fb_value *values);
@@ -228,6 +264,8 @@ void image_put_set(buf *out, const cat_entity *e, const fb_id *id, const int *co
                    const fb_value *old, uint32_t count);
 void image_put_row(buf *out, const cat_entity *e, const fb_value *values);
 FB_MUST_USE fb_code image_store(replica *r, int64_t gseq, const buf *image);
+/* Does a group in (from, to] delete a row that was there before it? */
+FB_MUST_USE fb_code images_delete(replica *r, int64_t from, int64_t to, bool *out);
 /* Take the effect of one group off the tables (its image, or the ids its body inserts). */
 FB_MUST_USE fb_code group_undo(replica *r, int64_t gseq);
 
@@ -251,6 +289,8 @@ FB_MUST_USE fb_code page_check(replica *r, fb_text lines, page_counts *counts, f
 FB_MUST_USE fb_code page_count(replica *r, fb_text lines, page_counts *counts, fb_error *err);
 FB_MUST_USE fb_code page_apply(replica *r, fb_text lines, fb_error *err);
 FB_MUST_USE fb_code unknown_apply(replica *r, fb_error *err);
+/* Rows that no table holds yet. */
+FB_MUST_USE fb_code unknown_count(replica *r, row_sums *out);
 FB_MUST_USE fb_code page_counts_new(replica *r, arena *memory, page_counts *out);
 void page_counts_put(replica *r, const page_counts *counts, buf *out);
 FB_MUST_USE fb_code page_counts_add(replica *r, fb_text text, page_counts *counts);

@@ -73,6 +73,7 @@ static fb_code take_epoch(taking *t)
     s->acked = s->backed_up;
     s->settled = smaller(s->settled, s->acked);
     s->based = smaller(s->based, s->acked);
+    s->versioned = s->settled; /* the reset page brings them */
     s->base_stale = true;
     s->head_cid = 0;
     t->result->epoch_changed = true;

@@ -43,6 +43,10 @@ fb_code replica_status_get(replica *r, replica_status *out)
     made.head_cid = r->state.head_cid;
     made.catalog_version = r->edition->catalog->version;
     made.clock_offset_ms = r->state.clock_offset_ms;
+    made.digest_faults = r->state.digest_faults;
+    made.digest_fault_ms = r->state.digest_fault_ms;
+    made.digest_buckets = r->state.digest_buckets;
+    made.digest_alarm = r->state.digest_state == DIGEST_ALARM;
     *out = made;
     return FB_OK;
 }

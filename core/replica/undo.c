@@ -257,6 +257,36 @@ static fb_code image_undo(replica *r, fb_text image)
     return FB_OK;
 }
 
+static bool image_deletes(fb_text image)
+{
+    const uint8_t *start = image.size > 0 ? (const uint8_t *)image.data : (const uint8_t *)"";
+    image_reader in = {start, start + image.size, false};
+    image_entry entry = {.kind = '+'};
+    while (!in.failed && in.at < in.end && entry.kind != '*') {
+        get_entry(&in, &entry);
+    }
+    return entry.kind == '*';
+}
+
+fb_code images_delete(replica *r, int64_t from, int64_t to, bool *out)
+{
+    bool row = false;
+    *out = false;
+    sql_stmt *s = sql_prepare(r->db, "SELECT body FROM fb_undo WHERE gseq > ?1 AND gseq <= ?2");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, from);
+    sql_bind_int(s, 2, to);
+    FB_TRY(sql_step(s, &row));
+    while (row && !*out) {
+        *out = image_deletes(sql_blob(s, 0));
+        FB_TRY(sql_step(s, &row));
+    }
+    sql_reset(s);
+    return FB_OK;
+}
+
 /* A group without an image: it only inserted, so its ids are deleted, the last first. */
 static fb_code inserts_undo(replica *r, int64_t gseq)
 {

@@ -34,7 +34,7 @@ static session_event next_event(replica *r, const pull_answer *a, const stage_re
     }
     bool groups_left = outbox.acked < outbox.last;
     if (s->complete && !groups_left) {
-        return EV_DONE;
+        return s->digest_again ? EV_MORE : EV_DONE;
     }
     return groups_left && stood_still(a, s) ? EV_LATER : EV_MORE;
 }

@@ -11,6 +11,8 @@ typedef struct push_source {
     replica_identity who;
     outbox_state outbox;
     buf token;
+    buf buckets; /* the digest, where it is asked to be compared */
+    bool check;
     buf groups; /* body lines */
     buf plain;  /* the whole body before packing */
 } push_source;
@@ -19,6 +21,7 @@ static void source_init(push_source *s)
 {
     *s = (push_source){0};
     buf_init(&s->token, 64 << 10);
+    buf_init(&s->buckets, 64 << 10);
     buf_init(&s->groups, PUSH_BYTES_TARGET + 2 * GROUP_BYTES_MAX);
     buf_init(&s->plain, SYNC_BODY_UNPACKED_BYTES_MAX);
 }
@@ -27,6 +30,7 @@ static void source_clear(push_source *s)
 {
     bytes_wipe(&s->who, sizeof s->who);
     buf_clear(&s->token);
+    buf_clear(&s->buckets);
     buf_clear(&s->groups);
     buf_clear(&s->plain);
 }
@@ -40,6 +44,7 @@ static fb_code read_source(replica *r, push_source *s, fb_error *err)
     }
     FB_TRY(outbox_state_get(r, &s->outbox));
     buf_reset(&s->token);
+    FB_TRY(digest_ask(r, &s->check, &s->buckets));
     return stage_token(r, &s->token);
 }
 
@@ -75,6 +80,8 @@ static void fill_request(replica *r, const push_source *s, const push_plan *plan
         .last = s->outbox.last,
         .wall_ms = plan->wall_ms,
         .page_bytes = plan->page_bytes,
+        .check = s->check,
+        .buckets = buf_text(&s->buckets),
     };
 }
 

@@ -159,12 +159,14 @@ static void show_json_report(const fb_sync_report *r)
         "{\"complete\":%s,\"requests\":%u,\"groups_sent\":%u,\"verdicts\":%u,\"applied\":%u,"
         "\"merged\":%u,"
         "\"rejected\":%u,\"held\":%u,\"rows\":%u,\"bytes_up\":%llu,\"bytes_down\":%llu,\"ms\":%llu,"
-        "\"rebirths\":%u,\"epoch_changed\":%s,\"catalog_changed\":%s}\n",
+        "\"rebirths\":%u,\"epoch_changed\":%s,\"catalog_changed\":%s,"
+        "\"digest_faults\":%u,\"digest_buckets\":%u,\"digest_alarm\":%s}\n",
         r->complete ? "true" : "false", r->requests_count, r->groups_sent, r->verdicts_count,
         r->applied_count, r->merged_count, r->rejected_count, r->held_count, r->rows_count,
         (unsigned long long)r->bytes_up, (unsigned long long)r->bytes_down,
         (unsigned long long)r->elapsed_ms, r->rebirths_count, r->epoch_changed ? "true" : "false",
-        r->catalog_changed ? "true" : "false");
+        r->catalog_changed ? "true" : "false", r->digest_faults_count, r->digest_buckets_count,
+        r->digest_alarm ? "true" : "false");
 }
 
 static void show_report(const cli *c, const fb_sync_report *r)
@@ -185,6 +187,9 @@ static void show_report(const cli *c, const fb_sync_report *r)
     }
     if (r->rebirths_count > 0) {
         printf("%s\n", say(c, TEXT_REBORN));
+    }
+    if (r->digest_alarm || r->digest_faults_count > 0) {
+        printf("%s\n", say(c, r->digest_alarm ? TEXT_DIGEST_ALARM : TEXT_DIGEST_MENDED));
     }
     if (r->rejected_count + r->held_count > 0) {
         printf("%s\n", say(c, TEXT_SEE_PROBLEMS));

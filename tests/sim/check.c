@@ -3,6 +3,8 @@
  * Reads the databases with SQL of its own: no code of the feed, the replica or the rules. */
 #include "sim/sim.h"
 
+#include "sync-server/feed/feed.h"
+
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,16 +350,21 @@ void check_all(sim *s)
         sim_device *d = &s->devices[i];
         fb_error err = {0};
         replica_compare(d, master, store_catalog(admin));
+        fb_status status = FB_STATUS_INIT;
         if (fb_db_check(d->db, &err) != FB_OK) {
             sim_violation(s, "%s: %s", d->machine, err.message);
+        }
+        if (fb_status_get(d->db, &status, &err) != FB_OK || status.digest_faults_count > 0) {
+            sim_violation(s, "%s: the digest did not agree %lld times", d->machine,
+                          (long long)status.digest_faults_count);
         }
     }
     actions_check(s, master);
     groups_check(s, master);
     fb_error err = {0};
     int64_t entries = 0, bad = 0;
-    if (store_check(admin, &err) != FB_OK || audit_verify(admin, &entries, &bad) != FB_OK ||
-        bad != 0) {
+    if (feed_digest_check(admin, &err) != FB_OK || store_check(admin, &err) != FB_OK ||
+        audit_verify(admin, &entries, &bad) != FB_OK || bad != 0) {
         sim_violation(s, "the server's database or audit chain is damaged: %s", err.message);
     }
     store_close(admin);

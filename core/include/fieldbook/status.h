@@ -24,10 +24,14 @@ typedef struct fb_status {
     int64_t clock_offset_ms;   /* added to the device's clock */
     bool clock_suspect;
     bool enrolled;
+    bool digest_alarm; /* what is shown is not what the server says, and stays so: tell IT */
+    int64_t digest_faults_count;  /* times that was found, mended or not */
+    int64_t digest_fault_ms;      /* when last; 0: never */
+    int64_t digest_buckets_count; /* of 256, fetched anew in all */
 } fb_status;
 
 /* clang-format off */
-#define FB_STATUS_INIT {sizeof(fb_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false}
+#define FB_STATUS_INIT {sizeof(fb_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, false, 0, 0, 0}
 /* clang-format on */
 
 /* Fill *out. A few index reads. */

@@ -104,6 +104,9 @@ typedef struct fb_sync_report {
     uint32_t rebirths_count; /* new incarnations taken: the file had been copied or restored */
     bool epoch_changed;      /* the server was restored: the picture was built anew */
     bool catalog_changed;
+    uint32_t digest_faults_count;  /* the rows here were not what the server says */
+    uint32_t digest_buckets_count; /* of 256, fetched anew for that */
+    bool digest_alarm;             /* and they still are not: tell IT */
     uint64_t bytes_up, bytes_down; /* bodies as carried */
     uint64_t elapsed_ms;           /* fb_sync_step only */
 } fb_sync_report;
