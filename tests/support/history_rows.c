@@ -74,8 +74,8 @@ void row_write(history *h, const cat_entity *e, char *const *names, const cell *
 static void row_event(history *h, const cat_entity *e, sqlite3_stmt *q, const char *event,
                       bool version, int device)
 {
-    char *names[HISTORY_COLUMNS_MAX];
-    cell cells[HISTORY_COLUMNS_MAX];
+    char *names[HISTORY_COLUMNS_MAX] = {NULL};
+    cell cells[HISTORY_COLUMNS_MAX] = {{0}};
     int count = sqlite3_column_count(q);
     if (count > HISTORY_COLUMNS_MAX) {
         history_fail(h, e->name.data, "it has too many columns");
