@@ -67,7 +67,7 @@ check_third_party() {
     only_in 'sqlite3\.h' 'core/sql/'
     only_in 'curl/' 'platform/'
     only_in 'uv\.h|llhttp\.h|sys/socket\.h|netinet/' 'platform/'
-    only_in 'mbedtls/|psa/' 'platform/|core/base/digest\.c'
+    only_in 'mbedtls/|psa/' 'platform/|core/base/digest\.c|core/base/sign\.c|sync-server/feed/feed_sign\.c'
     only_in 'cjson/|cJSON' 'core/catalog/|core/wire/|core/api/|platform/'
     only_in 'zstd\.h' 'core/wire/pack\.c'
     only_in 'time\.h|sys/time\.h' 'platform/|sync-server/admin/'
