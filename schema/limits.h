@@ -18,6 +18,10 @@ enum {
     /* A page down: the target for its unpacked size, and the hard limit a device accepts. */
     PAGE_BYTES_TARGET = 4 << 20,
     PAGE_BYTES_MAX = 16 << 20,
+    /* A row pack: chunks of one, bytes of a chunk as carried and unpacked. */
+    PACK_CHUNKS_MAX = 4096,
+    PACK_CHUNK_BYTES_MAX = 4 << 20,
+    PACK_CHUNK_RAW_BYTES_MAX = 8 << 20,
     /* JSON. */
     JSON_DEPTH_MAX = 32,
     JSON_MEMBERS_MAX = 256,

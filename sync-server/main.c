@@ -55,6 +55,7 @@ static const server_ops SERVER_OPS = {
     .job_free = server_job_free,
     .head = server_head,
     .tick = server_tick,
+    .build = server_build,
 };
 
 /* The process ends after it; systemd or whoever starts it again finds the reason in the journal. */

@@ -58,6 +58,17 @@ static fb_code running_set(server *s, int64_t value, int64_t *before_out)
     return store_commit(s->db);
 }
 
+static fb_code key_open(server *s)
+{
+    FB_TRY(store_begin(s->db));
+    fb_code rc = sign_key_open(s->db, s->port, &s->key);
+    if (rc != FB_OK) {
+        store_rollback(s->db);
+        return rc;
+    }
+    return store_commit(s->db);
+}
+
 static fb_code writer_open(server *s)
 {
     int64_t before = 0, head = 0;
@@ -67,6 +78,7 @@ static fb_code writer_open(server *s)
         return FB_E_NO_MEMORY;
     }
     FB_TRY(running_set(s, 1, &before));
+    FB_TRY(key_open(s));
     FB_TRY(attempt_look(&s->in));
     FB_TRY(store_meta_int(s->db, "backed_up_cid", 0, &s->in.backed_cid));
     FB_TRY(ledger_head(s->db, &head));
@@ -130,6 +142,10 @@ fb_code server_open(const server_options *o, server **out, fb_error *err)
     s->path = copy_of(o->path);
     s->vfs = copy_of(o->vfs);
     s->cache_kib = o->cache_kib;
+    s->pack_limits = (pack_limits){.rows_min = o->packing.rows_min,
+                                   .chunk_bytes = o->packing.chunk_bytes,
+                                   .rest_ms = o->packing.rest_ms,
+                                   .age_ms = o->packing.age_ms};
     spare_init(s);
     fb_code rc = store_open(&so, &s->db, err);
     if (rc == FB_OK) {
@@ -162,6 +178,7 @@ void server_close(server *s)
     if (s == NULL) {
         return;
     }
+    server_packs_close(s);
     if (s->db != NULL && !id_is_none(&s->epoch)) {
         server_mark_keep(s, true);
     }
@@ -203,6 +220,7 @@ fb_code server_reader_open(server *s, server_reader **out, fb_error *err)
 void server_reader_close(server_reader *r)
 {
     if (r != NULL) {
+        pack_store_close(r->packs);
         store_close(r->db);
         packer_free(r->packer);
         free(r);

@@ -20,6 +20,14 @@ typedef struct server server;
 typedef struct server_reader server_reader; /* one per thread */
 typedef struct server_job server_job;
 
+/* Row packs: 0 stands for the default everywhere (feed/feed.h, pack_limits). */
+typedef struct server_packing {
+    uint32_t rows_min;    /* rows of a scope from which on it has a pack: 2000 */
+    uint32_t chunk_bytes; /* of a chunk, unpacked: 1 MiB */
+    uint32_t rest_ms;     /* between two rounds over all scopes: a minute */
+    uint32_t age_ms;      /* least age of a pack before a newer one is made: ten minutes */
+} server_packing;
+
 typedef struct server_options {
     const char *path; /* master database */
     const char *vfs;
@@ -27,6 +35,7 @@ typedef struct server_options {
     int cache_kib;
     bool trace;      /* a line per group and station goes to the port's log (schema/events.def) */
     fb_text catalog; /* the release's catalogue; empty: the built-in one */
+    server_packing packing;
 } server_options;
 /* After an upgrade the catalogue in use grows by what the release brings (door_catalog_renew). */
 FB_MUST_USE fb_code server_open(const server_options *o, server **out,
@@ -94,6 +103,9 @@ void server_job_free(server_job *job);
 int64_t server_head(server *s);
 /* Timers: call about once a second from the writer's thread. */
 void server_tick(server *s, uint64_t mono_ms);
+/* Work that nobody waits for: row packs, a bounded piece of it. One thread at a time, any one,
+ * beside all the others. True: there is more, call again at once; else about once a second. */
+bool server_build(server *s, uint64_t mono_ms);
 /* All steps in one call, for tests and the simulator: prepare, write, read. JOB_WAIT is answered at
  * once. */
 server_job *server_handle(server *s, server_reader *r, const server_request *q);

@@ -4,6 +4,7 @@
  *   server_prepare.c  route, authenticate, unpack, find the lines    any thread
  *   server_write.c    a batch in one transaction                     the writer
  *   server_read.c     verdicts, catalogue, page, reply body          any thread
+ *   server_pack.c     row packs: built, offered, served             a thread of its own; any
  *   server_create.c   the database of a new company
  *   server_mark.c     is it the database that was here last; a new epoch after a restore
  *
@@ -17,6 +18,7 @@
 
 #include "schema/limits.h"
 #include "sync-server/door/door.h"
+#include "sync-server/feed/feed.h"
 #include "sync-server/intake/intake.h"
 #include "sync-server/server.h"
 #include "wire/pack.h"
@@ -29,11 +31,12 @@ enum {
     PACK_BYTES_MIN = 300,        /* smaller replies go plain */
     SEEN_MS = 60000,             /* last contact is kept to the minute */
     RETRY_MS = 1000,             /* after trouble of ours */
+    BUILD_REST_MS = 60000,       /* after trouble with packs */
     SUSPECT_RETRY_MS = 300000,   /* a person must act first */
     TEXT_BYTES_KEPT = 128
 };
 
-typedef enum job_kind { JOB_KIND_SYNC, JOB_KIND_ENROL } job_kind;
+typedef enum job_kind { JOB_KIND_SYNC, JOB_KIND_ENROL, JOB_KIND_PACK } job_kind;
 
 struct server_job {
     job_kind kind;
@@ -43,6 +46,8 @@ struct server_job {
     sync_request q;
     fb_text *lines;
     fb_id device;
+    digest pack; /* a chunk of this pack is asked for */
+    uint32_t chunk;
     bool epoch_differs;
     bool accepts_zstd;
     enrol_request enrol;
@@ -70,13 +75,19 @@ struct server {
     _Atomic bool suspect;      /* MRK-2: nothing is taken, nothing told */
     int64_t marked_cid;        /* the high-water mark as written last, and when */
     uint64_t marked_ms;        /* mono clock */
-    server_job spare;          /* answers where there is no memory for a job (SRV-2) */
+    sign_key key;              /* under the manifests of packs */
+    pack_limits pack_limits;
+    struct server_builder *builder; /* of the building thread */
+    uint64_t build_after_ms;        /* mono clock */
+    server_job spare;               /* answers where there is no memory for a job (SRV-2) */
 };
 
 struct server_reader {
     server *s;
     store *db;
     packer *packer;
+    pack_store *packs; /* NULL until needed */
+    pack_source source;
 };
 
 static inline int64_t wall_ms(const server *s)
@@ -94,6 +105,11 @@ void job_fail(server_job *job, fb_code code, uint32_t retry_ms);
 void job_trouble(server_job *job, fb_code code);
 /* The job ends with 200 and job->out, packed where that pays. r NULL: plain. */
 void job_answer(server_reader *r, server_job *job);
+/* What a download from nothing may be offered; NULL: nothing. Borrowed until the next call. */
+const pack_source *server_packs(server_reader *r);
+/* The chunk that the job asks for into job->out. */
+FB_MUST_USE fb_code server_pack_read(server_reader *r, server_job *job);
+void server_packs_close(server *s);
 /* Must this request go to the writer although it carries no groups? */
 FB_MUST_USE fb_code job_needs_write(server_reader *r, const server_job *job, const door_device *d,
                                     int64_t now_ms, bool *out);

@@ -13,6 +13,8 @@
 #include "base/id.h"
 
 static const door_rate_limit DEVICE_RATE = {40, 10};
+/* Chunks of packs: a bucket of their own, so that a long download is not slowed by its size. */
+static const door_rate_limit CHUNK_RATE = {400, 100};
 static const door_rate_limit STRANGER_RATE = {20, 2}; /* enrolments and failed doors, per address */
 
 /* One request on its way in. */
@@ -152,7 +154,18 @@ fb_code job_needs_write(server_reader *r, const server_job *job, const door_devi
     return rc;
 }
 
-static fb_code door_pass(arrival *a, door_device *d)
+typedef enum pass_kind { PASS_SYNC, PASS_CHUNK } pass_kind;
+
+static bool take_rate(const arrival *a, pass_kind kind, const fb_id *device, uint32_t *retry_ms)
+{
+    uint8_t key[sizeof device->b + 1];
+    memcpy(key, device->b, sizeof device->b);
+    key[sizeof device->b] = (uint8_t)kind;
+    return door_rate_take(a->s->rate, key, sizeof key,
+                          kind == PASS_CHUNK ? &CHUNK_RATE : &DEVICE_RATE, mono_ms(a->s), retry_ms);
+}
+
+static fb_code door_pass(arrival *a, pass_kind kind, door_device *d)
 {
     uint32_t retry_ms = 0;
     fb_code rc = door_check(a->r->db, a->q->authorization, d);
@@ -161,8 +174,7 @@ static fb_code door_pass(arrival *a, door_device *d)
         job_fail(a->job, FB_E_RATE, retry_ms);
     } else if (rc != FB_OK) {
         job_fail(a->job, rc, 0);
-    } else if (!door_rate_take(a->s->rate, d->device.b, sizeof d->device.b, &DEVICE_RATE,
-                               mono_ms(a->s), &retry_ms)) {
+    } else if (!take_rate(a, kind, &d->device, &retry_ms)) {
         job_fail(a->job, FB_E_RATE, retry_ms);
         rc = FB_E_RATE;
     }
@@ -189,7 +201,7 @@ static void serve_sync(arrival *a)
 {
     door_device d;
     bool write = false;
-    if (door_pass(a, &d) != FB_OK) {
+    if (door_pass(a, PASS_SYNC, &d) != FB_OK) {
         return;
     }
     if (server_is_suspect(a->s)) {
@@ -209,17 +221,42 @@ static void serve_sync(arrival *a)
     a->job->next = write ? JOB_WRITE : JOB_READ;
 }
 
+/* One chunk of a pack: who may have it is asked when it is read. */
+static void serve_pack(arrival *a)
+{
+    door_device d;
+    if (door_pass(a, PASS_CHUNK, &d) != FB_OK) {
+        return;
+    }
+    if (server_is_suspect(a->s)) {
+        job_fail(a->job, FB_E_EPOCH, SUSPECT_RETRY_MS);
+    } else if (!pack_path_get(a->q->path, &a->job->pack, &a->job->chunk)) {
+        job_fail(a->job, FB_E_PATH, 0);
+    } else {
+        a->job->kind = JOB_KIND_PACK;
+        a->job->device = d.device;
+        a->job->next = JOB_READ;
+    }
+}
+
 static const struct {
-    const char *method, *path;
+    const char *method, *path; /* a path that ends with a slash: everything below it */
     route_serve serve;
 } ROUTES[] = {{"POST", "/v1/sync", serve_sync},
               {"POST", "/v1/enrol", serve_enrol},
+              {"GET", "/v1/pack/", serve_pack},
               {"GET", "/v1/health", serve_health}};
+
+static bool is_below(fb_text path, const char *route)
+{
+    size_t size = strlen(route);
+    return route[size - 1] == '/' && path.size > size && memcmp(path.data, route, size) == 0;
+}
 
 static void route(arrival *a)
 {
     for (size_t i = 0; i < sizeof ROUTES / sizeof ROUTES[0]; i++) {
-        if (text_is(a->q->path, ROUTES[i].path)) {
+        if (text_is(a->q->path, ROUTES[i].path) || is_below(a->q->path, ROUTES[i].path)) {
             if (text_is(a->q->method, ROUTES[i].method)) {
                 ROUTES[i].serve(a);
             } else {

@@ -56,6 +56,7 @@ void job_answer(server_reader *r, server_job *job)
 
 typedef struct reading {
     server *s;
+    server_reader *reader;
     store *view;
     server_job *job;
     door_device d;
@@ -121,7 +122,8 @@ static fb_code page_put(reading *x)
                                .set_number = x->set_number,
                                .set = &x->scopes,
                                .check = q->check,
-                               .buckets = x->job->epoch_differs ? text_of("") : q->buckets};
+                               .buckets = x->job->epoch_differs ? text_of("") : q->buckets,
+                               .packs = q->takes_packs ? server_packs(x->reader) : NULL};
     FB_TRY(feed_page(x->view, &page, x->job->memory, &x->job->out, &x->page));
     trace(x->s->in.trace, TRACE_FEED, "rows=%u complete=%d", x->page.rows, x->page.complete);
     return FB_OK;
@@ -189,7 +191,8 @@ static fb_code reply_put(reading *x)
     FB_TRY(verdicts_put(x));
     size_t verdicts_size = job->out.size - before;
     catalog_put(x);
-    if (!x->shown_ends) {
+    /* no_page is no reason not to tell of a new epoch. */
+    if (!x->shown_ends && (!job->q.no_page || job->epoch_differs)) {
         FB_TRY(page_put(x));
     }
     sync_end_put(&job->out);
@@ -199,9 +202,18 @@ static fb_code reply_put(reading *x)
     return job->out.code;
 }
 
+/* One chunk: a frame as it lies in the store. */
+static fb_code chunk_put(server_reader *r, server_job *job)
+{
+    FB_TRY(server_pack_read(r, job));
+    job->reply = (server_reply){.status = 200, .body = buf_text(&job->out), .zstd = true};
+    job->next = JOB_DONE;
+    return FB_OK;
+}
+
 void server_read(server *s, server_reader *r, server_job *job)
 {
-    reading x = {.s = s, .view = r->db, .job = job};
+    reading x = {.s = s, .reader = r, .view = r->db, .job = job};
     fb_error err;
     buf_reset(&job->out);
     fb_code rc = store_snapshot(r->db);
@@ -209,18 +221,18 @@ void server_read(server *s, server_reader *r, server_job *job)
         job->next = JOB_READ;
         rc = store_catalog_refresh(r->db, &err);
         if (rc == FB_OK) {
-            rc = reply_put(&x);
+            rc = job->kind == JOB_KIND_PACK ? chunk_put(r, job) : reply_put(&x);
         }
         store_snapshot_end(r->db);
     }
-    if (rc == FB_E_DEVICE || rc == FB_E_FORK) {
+    if (rc == FB_E_DEVICE || rc == FB_E_FORK || rc == FB_E_SCOPE || rc == FB_E_NOT_FOUND) {
         job_fail(job, rc, 0);
     } else if (rc == FB_E_BUSY) {
         job_fail(job, rc, 50);
     } else if (rc != FB_OK) {
         server_log(s, FB_LOG_ERROR, "read.failed code=%s", fb_code_name(rc));
         job_trouble(job, rc);
-    } else if (job->next != JOB_WAIT) {
+    } else if (job->next != JOB_WAIT && job->next != JOB_DONE) {
         job_answer(r, job);
     }
 }

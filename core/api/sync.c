@@ -8,12 +8,18 @@
 
 #include "api/handle.h"
 #include "schema/limits.h"
+#include "sync/fetch.h"
 #include "sync/pull.h"
 #include "sync/push.h"
 #include "sync/retry.h"
 #include "sync/session.h"
 
-enum { TIMEOUT_DEFAULT_MS = 60000, REBIRTHS_MAX = 3, AUTHORIZATION_BYTES_MAX = 256 };
+enum {
+    TIMEOUT_DEFAULT_MS = 60000,
+    REBIRTHS_MAX = 3,
+    AUTHORIZATION_BYTES_MAX = 256,
+    PATH_BYTES_MAX = 128
+};
 
 struct fb_sync {
     fb_db *db;
@@ -23,8 +29,9 @@ struct fb_sync {
     bool fresh;    /* the next round begins with an empty report */
     bool out;      /* a request is built and not answered: SES-3 */
     push_request sent;
+    pack_want want; /* any: the request asks for this chunk instead */
     int64_t sent_wall_ms;
-    buf body, authorization;
+    buf body, authorization, path;
     fb_sync_report report;
 };
 
@@ -82,6 +89,7 @@ fb_code fb_sync_open(fb_db *db, const fb_sync_options *options, fb_sync **out, f
     session_init(&s->session);
     buf_init(&s->body, SYNC_BODY_UNPACKED_BYTES_MAX);
     buf_init(&s->authorization, AUTHORIZATION_BYTES_MAX);
+    buf_init(&s->path, PATH_BYTES_MAX);
     *out = s;
     return FB_OK;
 }
@@ -99,6 +107,7 @@ void fb_sync_close(fb_sync *sync)
     if (sync != NULL) {
         wipe_authorization(sync);
         buf_clear(&sync->authorization);
+        buf_clear(&sync->path);
         buf_clear(&sync->body);
         free(sync);
     }
@@ -113,7 +122,14 @@ static fb_code build(fb_sync *s, fb_error *err)
                       .wall_ms = s->db->port->wall_ms(s->db->port->ctx)};
 
     wipe_authorization(s);
-    FB_TRY(push_build(s->db->r, &plan, &s->body, &s->sent, err));
+    buf_reset(&s->path);
+    FB_TRY(fetch_build(s->db->r, &s->want, &s->path));
+    if (s->want.any) {
+        buf_reset(&s->body);
+        s->sent = (push_request){.first = 0};
+    } else {
+        FB_TRY(push_build(s->db->r, &plan, &s->body, &s->sent, err));
+    }
     FB_TRY(push_authorization(s->db->r, &s->authorization));
     s->sent_wall_ms = plan.wall_ms;
     s->out = true;
@@ -125,6 +141,16 @@ static fb_code build(fb_sync *s, fb_error *err)
 
 static void describe(fb_sync *s, fb_link_request *out)
 {
+    if (s->want.any) {
+        *out = (fb_link_request){
+            .method = "GET",
+            .path = buf_cstr(&s->path),
+            .authorization = buf_cstr(&s->authorization),
+            .timeout_ms = s->o.timeout_ms,
+            .response_bytes_max = PACK_CHUNK_BYTES_MAX,
+        };
+        return;
+    }
     *out = (fb_link_request){
         .method = "POST",
         .path = "/v1/sync",
@@ -207,6 +233,7 @@ static void count_stage(fb_sync_report *r, const stage_result *s)
     r->digest_faults_count += s->digest_wrong;
     r->digest_buckets_count += s->digest_fixed;
     r->digest_alarm = s->digest_alarm;
+    r->packs_dropped += s->packs_refused;
 }
 
 static fb_code forked_again(fb_sync *s, pull_result *result, fb_error *err)
@@ -219,6 +246,40 @@ static fb_code forked_again(fb_sync *s, pull_result *result, fb_error *err)
     return fail(
         err, FB_E_FORK, "device",
         "the server refuses every new incarnation: another copy of this file is in use, remove it");
+}
+
+/* The answer to a request for a chunk. */
+static fb_code reply_chunk(fb_sync *s, const pull_answer *answer, pull_result *out, fb_error *err)
+{
+    fetch_result got;
+    fb_code rc = fetch_take(s->db->r, &s->want, answer, &got, err);
+
+    *out = (pull_result){.event = got.event, .retry_ms = got.retry_ms};
+    s->report.rows_count += got.rows;
+    s->report.chunks_count += rc == FB_OK && !got.dropped;
+    s->report.chunks_left = (uint32_t)got.left;
+    s->report.packs_dropped += got.dropped;
+    if (rc == FB_OK) {
+        api_clear(err); /* a pack that is gone is no failure of this call */
+    }
+    return rc;
+}
+
+static fb_code reply_sync(fb_sync *s, const pull_answer *answer, pull_result *out, fb_error *err)
+{
+    pack_want want;
+    fb_code rc = pull_take(s->db->r, answer, out, err);
+
+    if (out->staged) {
+        count_stage(&s->report, &out->stage);
+    }
+    if (rc == FB_OK && out->reborn) {
+        rc = forked_again(s, out, err);
+    }
+    if (pack_want_get(s->db->r, &want) == FB_OK) {
+        s->report.chunks_left = (uint32_t)want.left;
+    }
+    return rc;
 }
 
 fb_code fb_sync_reply(fb_sync *sync, const fb_link_response *response, fb_error *err)
@@ -239,13 +300,8 @@ fb_code fb_sync_reply(fb_sync *sync, const fb_link_response *response, fb_error 
                           .groups_sent = sync->sent.groups_count};
     sync->out = false;
     sync->report.bytes_down += response->body.size;
-    fb_code rc = pull_take(sync->db->r, &answer, &result, err);
-    if (result.staged) {
-        count_stage(&sync->report, &result.stage);
-    }
-    if (rc == FB_OK && result.reborn) {
-        rc = forked_again(sync, &result, err);
-    }
+    fb_code rc = sync->want.any ? reply_chunk(sync, &answer, &result, err)
+                                : reply_sync(sync, &answer, &result, err);
     fb_code stepped = step(sync, result.event, result.retry_ms, &action);
     FB_ASSERT(stepped == FB_OK);
     sync->finished = result.event == EV_DONE;

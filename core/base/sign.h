@@ -2,7 +2,7 @@
  *
  * Only the question is here: a device asks it. The server's side, which holds the secret, is
  * sync-server/feed/feed_sign.c. Key and signature travel as plain numbers, big-endian: x and y; r
- * and s. Source: FIPS 186-5 section 6, protocol.md 6.5. */
+ * and s. Source: FIPS 186-5 section 6, protocol.md 6.6. */
 #ifndef FB_BASE_SIGN_H
 #define FB_BASE_SIGN_H
 

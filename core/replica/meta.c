@@ -29,7 +29,8 @@ static const struct { const char *key; size_t offset; } state_keys[] = {
 };
 /* Keys that only this room writes. */
 static const char *const own_keys[] = {
-    "pruned_chain", "base_stale", "digest_fixed", "epoch", "token", "token_staged", "device", "user",
+    "pruned_chain", "base_stale", "digest_fixed", "epoch", "token", "token_staged", "packs",
+    "packs_failed", "pack_key", "device", "user",
     "incarnation", "device_code", "user_code", "user_name", "secret", "server_url", "enrolled",
     "life", "file_id", "salvaged", "salvaged_ms", "salvaged_groups", "outbox_generation",
     "adopted",
@@ -164,7 +165,7 @@ fb_code meta_find_blob(replica *r, const char *key, void *out, size_t size)
     return find_blob(r, key, out, size, &found);
 }
 
-static fb_code find_int(replica *r, const char *key, int64_t *out)
+fb_code meta_get_int(replica *r, const char *key, int64_t *out)
 {
     sql_stmt *s = NULL;
     bool row = false;
@@ -206,9 +207,9 @@ fb_code state_load(replica *r)
     bool found = false;
 
     for (size_t i = 0; i < STATE_KEYS; i++) {
-        FB_TRY(find_int(r, state_keys[i].key, state_field(&s, i)));
+        FB_TRY(meta_get_int(r, state_keys[i].key, state_field(&s, i)));
     }
-    FB_TRY(find_int(r, "base_stale", &stale));
+    FB_TRY(meta_get_int(r, "base_stale", &stale));
     s.base_stale = stale != 0;
     FB_TRY(find_blob(r, "pruned_chain", s.pruned_chain.b, sizeof s.pruned_chain.b, &found));
     if (!found) {
@@ -255,8 +256,8 @@ fb_code identity_load(replica *r)
     FB_TRY(find_str(r, "user_code", me.user_code, sizeof me.user_code));
     FB_TRY(find_str(r, "user_name", me.user_name, sizeof me.user_name));
     FB_TRY(find_str(r, "server_url", me.server_url, sizeof me.server_url));
-    FB_TRY(find_int(r, "enrolled", &enrolled));
-    FB_TRY(find_int(r, "life", &r->life));
+    FB_TRY(meta_get_int(r, "enrolled", &enrolled));
+    FB_TRY(meta_get_int(r, "life", &r->life));
     FB_TRY(find_blob(r, "salvaged", r->salvaged_nonce, sizeof r->salvaged_nonce, &found));
     if (!found) {
         memset(r->salvaged_nonce, 0, sizeof r->salvaged_nonce);

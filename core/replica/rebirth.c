@@ -73,6 +73,7 @@ static fb_code forget_download(replica *r)
     FB_TRY(run_text(r, "UPDATE fb_alias SET gseq=0")); /* answered for good */
     FB_TRY(run_text(r, "DELETE FROM fb_stage"));
     FB_TRY(meta_drop(r, "token_staged"));
+    FB_TRY(meta_drop(r, "packs"));
     return meta_drop(r, "token");
 }
 

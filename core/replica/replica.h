@@ -145,7 +145,8 @@ typedef struct stage_result {
     bool reborn; /* the restored server lacks what earlier lives were answered: sent again as a new
                     one */
     uint32_t rows, verdicts, rejected, held, merged;
-    int64_t applied; /* server's applied gseq */
+    bool packs_refused; /* an offer's signature was not the server's: the download begins anew */
+    int64_t applied;    /* server's applied gseq */
     uint32_t retry_ms;
     bool digest_wrong;     /* the rows here were not what the server says they must be */
     bool digest_again;     /* and another exchange mends them */
@@ -158,6 +159,28 @@ FB_MUST_USE fb_code stage_token(replica *r, buf *out); /* token for the next req
 /* The digest in the next request: totals wanted; the 256 sums where they did not agree, else none.
  */
 FB_MUST_USE fb_code digest_ask(replica *r, bool *check, buf *buckets);
+/* --- packs: a first download chunk by chunk (pack.c) ------------------------------------- */
+/* The chunk that is missing first. While one is, no page is staged; groups may be sent. */
+typedef struct pack_want {
+    bool any;
+    digest name; /* of the pack */
+    uint32_t chunk, size_bytes;
+    int64_t left; /* chunks missing in all */
+} pack_want;
+FB_MUST_USE fb_code pack_want_get(replica *r, pack_want *out);
+/* May the server offer packs? Not after they failed several times: then pages come. */
+FB_MUST_USE fb_code pack_wanted_get(replica *r, bool *out);
+typedef struct pack_taken {
+    bool refused; /* not the bytes that the manifest names: the download begins anew */
+    uint32_t rows;
+    int64_t left;
+} pack_taken;
+/* Stage a chunk as it came, in one transaction that waits for no disk. One that is not wanted any
+ * more changes nothing. */
+FB_MUST_USE fb_code pack_chunk_take(replica *r, const pack_want *want, fb_text frame,
+                                    pack_taken *out, fb_error *err);
+/* The pack cannot be had: what is staged goes, the download begins anew. */
+FB_MUST_USE fb_code pack_give_up(replica *r, fb_error *err);
 /* The device was copied or restored (E_FORK), or the server asks: a new incarnation; pending groups
  * are renumbered from 1 in order, nothing is lost. The base is rebuilt by the next reset page (the
  * token is empty); until then rows stay as they are. */

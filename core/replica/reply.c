@@ -64,12 +64,18 @@ static fb_code take_item(reply_reader *in, fb_text line)
     switch (item.line) {
     case LINE_RUN:
     case LINE_VERDICT:
-        return in->out->catalog_json.size == 0 ? add_verdict(in, &item, line) : FB_E_PROTOCOL;
+        return in->out->catalog_json.size == 0 && in->out->packs.size == 0
+                   ? add_verdict(in, &item, line)
+                   : FB_E_PROTOCOL;
     case LINE_CATALOG:
-        if (in->out->catalog_json.size > 0) {
+        if (in->out->catalog_json.size > 0 || in->out->packs.size > 0) {
             return FB_E_PROTOCOL;
         }
         in->out->catalog_json = item.catalog_json;
+        return FB_OK;
+    case LINE_PACK: /* one behind the other */
+        in->out->packs.data = in->out->packs.size == 0 ? line.data : in->out->packs.data;
+        in->out->packs.size = (size_t)(line.data + line.size + 1 - in->out->packs.data);
         return FB_OK;
     case LINE_PAGE:
         return take_page(in, &item);
@@ -91,6 +97,9 @@ static fb_code read_lines(reply_reader *in)
         FB_TRY(take_item(in, line));
     }
     FB_TRY(in->lines.code);
+    if (in->out->packs.size > 0 && !in->out->has_page && in->ended) {
+        return FB_E_PROTOCOL; /* the page says what the packs do not */
+    }
     if (!in->ended) {
         return FB_E_TRUNCATED;
     }

@@ -7,6 +7,7 @@
  *   capture.c   a group under construction;  outbox.c  groups at rest
  *   undo.c      before-images;  replay.c  a stored group onto the tables
  *   reply.c     a reply taken apart;  stage.c  verdicts and pages into the file
+ *   pack.c      a first download chunk by chunk
  *   page.c      blocks and rows onto the tables;  promote.c  PRO-1;  alias.c  two ids, one row
  *   sums.c      the digest of the base;  digest.c  compared with the server's
  *   problem.c   the tray;  rights.c  who may what;  observe.c  what changed;  rebirth.c  new
@@ -188,6 +189,7 @@ sql_stmt *plan_update(replica *r, entity_plan *p, const int *columns, uint32_t c
 FB_MUST_USE fb_code state_load(replica *r);
 /* Write what differs from `before`, which is what the file holds. */
 FB_MUST_USE fb_code state_save(replica *r, const replica_state *before);
+FB_MUST_USE fb_code meta_get_int(replica *r, const char *key, int64_t *out); /* 0 if absent */
 FB_MUST_USE fb_code meta_put_int(replica *r, const char *key, int64_t v);
 FB_MUST_USE fb_code meta_put_blob(replica *r, const char *key, const void *data, size_t size);
 FB_MUST_USE fb_code meta_put_text(replica *r, const char *key, fb_text v);
@@ -307,6 +309,21 @@ typedef struct late_indexes {
 FB_MUST_USE fb_code late_drop(replica *r, const page_counts *counts, late_indexes *out);
 FB_MUST_USE fb_code late_create(replica *r, const late_indexes *late);
 
+/* --- stage.c --- */
+FB_MUST_USE fb_code stage_drop(replica *r); /* what is downloaded and not shown yet */
+/* Around a transaction that can be repeated from what the server says: it waits for no disk. The
+ * write-ahead log is synced in order, so a group saved later takes it along. */
+FB_MUST_USE fb_code sync_relax(replica *r);
+FB_MUST_USE fb_code sync_restore(replica *r);
+
+/* --- pack.c --- */
+/* Offers, before their page is staged. *taken_out false: refused, nothing is to be staged. */
+FB_MUST_USE fb_code pack_offers_take(replica *r, fb_text lines, arena *memory, bool *taken_out);
+FB_MUST_USE fb_code pack_failed(replica *r);               /* one more; what is staged goes */
+FB_MUST_USE fb_code pack_forgive(replica *r);              /* a download was promoted */
+FB_MUST_USE fb_code pack_is_open(replica *r, bool *out);   /* chunks are missing */
+FB_MUST_USE fb_code pack_is_staged(replica *r, bool *out); /* chunks are among what is staged */
+
 /* --- reply.c --- */
 typedef struct reply_verdict {
     reply_item item; /* LINE_RUN or LINE_VERDICT */
@@ -317,6 +334,7 @@ typedef struct reply {
     reply_verdict *verdicts;
     uint32_t verdicts_count;
     fb_text catalog_json;
+    fb_text packs; /* lines of offers */
     bool has_page;
     page_head page;
     fb_text lines; /* the page's blocks and rows */

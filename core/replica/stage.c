@@ -26,9 +26,10 @@ typedef struct taking {
 
 /* --- epoch and order ----------------------------------------------------------------- */
 
-static fb_code stage_drop(replica *r)
+fb_code stage_drop(replica *r)
 {
     FB_TRY(run_text(r, "DELETE FROM fb_stage"));
+    FB_TRY(meta_drop(r, "packs"));
     return meta_drop(r, "token_staged");
 }
 
@@ -79,6 +80,8 @@ static fb_code take_epoch(taking *t)
     t->result->epoch_changed = true;
     FB_TRY(stage_drop(r));
     FB_TRY(meta_drop(r, "token"));
+    FB_TRY(meta_drop(r, "pack_key")); /* another server may stand there */
+    FB_TRY(pack_forgive(r));
     FB_TRY(forget_answers(r, s->backed_up));
     int64_t answered = 0;
     FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state=5", &answered));
@@ -275,12 +278,45 @@ static fb_code stage_page(taking *t)
     return meta_put_text(t->r, "token_staged", t->in->page.token);
 }
 
+/* Offers come with the first page of a download from nothing, which says what they do not. */
+static fb_code take_offers(taking *t, bool *taken)
+{
+    if (!t->in->page.reset || t->in->page.complete) {
+        return fail(t->err, FB_E_PROTOCOL, "pack",
+                    "packs come with a page that begins anew and is not complete: report it; "
+                    "nothing was changed");
+    }
+    FB_TRY(pack_offers_take(t->r, t->in->packs, t->memory, taken));
+    t->result->packs_refused = !*taken;
+    return FB_OK;
+}
+
+/* Is this page to be looked at? Between the offers and their last chunk only one that begins anew
+ * is (PAK-2): the others will come again. */
+static fb_code page_counts_now(taking *t, bool *out)
+{
+    bool open = false;
+    *out = true;
+    if (t->in->page.reset) {
+        FB_TRY(stage_drop(t->r));
+        return t->in->packs.size > 0 ? take_offers(t, out) : FB_OK;
+    }
+    if (t->in->packs.size > 0) {
+        return take_offers(t, out);
+    }
+    FB_TRY(pack_is_open(t->r, &open));
+    *out = !open;
+    return FB_OK;
+}
+
 static fb_code take_page(taking *t)
 {
     const page_head *page = &t->in->page;
     int64_t staged = 0;
-    if (page->reset) {
-        FB_TRY(stage_drop(t->r));
+    bool now = true;
+    FB_TRY(page_counts_now(t, &now));
+    if (!now) {
+        return FB_OK;
     }
     FB_TRY(read_count(t->r, "SELECT EXISTS (SELECT 1 FROM fb_stage)", &staged));
     if (t->r->state.base_stale && !page->reset && staged == 0) {
@@ -299,6 +335,7 @@ static fb_code take_page(taking *t)
         return FB_OK;
     }
     t->result->complete = true;
+    FB_TRY(pack_forgive(t->r));
     const promotion p = {.head = &t->in->head,
                          .page = page,
                          .direct = direct,
@@ -390,6 +427,21 @@ static fb_code take_in_transaction(taking *t, int64_t request_wall_ms)
     return rc;
 }
 
+fb_code sync_relax(replica *r)
+{
+    return run_text(r, "PRAGMA synchronous=NORMAL");
+}
+
+fb_code sync_restore(replica *r)
+{
+    if (r->sync_normal) {
+        return FB_OK;
+    }
+    fb_code rc = run_text(r, "PRAGMA synchronous=FULL");
+    r->read_only = r->read_only || rc != FB_OK; /* nothing may be called saved that is not synced */
+    return rc;
+}
+
 /* What the server says can be asked again, so its transaction need not wait for the disk: after a
  * power loss the device stands where it stood before and asks from there. The write-ahead log is
  * synced in order, so a group saved later, which does wait, takes everything before it along. A
@@ -399,14 +451,26 @@ static fb_code take_relaxed(taking *t, int64_t request_wall_ms)
     replica *r = t->r;
     bool repeatable = id_is_none(&t->in->head.epoch) || id_equal(&r->me.epoch, &t->in->head.epoch);
     if (repeatable) {
-        FB_TRY(run_text(r, "PRAGMA synchronous=NORMAL"));
+        FB_TRY(sync_relax(r));
     }
     fb_code rc = take_in_transaction(t, request_wall_ms);
-    if (repeatable && !r->sync_normal) {
-        fb_code back = run_text(r, "PRAGMA synchronous=FULL");
-        r->read_only =
-            r->read_only || back != FB_OK; /* nothing may be called saved that is not synced */
+    if (repeatable) {
+        fb_code back = sync_restore(r);
         rc = rc == FB_OK ? back : rc;
+    }
+    return rc;
+}
+
+/* Chunks are not read before they are promoted: what the server packed wrongly shows only then, and
+ * must not stand in the way for ever (PAK-3). `rc` is the failure of the promotion. */
+static fb_code packs_unusable(replica *r, fb_code rc)
+{
+    bool staged = false;
+    bool of_rows = rc == FB_E_PROTOCOL || rc == FB_E_JSON || rc == FB_E_LIMIT ||
+                   rc == FB_E_TRUNCATED || rc == FB_E_CORRUPT;
+    if (of_rows && pack_is_staged(r, &staged) == FB_OK && staged) {
+        fb_error ignored;
+        (void)!pack_give_up(r, &ignored); /* the first failure is the one to report */
     }
     return rc;
 }
@@ -425,6 +489,7 @@ fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms, stage_res
     if (rc == FB_OK) {
         taking t = {.r = r, .in = &in, .result = &result, .err = err, .memory = memory};
         rc = take_relaxed(&t, request_wall_ms);
+        rc = rc != FB_OK && result.complete ? packs_unusable(r, rc) : rc;
     }
     arena_free(memory);
     if (rc == FB_OK) {

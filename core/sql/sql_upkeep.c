@@ -4,7 +4,7 @@
 
 #include "sql/sql_inside.h"
 
-enum { BACKUP_PAGES_PER_STEP = 1024 };
+enum { BACKUP_PAGES_PER_STEP = 1024, PATH_BYTES_MAX = 4096 };
 
 /* Reading our own tables (fb_*), the schema, pragmas and everything that writes is refused. */
 static int allow_read(void *ctx, int action, const char *a, const char *b, const char *database,
@@ -137,4 +137,21 @@ int sql_log_pages(const sql_db *db)
 bool sql_saw_damage(const sql_db *db)
 {
     return db->damaged;
+}
+
+fb_code sql_remove(const char *path, const char *vfs)
+{
+    static const char *const ENDINGS[] = {"", "-wal", "-shm", "-journal"};
+    sqlite3_vfs *files = sqlite3_vfs_find(vfs);
+    char name[PATH_BYTES_MAX];
+    FB_REQUIRE(path != NULL && files != NULL);
+    for (size_t i = 0; i < sizeof ENDINGS / sizeof ENDINGS[0]; i++) {
+        int size = snprintf(name, sizeof name, "%s%s", path, ENDINGS[i]);
+        FB_REQUIRE(size > 0 && (size_t)size < sizeof name);
+        int rc = files->xDelete(files, name, 0);
+        if (rc != SQLITE_OK && rc != SQLITE_IOERR_DELETE_NOENT) {
+            return FB_E_IO;
+        }
+    }
+    return FB_OK;
 }

@@ -105,8 +105,10 @@ static const char *cure_of(fb_code code)
     }
 }
 
-static fb_code take_refusal(replica *r, const pull_answer *a, pull_result *out, fb_error *err)
+fb_code pull_refusal(replica *r, const pull_answer *a, pull_result *out, fb_error *err)
 {
+    FB_REQUIRE(r != NULL && a != NULL && out != NULL);
+    *out = (pull_result){.event = EV_LATER};
     fb_code code = read_refusal(a, out);
     fb_class klass = fb_code_class(code);
 
@@ -129,5 +131,5 @@ fb_code pull_take(replica *r, const pull_answer *answer, pull_result *out, fb_er
 
     *out = (pull_result){.event = EV_LATER};
     return answer->status == 200 ? take_reply(r, answer, out, err)
-                                 : take_refusal(r, answer, out, err);
+                                 : pull_refusal(r, answer, out, err);
 }

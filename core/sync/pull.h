@@ -30,5 +30,8 @@ typedef struct pull_result {
  * nothing changed. */
 FB_MUST_USE fb_code pull_take(replica *r, const pull_answer *answer, pull_result *out,
                               fb_error *err);
+/* What a refusal (any status but 200) means; part of pull_take, and of fetch.c. */
+FB_MUST_USE fb_code pull_refusal(replica *r, const pull_answer *answer, pull_result *out,
+                                 fb_error *err);
 
 #endif

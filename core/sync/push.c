@@ -10,6 +10,7 @@
 typedef struct push_source {
     replica_identity who;
     outbox_state outbox;
+    bool takes_packs, no_page;
     buf token;
     buf buckets; /* the digest, where it is asked to be compared */
     bool check;
@@ -42,7 +43,11 @@ static fb_code read_source(replica *r, push_source *s, fb_error *err)
         return fail(err, FB_E_AUTH, "device",
                     "this device is not enrolled: enrol it with a code first");
     }
+    pack_want want;
     FB_TRY(outbox_state_get(r, &s->outbox));
+    FB_TRY(pack_wanted_get(r, &s->takes_packs));
+    FB_TRY(pack_want_get(r, &want));
+    s->no_page = want.any;
     buf_reset(&s->token);
     FB_TRY(digest_ask(r, &s->check, &s->buckets));
     return stage_token(r, &s->token);
@@ -82,6 +87,8 @@ static void fill_request(replica *r, const push_source *s, const push_plan *plan
         .page_bytes = plan->page_bytes,
         .check = s->check,
         .buckets = buf_text(&s->buckets),
+        .takes_packs = s->takes_packs,
+        .no_page = s->no_page,
     };
 }
 
@@ -115,7 +122,7 @@ fb_code push_build(replica *r, const push_plan *plan, buf *body, push_request *o
         if ((rc = read_groups(r, &s, target, &m)) != FB_OK) {
             break;
         }
-        m.wait_ms = m.groups_count == 0 ? plan->wait_ms : 0;
+        m.wait_ms = m.groups_count == 0 && !m.no_page ? plan->wait_ms : 0;
         rc = write_body(&s, &m, body, &zstd);
         if (rc != FB_OK || body->size <= SYNC_BODY_BYTES_MAX || m.groups_count <= 1) {
             break;

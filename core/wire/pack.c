@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 
-enum { PACK_LEVEL = 1, PACK_WINDOW_LOG_MAX = 24, PACK_STEP_BYTES = 64 << 10 };
+enum { PACK_LEVEL = 1, PACK_LEVEL_SMALL = 9, PACK_WINDOW_LOG_MAX = 24, PACK_STEP_BYTES = 64 << 10 };
 
 /* The code of a failed call of zstd. */
 static fb_code code_of(size_t rc)
@@ -22,14 +22,14 @@ static fb_code code_of(size_t rc)
     }
 }
 
-static fb_code pack_with(ZSTD_CCtx *ctx, buf *out, fb_text in)
+static fb_code pack_with(ZSTD_CCtx *ctx, buf *out, fb_text in, int level)
 {
     size_t bound = ZSTD_compressBound(in.size);
     char *to = ZSTD_isError(bound) ? NULL : buf_reserve(out, bound);
     if (to == NULL) {
         return out->code != FB_OK ? out->code : FB_E_LIMIT;
     }
-    (void)ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, PACK_LEVEL);
+    (void)ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, level);
     (void)ZSTD_CCtx_setParameter(ctx, ZSTD_c_checksumFlag, 1);
     size_t n = ZSTD_compress2(ctx, to, bound, in.data, in.size);
     if (ZSTD_isError(n)) {
@@ -39,16 +39,26 @@ static fb_code pack_with(ZSTD_CCtx *ctx, buf *out, fb_text in)
     return FB_OK;
 }
 
-fb_code pack_put(buf *out, fb_text in)
+static fb_code pack_once(buf *out, fb_text in, int level)
 {
     FB_REQUIRE(out != NULL && (in.data != NULL || in.size == 0));
     ZSTD_CCtx *ctx = ZSTD_createCCtx();
     if (ctx == NULL) {
         return FB_E_NO_MEMORY;
     }
-    fb_code code = pack_with(ctx, out, in);
+    fb_code code = pack_with(ctx, out, in, level);
     ZSTD_freeCCtx(ctx);
     return code;
+}
+
+fb_code pack_put(buf *out, fb_text in)
+{
+    return pack_once(out, in, PACK_LEVEL);
+}
+
+fb_code pack_put_small(buf *out, fb_text in)
+{
+    return pack_once(out, in, PACK_LEVEL_SMALL);
 }
 
 /* How much room to make at once: the announced size if it is within the rest, else a step. */
@@ -163,7 +173,7 @@ void packer_free(packer *p)
 fb_code packer_put(packer *p, buf *out, fb_text in)
 {
     FB_REQUIRE(p != NULL && out != NULL && (in.data != NULL || in.size == 0));
-    return pack_with(p->in, out, in);
+    return pack_with(p->in, out, in, PACK_LEVEL);
 }
 
 fb_code packer_get(packer *p, buf *out, fb_text in, size_t max_bytes)

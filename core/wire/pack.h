@@ -6,6 +6,8 @@
 
 /* Append the compressed form of `in` (level 1). */
 FB_MUST_USE fb_code pack_put(buf *out, fb_text in);
+/* The same, pressed harder (level 9): for what is made once and sent often. */
+FB_MUST_USE fb_code pack_put_small(buf *out, fb_text in);
 /* Append the unpacked form; E_LIMIT beyond max_bytes, E_PROTOCOL for damage or trailing bytes. */
 FB_MUST_USE fb_code pack_get(buf *out, fb_text in, size_t max_bytes);
 

@@ -5,7 +5,7 @@
  *
  *   up    {"m":"sync","v":1,"dev":"<id>","inc":"<id>","cat":3,"ep":"<id>","tok":"...","set":"11",
  *          "ack":"12","first":"13","n":2,"chain":"<64 hex>","last":"14","wall":"<ms>",
- *          "wait":25000,"page":4194304,"dig":1,"bkt":"<4096 hex>"}
+ *          "wait":25000,"page":4194304,"dig":1,"bkt":"<4096 hex>","packs":1,"nopage":1}
  *         required: v dev inc cat last wall; first and n come together; last >= first + n - 1
  *   down  {"m":"sync","v":1,"ep":"<id>","wall":"<ms>","ap":"14","bk":"9","head":"5120",
  *          "retry":60000,"audit":"<id>"}
@@ -13,6 +13,7 @@
  *   run   {"m":"ok","g":"13","to":"14","cid":"5119"}
  *         groups g..to applied as sent, in commits cid, cid+1, ...; "to" left out when it is g
  *   page  {"m":"page","tok":"...","done":1,"reset":1,"dig":"<rows>:<16 hex>","fix":"<64 hex>"}
+ *   pack  see pack_msg.h
  *   cat   {"m":"catalog","catalog":{...}}
  *   end   {"m":"end"}
  *   error {"m":"error","code":"E_AUTH","text":"...","retry":1000}
@@ -92,6 +93,8 @@ static const field REQUEST_FIELDS[] = {
     {"page", FIELD_U32, FIELD_OPTIONAL, AT(page_bytes)},
     {"dig", FIELD_FLAG, FIELD_OPTIONAL, AT(check)},
     {"bkt", FIELD_TEXT, FIELD_OPTIONAL, AT(buckets)},
+    {"packs", FIELD_FLAG, FIELD_OPTIONAL, AT(takes_packs)},
+    {"nopage", FIELD_FLAG, FIELD_OPTIONAL, AT(no_page)},
 };
 #undef AT
 
@@ -261,13 +264,17 @@ fb_code reply_item_get(fb_text line, arena *scratch, reply_item *out)
     } else if (text_is(name, CATALOG.name)) {
         item.line = LINE_CATALOG;
         fields_get(&r, &CATALOG, &item, NULL);
+    } else if (text_is(name, "pack")) {
+        item.line = LINE_PACK;
+        pack_offer_members_get(&r, &item.pack);
     } else if (text_is(name, PAGE.name)) {
         item.line = LINE_PAGE;
         page_get(&r, &item.page);
     } else if (text_is(name, END.name)) {
         fields_get(&r, &END, &item, NULL);
     } else {
-        json_fail(&r, FB_E_PROTOCOL, "a line of a reply is ok, verdict, catalog, page or end");
+        json_fail(&r, FB_E_PROTOCOL,
+                  "a line of a reply is ok, verdict, catalog, pack, page or end");
     }
     FB_TRY(json_finish(&r));
     *out = item;

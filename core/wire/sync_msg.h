@@ -2,13 +2,14 @@
  *
  * A body is lines, each one JSON value, the last is {"m":"end"}: a cut body is seen as cut.
  * up    sync line, then one line per group (the exact bytes of the outbox), end
- * down  sync line, verdict lines, optional catalogue line, optional page line with its blocks, end
- */
+ * down  sync line, verdict lines, optional catalogue line, offers of packs, optional page line with
+ *       its blocks, end */
 #ifndef FB_WIRE_SYNC_MSG_H
 #define FB_WIRE_SYNC_MSG_H
 
 #include "base/digest.h"
 #include "wire/group_msg.h"
+#include "wire/pack_msg.h"
 #include "wire/row_msg.h"
 #include "wire/row_sum.h"
 
@@ -39,6 +40,8 @@ typedef struct sync_request {
     uint32_t page_bytes; /* wanted page size, 0 = server's choice */
     bool check;          /* the complete page shall carry totals even if it carries no row */
     fb_text buckets; /* the device's 256 sums, when the totals did not agree (row_buckets_get) */
+    bool takes_packs;    /* a download from nothing may come as packs */
+    bool no_page;        /* only verdicts are wanted: chunks of packs are still missing */
 } sync_request;
 
 void sync_request_put(buf *out, const sync_request *m); /* writes the sync line only */
@@ -112,12 +115,20 @@ typedef struct page_head {
 void page_head_put(buf *out, const page_head *m);
 void catalog_line_put(buf *out, fb_text catalog_json);
 
-typedef enum reply_line { LINE_RUN, LINE_VERDICT, LINE_CATALOG, LINE_PAGE, LINE_END } reply_line;
+typedef enum reply_line {
+    LINE_RUN,
+    LINE_VERDICT,
+    LINE_CATALOG,
+    LINE_PACK,
+    LINE_PAGE,
+    LINE_END
+} reply_line;
 typedef struct reply_item {
     reply_line line;
     int64_t run_from, run_to, run_cid;
     verdict_msg verdict;
     fb_text catalog_json;
+    pack_offer pack;
     page_head page; /* after LINE_PAGE the blocks follow until LINE_END */
 } reply_item;
 /* Decode one line that is not a block head or a row. */

@@ -26,9 +26,11 @@ struct work {
     server_reader *loop_reader;
     work_thread writer;
     work_thread readers[WORK_READERS_MAX];
+    pthread_t builder;
+    bool builder_started;
 
     pthread_mutex_t lock; /* everything below */
-    pthread_cond_t write_due, read_due;
+    pthread_cond_t write_due, read_due, build_due;
     item_list to_write, to_read, parked, done;
     uint32_t inside;
     bool stopping, no_waiting;
@@ -255,7 +257,7 @@ static void tick(work_thread *t)
     }
 }
 
-static void wait_for_writing(work *w, uint64_t ms)
+static void wait_for(work *w, pthread_cond_t *due, uint64_t ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -265,7 +267,7 @@ static void wait_for_writing(work *w, uint64_t ms)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    pthread_cond_timedwait(&w->write_due, &w->lock, &until);
+    pthread_cond_timedwait(due, &w->lock, &until);
 }
 
 static void *run_writer(void *ctx)
@@ -281,7 +283,7 @@ static void *run_writer(void *ctx)
         bool wake_later = w->wake_due && !wake_parked(w);
         uint64_t now = now_ms(w);
         if (count == 0 && now < tick_at_ms) {
-            wait_for_writing(w, wake_later ? 1 : tick_at_ms - now);
+            wait_for(w, &w->write_due, wake_later ? 1 : tick_at_ms - now);
             continue;
         }
         pthread_mutex_unlock(&w->lock);
@@ -296,6 +298,36 @@ static void *run_writer(void *ctx)
     }
     pthread_mutex_unlock(&w->lock);
     return NULL;
+}
+
+/* ---------------------------------------------------------------- the background */
+
+static void *run_builder(void *ctx)
+{
+    work *w = ctx;
+    pthread_mutex_lock(&w->lock);
+    while (!w->stopping) {
+        pthread_mutex_unlock(&w->lock);
+        bool more = w->o.ops->build(w->o.server, now_ms(w));
+        pthread_mutex_lock(&w->lock);
+        if (!more && !w->stopping) {
+            wait_for(w, &w->build_due, WORK_TICK_MS);
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+static fb_code start_builder(work *w, fb_error *err)
+{
+    if (w->o.ops->build == NULL) {
+        return FB_OK;
+    }
+    if (pthread_create(&w->builder, NULL, run_builder, w) != 0) {
+        return fail(err, FB_E_NO_MEMORY, "readers", "a thread cannot be started: lower readers");
+    }
+    w->builder_started = true;
+    return FB_OK;
 }
 
 /* ---------------------------------------------------------------- life */
@@ -328,6 +360,7 @@ static void init_waiting(work *w)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->write_due, &monotonic);
+    pthread_cond_init(&w->build_due, &monotonic);
     pthread_cond_init(&w->read_due, NULL);
     pthread_condattr_destroy(&monotonic);
 }
@@ -349,6 +382,9 @@ fb_code work_open(const work_options *o, work **out, fb_error *err)
     for (uint32_t i = 0; rc == FB_OK && i < o->readers_count; i++) {
         rc = start_thread(w, &w->readers[i], run_reader, err);
     }
+    if (rc == FB_OK) {
+        rc = start_builder(w, err);
+    }
     if (rc != FB_OK) {
         work_close(w);
         return rc;
@@ -366,7 +402,11 @@ void work_close(work *w)
     w->stopping = true;
     pthread_cond_broadcast(&w->write_due);
     pthread_cond_broadcast(&w->read_due);
+    pthread_cond_broadcast(&w->build_due);
     pthread_mutex_unlock(&w->lock);
+    if (w->builder_started) {
+        pthread_join(w->builder, NULL);
+    }
     join_thread(w, &w->writer);
     for (uint32_t i = 0; i < WORK_READERS_MAX; i++) {
         join_thread(w, &w->readers[i]);
@@ -377,6 +417,7 @@ void work_close(work *w)
     }
     pthread_cond_destroy(&w->write_due);
     pthread_cond_destroy(&w->read_due);
+    pthread_cond_destroy(&w->build_due);
     pthread_mutex_destroy(&w->lock);
     free(w);
 }

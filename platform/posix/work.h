@@ -7,6 +7,8 @@
  *          '---- WRITE ---> writer -- READ --'                         loop
  *                              '--------- DONE, small READ --------------^
  *
+ * One more thread calls `build` while there is something to build, and every WORK_TICK_MS else.
+ *
  *   WRK-1  the writer takes everything that is queued, up to WORK_BATCH_MAX, into one server_write:
  *          one synced transaction for all devices that came meanwhile (group commit)
  *   WRK-2  a job that waits sees every commit: it is parked only if the head is still the one its
@@ -46,6 +48,7 @@ typedef struct server_ops {
     void (*job_free)(server_job *job);
     int64_t (*head)(server *s);
     void (*tick)(server *s, uint64_t mono_ms);
+    bool (*build)(server *s, uint64_t mono_ms); /* NULL: nothing is done in the background */
 } server_ops;
 
 typedef struct work_item {

@@ -11,7 +11,9 @@
 #ifndef FB_FEED_FEED_H
 #define FB_FEED_FEED_H
 
+#include "sync-server/feed/feed_sign.h"
 #include "sync-server/store/store.h"
+#include "sync-server/store/store_pack.h"
 #include "wire/sync_msg.h"
 
 typedef struct scope_list {
@@ -76,6 +78,31 @@ FB_MUST_USE fb_code feed_horizon_set(store *s, int64_t pos);
 FB_MUST_USE fb_code feed_digest_wrong(store *s, const scope_list *set, const row_sums *device,
                                       arena *memory, bucket_set *wrong, int64_t *rows_out);
 FB_MUST_USE fb_code feed_digest_check(store *s, fb_error *err);
+/* Packs: the rows of one scope at one position, made once for all devices that begin with it
+ * (protocol.md 6.6). A pack is offered only while it says nothing that a page would not say:
+ *
+ *   FED-6  of this epoch and catalogue, between horizon and head, and no row has left its scope
+ *          since: who may see the scope now might have been shown every row of it */
+typedef struct pack_source {
+    pack_store *store;
+    const sign_key *key;
+    fb_id epoch;
+} pack_source;
+/* Rows from which on a pack pays; bytes of a chunk, unpacked; rest between two rounds over all
+ * scopes, and least age of a pack before a newer one is made. 0: the default. */
+typedef struct pack_limits {
+    uint32_t rows_min, chunk_bytes, rest_ms, age_ms;
+} pack_limits;
+/* Makes packs that are missing and renews those that are no longer offered or have grown old, a
+ * step at a time, on connections of its own: `view` reads, `packs` takes them. */
+typedef struct pack_builder pack_builder;
+pack_builder *pack_builder_new(store *view, const pack_source *packs, const pack_limits *limits);
+void pack_builder_free(pack_builder *b); /* NULL is fine */
+/* One bounded piece of work; *more_out: there is another at once. The snapshot it reads stays open
+ * between the steps of one pack and no longer. */
+FB_MUST_USE fb_code pack_builder_step(pack_builder *b, uint64_t mono_ms, int64_t wall_ms,
+                                      bool *more_out);
+bool pack_builder_is_idle(const pack_builder *b);
 
 /* One page for a device. Inside a snapshot. Appends the page line and its blocks to `out` (not the
  * end line). `token` as the device sent it; the new token stands in the page line. Stores nothing:
@@ -89,6 +116,7 @@ typedef struct page_request {
     const scope_list *set; /* its scopes */
     bool check;            /* totals even if there is no row */
     fb_text buckets;       /* the device's sums: what is wrong is sent anew */
+    const pack_source *packs; /* NULL: a download from nothing comes as pages */
 } page_request;
 typedef struct page_result {
     bool complete, empty, reset;

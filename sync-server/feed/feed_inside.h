@@ -126,6 +126,9 @@ typedef struct feed_token {
     bool dropping;     /* scopes of earlier layers that the last one lacks are being emptied */
     int64_t drop_pos;  /* done up to here */
     int64_t whole_pos; /* the device was complete here, in the scopes of all layers */
+    bool filling;     /* scopes that did not come as packs are being filled up to the layers' pos */
+    int64_t fill_pos; /* done up to here */
+    fb_text packed;   /* while filling: scopes that came as packs; borrowed */
 } feed_token;
 bool feed_token_get(fb_text text, feed_token *out);
 void feed_token_put(buf *out, const feed_token *t);
@@ -162,7 +165,9 @@ typedef struct feed_view {
     int64_t *cursors; /* per scope of request->set */
     int64_t *wholes;  /* likewise: up to there the device holds all that was in the scope then */
     int64_t cursor_max;
-    int64_t head_pos; /* last possible position of the snapshot */
+    int64_t head_pos;  /* last possible position of the snapshot */
+    scope_list packed; /* token.packed */
+    bool offered;      /* this page goes with packs: it says nothing of what comes after them */
     scope_cache *cache;
     int64_t incarnation; /* number; -1: not looked up yet, 0: unknown to the server */
     int64_t commit_cid;  /* the commit looked at last, and whether it is an own plain one */
@@ -170,6 +175,14 @@ typedef struct feed_view {
 } feed_view;
 typedef enum feed_send { SEND_NOTHING, SEND_ROW, SEND_LEAVE, SEND_DELETE } feed_send;
 FB_MUST_USE fb_code feed_view_open(store *s, const page_request *q, arena *memory, feed_view *v);
+/* Where every scope of the set stands, after the token was changed. */
+void feed_view_cursors(feed_view *v);
+/* A download from nothing (feed_pack.c): if some of its scopes have packs, append their offers to
+ * `out` and let the token say that they are there. */
+FB_MUST_USE fb_code feed_pack_offer(feed_view *v, buf *out);
+/* FED-6, but for who may see its scope. */
+FB_MUST_USE fb_code feed_pack_is_good(store *s, const pack_info *info, const fb_id *epoch,
+                                      int64_t head_pos, bool *out);
 /* Scopes of earlier layers that the device no longer has. */
 FB_MUST_USE fb_code feed_view_dropped(const feed_view *v, scope_list *out);
 /* What the device is told about this entry; in_dropped: it was found in a dropped scope. */

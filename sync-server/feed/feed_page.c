@@ -80,28 +80,54 @@ static fb_code sink_entry(page_sink *k, const feed_entry *entry, bool in_dropped
     return sink_row(k, e, send == SEND_LEAVE ? BLOCK_LEAVE : BLOCK_DELETE, values);
 }
 
-/* Entries until the page is full or the scopes end; *pos: the last one done. wholes NULL: the
- * scopes are those that the device lost. */
-static fb_code sink_scopes(page_sink *k, const scope_list *scopes, const int64_t *cursors,
-                           const int64_t *wholes, int64_t *pos, bool *ended_out)
+/* Which entries go into the sink. */
+typedef struct sink_range {
+    const scope_list *scopes;
+    const int64_t *cursors; /* where each scope stands */
+    const int64_t *wholes;  /* feed_view.wholes, or NULL */
+    int64_t last;           /* nothing after this position */
+    bool in_dropped;
+} sink_range;
+
+/* Entries until the page is full or the range ends; *pos: the last one done. */
+static fb_code sink_scopes(page_sink *k, const sink_range *range, int64_t *pos, bool *ended_out)
 {
     feed_merge *m = NULL;
     feed_entry entry;
     bool found = true;
-    FB_TRY(feed_merge_open(k->view->store, scopes, cursors, k->view->memory, &m));
-    if (wholes != NULL) {
-        feed_merge_wholes(m, wholes);
+    *ended_out = false;
+    FB_TRY(feed_merge_open(k->view->store, range->scopes, range->cursors, k->view->memory, &m));
+    if (range->wholes != NULL) {
+        feed_merge_wholes(m, range->wholes);
     }
     while (k->size < k->size_wanted && found) {
         FB_TRY(feed_merge_next(m, &entry, &found));
+        if (found && entry.pos > range->last) {
+            *ended_out = true;
+            return FB_OK;
+        }
         if (found) {
             FB_ASSERT(entry.pos > *pos);
-            FB_TRY(sink_entry(k, &entry, wholes == NULL));
+            FB_TRY(sink_entry(k, &entry, range->in_dropped));
             *pos = entry.pos;
         }
     }
     *ended_out = feed_merge_ended(m);
     return FB_OK;
+}
+
+/* The same with all scopes standing at *pos. */
+static fb_code sink_even(page_sink *k, sink_range range, int64_t *pos, bool *ended_out)
+{
+    int64_t *cursors = arena_take(k->view->memory, (range.scopes->count + 1) * sizeof *cursors);
+    if (cursors == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < range.scopes->count; i++) {
+        cursors[i] = *pos;
+    }
+    range.cursors = cursors;
+    return sink_scopes(k, &range, pos, ended_out);
 }
 
 static fb_code empty_dropped(page_sink *k)
@@ -110,16 +136,31 @@ static fb_code empty_dropped(page_sink *k)
     scope_list dropped = {0};
     bool ended = false;
     FB_TRY(feed_view_dropped(v, &dropped));
-    int64_t *cursors = arena_take(v->memory, (dropped.count + 1) * sizeof *cursors);
-    if (cursors == NULL) {
-        return FB_E_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < dropped.count; i++) {
-        cursors[i] = v->token.drop_pos;
-    }
-    FB_TRY(sink_scopes(k, &dropped, cursors, NULL, &v->token.drop_pos, &ended));
+    const sink_range range = {.scopes = &dropped, .last = INT64_MAX, .in_dropped = true};
+    FB_TRY(sink_even(k, range, &v->token.drop_pos, &ended));
     if (ended) {
         v->token.dropping = false;
+    }
+    return FB_OK;
+}
+
+/* After packs: what of the set did not come as one, up to the position of the packs. */
+static fb_code fill_unpacked(page_sink *k)
+{
+    feed_view *v = k->view;
+    scope_builder b = {.memory = v->memory};
+    bool ended = false;
+    for (uint32_t i = 0; i < v->request->set->count; i++) {
+        if (!scope_list_has(&v->packed, v->request->set->scopes[i])) {
+            FB_TRY(scope_builder_add(&b, v->request->set->scopes[i]));
+        }
+    }
+    const scope_list rest = {.scopes = b.scopes, .count = b.count};
+    const sink_range range = {.scopes = &rest, .last = v->token.layers[1].pos};
+    FB_TRY(sink_even(k, range, &v->token.fill_pos, &ended));
+    if (ended) {
+        v->token.filling = false;
+        feed_view_cursors(v);
     }
     return FB_OK;
 }
@@ -158,10 +199,15 @@ static fb_code sink_fill(page_sink *k, bool *complete_out)
     if (v->token.dropping) {
         FB_TRY(empty_dropped(k));
     }
-    if (v->token.dropping) {
+    if (v->token.filling) {
+        FB_TRY(fill_unpacked(k));
+    }
+    if (v->token.dropping || v->token.filling || v->offered) {
         return FB_OK;
     }
-    return sink_scopes(k, v->request->set, v->cursors, v->wholes, &last->pos, complete_out);
+    const sink_range range = {
+        .scopes = v->request->set, .cursors = v->cursors, .wholes = v->wholes, .last = INT64_MAX};
+    return sink_scopes(k, &range, &last->pos, complete_out);
 }
 
 static void put_blocks(const page_sink *k, buf *out)
@@ -277,6 +323,9 @@ static fb_code page_write(page_sink *k, const page_digest *d, const page_request
     feed_view *v = k->view;
     page_head head = {.reset = v->reset};
     bool same_set = v->token.count == 1;
+    if (v->reset && q->packs != NULL) {
+        FB_TRY(feed_pack_offer(v, out));
+    }
     FB_TRY(sink_fill(k, &head.complete));
     token_advance(&v->token, v->head_pos, head.complete);
     FB_TRY(page_put(k, d, q, out, &head));

@@ -1,4 +1,4 @@
-/* feed_sign.h - the server's signature under the manifests of packs (protocol.md 6.5).
+/* feed_sign.h - the server's signature under the manifests of packs (protocol.md 6.6).
  *
  * The secret is 32 bytes in fs_meta, drawn when a server first opens its database; a backup holds
  * it, so a restored server signs as before. base/sign.h is the device's side. */

@@ -9,8 +9,10 @@
  *   ...~<pos>                       in the course of a download: what the device held when the last
  * one was complete, at pos, it holds still, in the scopes of all layers. Absent: the pos of the
  * only layer; with several layers 0, nothing is known Set 0 is "nothing": 0.<head>+<set>.<pos> is a
- * first download in its course that began when the feed stood at <head>. Anything else is refused.
- */
+ * first download in its course that began when the feed stood at <head>.
+ *   0.<P>+<set>.<P>*<pos>:<scopes>  the same after packs: the scopes named came as packs and stand
+ * at P, the others of the set are being filled up to P, done up to pos. Then * goes, and everything
+ * after P follows. Anything else is refused. */
 #include <string.h>
 
 #include "base/decimal.h"
@@ -55,6 +57,22 @@ static bool take_layer(fb_text *rest, feed_token *t)
     return i == 0 || layer->set > t->layers[i - 1].set; /* numbers of sets grow */
 }
 
+/* "*<pos>:<scopes>", or nothing; the list is read by feed_view.c. */
+static bool take_filling(fb_text *rest, feed_token *t)
+{
+    if (!take_mark(rest, '*')) {
+        return true;
+    }
+    bool first = t->count == 2 && !t->dropping && t->layers[0].set == 0;
+    if (!first || !take_number(rest, &t->fill_pos) || !take_mark(rest, ':')) {
+        return false;
+    }
+    t->filling = true;
+    t->packed = *rest;
+    rest->size = 0;
+    return true;
+}
+
 bool feed_token_get(fb_text text, feed_token *out)
 {
     feed_token t = {0};
@@ -77,6 +95,9 @@ bool feed_token_get(fb_text text, feed_token *out)
         (!take_number(&text, &t.whole_pos) || t.whole_pos > t.layers[0].pos)) {
         return false;
     }
+    if (!take_filling(&text, &t)) {
+        return false;
+    }
     if (text.size != 0 || t.layers[t.count - 1].set == 0) {
         return false;
     }
@@ -95,5 +116,9 @@ void feed_token_put(buf *out, const feed_token *t)
     }
     if (t->whole_pos != (t->count == 1 ? t->layers[0].pos : 0)) {
         buf_printf(out, "~%lld", (long long)t->whole_pos);
+    }
+    if (t->filling) {
+        buf_printf(out, "*%lld:", (long long)t->fill_pos);
+        buf_put_text(out, t->packed);
     }
 }

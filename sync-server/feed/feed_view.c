@@ -67,7 +67,8 @@ static bool is_within(const feed_view *v, int64_t horizon)
             return false;
         }
     }
-    return v->token.layers[0].pos >= horizon && v->token.drop_pos <= v->head_pos;
+    return v->token.layers[0].pos >= horizon && v->token.drop_pos <= v->head_pos &&
+           v->token.fill_pos <= v->head_pos;
 }
 
 /* The device's set is not the one its token ends with: empty what was lost, fill what was won. */
@@ -76,6 +77,9 @@ static bool add_layer(feed_view *v)
     feed_token *t = &v->token;
     if (t->layers[t->count - 1].set == v->request->set_number) {
         return true;
+    }
+    if (t->filling) {
+        return false; /* layers cannot say which scopes stand where: begin anew */
     }
     if (t->count == TOKEN_LAYERS_MAX || t->layers[t->count - 1].set > v->request->set_number) {
         return false;
@@ -104,6 +108,13 @@ static fb_code open_token(feed_view *v)
     int64_t horizon = 0;
     FB_TRY(store_meta_int(v->store, "horizon", 0, &horizon));
     bool good = feed_token_get(v->request->token, &v->token) && is_within(v, horizon);
+    if (good && v->token.filling) {
+        fb_code rc = scope_list_read(v->token.packed, v->memory, &v->packed);
+        if (rc != FB_OK && rc != FB_E_CORRUPT) {
+            return rc;
+        }
+        good = rc == FB_OK;
+    }
     if (good) {
         fb_code rc = read_sets(v);
         if (rc != FB_OK && rc != FB_E_NOT_FOUND) {
@@ -121,6 +132,9 @@ static fb_code open_token(feed_view *v)
 static int64_t cursor_of(const feed_view *v, int64_t scope)
 {
     int64_t cursor = 0;
+    if (v->token.filling && !scope_list_has(&v->packed, scope)) {
+        return v->token.fill_pos;
+    }
     for (uint32_t i = 0; i < v->token.count; i++) {
         if (!scope_list_has(&v->sets[i], scope)) {
             cursor = 0; /* it was dropped in between: its rows may be gone from the device */
@@ -143,6 +157,17 @@ static int64_t whole_of(const feed_view *v, int64_t scope)
     return v->token.whole_pos;
 }
 
+void feed_view_cursors(feed_view *v)
+{
+    const scope_list *set = v->request->set;
+    v->cursor_max = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        v->wholes[i] = whole_of(v, set->scopes[i]);
+        v->cursors[i] = cursor_of(v, set->scopes[i]);
+        v->cursor_max = v->cursors[i] > v->cursor_max ? v->cursors[i] : v->cursor_max;
+    }
+}
+
 fb_code feed_view_open(store *s, const page_request *q, arena *memory, feed_view *v)
 {
     FB_REQUIRE(q->set_number > 0 && q->set != NULL && q->set->count > 0);
@@ -156,11 +181,7 @@ fb_code feed_view_open(store *s, const page_request *q, arena *memory, feed_view
     if (v->cache == NULL || v->cursors == NULL || v->wholes == NULL) {
         return FB_E_NO_MEMORY;
     }
-    for (uint32_t i = 0; i < q->set->count; i++) {
-        v->wholes[i] = whole_of(v, q->set->scopes[i]);
-        v->cursors[i] = cursor_of(v, q->set->scopes[i]);
-        v->cursor_max = v->cursors[i] > v->cursor_max ? v->cursors[i] : v->cursor_max;
-    }
+    feed_view_cursors(v);
     return FB_OK;
 }
 

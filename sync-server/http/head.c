@@ -13,6 +13,7 @@ typedef struct route {
 static const route ROUTES[] = {
     {"POST", "/v1/sync", SYNC_BODY_BYTES_MAX},
     {"POST", "/v1/enrol", ENROL_BODY_BYTES_MAX},
+    {"GET", "/v1/pack/", 0}, /* ends with a slash: everything below it */
     {"GET", "/v1/health", 0},
 };
 
@@ -210,12 +211,19 @@ static bool framing_is_fine(const http_head *head, const known_headers *k)
            target_is_fine(head->target);
 }
 
+static bool is_route(fb_text target, const char *path)
+{
+    size_t size = strlen(path);
+    return text_is(target, path) ||
+           (path[size - 1] == '/' && target.size > size && memcmp(target.data, path, size) == 0);
+}
+
 /* CASE 2 of 3: is there such a route? NULL after a refusal. */
 static const route *find_route(const http_head *head, http_verdict *out)
 {
     for (size_t i = 0; i < sizeof ROUTES / sizeof ROUTES[0]; i++) {
         const route *r = &ROUTES[i];
-        if (!text_is(head->target, r->path)) {
+        if (!is_route(head->target, r->path)) {
             continue;
         }
         if (text_is(head->method, r->method)) {

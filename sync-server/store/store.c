@@ -94,7 +94,7 @@ static fb_code open_parts(store *s, const store_options *o, fb_error *err)
     FB_TRY(sql_open(o->path, &sql, &s->db, err));
     /* A savepoint per group copies every page it touches first: into memory, not into a temporary
      * file. */
-    fb_code rc = sql_exec(s->db, "PRAGMA temp_store=MEMORY");
+    fb_code rc = o->spills ? FB_OK : sql_exec(s->db, "PRAGMA temp_store=MEMORY");
     if (rc != FB_OK) {
         return fail(err, rc, "path", "cannot set up the database: %s", sql_message(s->db));
     }

@@ -39,6 +39,7 @@ typedef struct store_options {
     const char *path;
     const char *vfs;
     bool create, read_only;
+    bool spills; /* large sorts go to a temporary file instead of memory */
     int cache_kib;
 } store_options;
 FB_MUST_USE fb_code store_open(const store_options *o, store **out, fb_error *err);

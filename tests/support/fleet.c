@@ -112,6 +112,15 @@ static void company_fill(fleet *f)
                 PAIRS("target_kind", "global", "price_list_id", id_text(&list), "priority", "0"));
 }
 
+static void admin_open(fleet *f, uint64_t seed)
+{
+    fb_error err = {0};
+    fleet_must(
+        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f->admin, &err),
+        &err, "store_open");
+    company_init(&f->company, f->admin, &f->port, seed);
+}
+
 static void serve(fleet *f)
 {
     fb_error err = {0};
@@ -119,9 +128,19 @@ static void serve(fleet *f)
                            .vfs = "fleetfs",
                            .port = &f->port,
                            .trace = true,
+                           .packing = f->packing,
                            .catalog = f->catalog};
     fleet_must(server_open(&open, &f->srv, &err), &err, "server_open");
     fleet_must(server_reader_open(f->srv, &f->reader, &err), &err, "server_reader_open");
+}
+
+static void db_open(fleet_device *d)
+{
+    fb_error err = {0};
+    fb_db_options o = FB_DB_OPTIONS_INIT;
+    o.port = &d->port;
+    o.vfs = "fleetfs";
+    fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open");
 }
 
 static fleet_device *device_open(fleet *f, uint64_t seed)
@@ -130,11 +149,7 @@ static fleet_device *device_open(fleet *f, uint64_t seed)
     *d = (fleet_device){.world = f, .random = seed + (uint64_t)f->devices_count};
     snprintf(d->path, sizeof d->path, "dev%d/replica.db", f->devices_count);
     d->port = (fb_port){d, device_mono, device_wall, device_random, device_hear};
-    fb_error err = {0};
-    fb_db_options o = FB_DB_OPTIONS_INIT;
-    o.port = &d->port;
-    o.vfs = "fleetfs";
-    fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open");
+    db_open(d);
     return d;
 }
 
@@ -144,12 +159,14 @@ void fleet_open(fleet *f)
     void *heard_ctx = f->heard_ctx;
     history *recorder = f->recorder;
     fb_text release = f->catalog;
+    server_packing packing = f->packing;
     *f = (fleet){.now_ms = 1760000000000LL,
                  .random = 42,
                  .catalog = release,
                  .heard = heard,
                  .heard_ctx = heard_ctx,
-                 .recorder = recorder};
+                 .recorder = recorder,
+                 .packing = packing};
     f->vfs = crash_vfs_new("fleetfs", 1);
     f->port = (fb_port){f, mono, wall, random_bytes, hear};
     fb_error err = {0};
@@ -160,24 +177,17 @@ void fleet_open(fleet *f)
                                     .company_name = "Acme",
                                     .catalog = release};
     fleet_must(server_create(&create, &err), &err, "server_create");
-    fleet_must(
-        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f->admin, &err),
-        &err, "store_open");
-    company_init(&f->company, f->admin, &f->port, 7);
+    admin_open(f, 7);
     company_fill(f);
     serve(f);
 }
 
 void fleet_go_on(fleet *f, crash_vfs *take, int64_t now_ms, int devices)
 {
-    fb_error err = {0};
     *f = (fleet){.vfs = take, .now_ms = now_ms, .random = (uint64_t)now_ms};
     f->port = (fb_port){f, mono, wall, random_bytes, hear};
     serve(f);
-    fleet_must(
-        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f->admin, &err),
-        &err, "store_open");
-    company_init(&f->company, f->admin, &f->port, (uint64_t)now_ms);
+    admin_open(f, (uint64_t)now_ms);
     for (int i = 0; i < devices; i++) {
         device_open(f, (uint64_t)now_ms);
     }
@@ -194,15 +204,30 @@ void fleet_server_restart(fleet *f)
     fleet_must(store_catalog_refresh(f->admin, &err), &err, "store_catalog_refresh");
 }
 
+void fleet_server_stop(fleet *f)
+{
+    server_job_free(f->job);
+    store_close(f->admin);
+    server_reader_close(f->reader);
+    server_close(f->srv);
+    f->job = NULL;
+    f->admin = NULL;
+    f->reader = NULL;
+    f->srv = NULL;
+}
+
+void fleet_server_start(fleet *f)
+{
+    admin_open(f, (uint64_t)f->now_ms);
+    serve(f);
+}
+
 void fleet_close(fleet *f)
 {
     for (int i = 0; i < f->devices_count; i++) {
         fb_db_close(f->devices[i].db);
     }
-    server_job_free(f->job);
-    store_close(f->admin);
-    server_reader_close(f->reader);
-    server_close(f->srv);
+    fleet_server_stop(f);
     crash_vfs_free(f->vfs);
 }
 
@@ -285,7 +310,33 @@ static fb_code exchange(void *ctx, const fb_link_request *q, fb_link_response *o
                               .retry_ms = reply->retry_s * 1000,
                               .body = reply->body};
     recorded_reply(d, number, out);
+    if (f->answered != NULL) {
+        f->answered(f->answered_ctx, q, out);
+    }
     return FB_OK;
+}
+
+fb_code fleet_exchange(fleet_device *d, bool *done_out, fb_error *err)
+{
+    fleet *f = d->world;
+    fb_sync *sync = NULL;
+    fb_sync_action action = FB_SYNC_DONE;
+    fb_link_request q;
+    fb_link_response r;
+    uint32_t wait_ms = 0;
+    f->now_ms += 100;
+    fb_code rc = fb_sync_open(d->db, NULL, &sync, err);
+    if (rc == FB_OK) {
+        rc = fb_sync_next(sync, &action, &q, &wait_ms, err);
+    }
+    if (rc == FB_OK && action == FB_SYNC_SEND) {
+        (void)exchange(d, &q, &r);
+        rc = fb_sync_reply(sync, &r, err);
+    }
+    fb_sync_get_report(sync, &d->report);
+    *done_out = rc == FB_OK && d->report.complete;
+    fb_sync_close(sync);
+    return rc;
 }
 
 fb_code fleet_try_sync(fleet_device *d, fb_error *err)
@@ -339,11 +390,30 @@ static fb_code enrol(fleet_device *d, const fb_id *user, bool again, fb_error *e
     return rc;
 }
 
+void fleet_device_reopen(fleet_device *d)
+{
+    fb_db_close(d->db);
+    db_open(d);
+}
+
+void fleet_build(fleet *f)
+{
+    f->now_ms += 3600000; /* every pack may be made anew */
+    while (server_build(f->srv, (uint64_t)f->now_ms)) {
+    }
+}
+
+fleet_device *fleet_device_new(fleet *f, const fb_id *user)
+{
+    fleet_device *d = device_open(f, 1000);
+    fb_error err = {0};
+    fleet_must(enrol(d, user, false, &err), &err, "enrol");
+    return d;
+}
+
 fleet_device *fleet_device_add(fleet *f, const fb_id *user)
 {
-    fb_error err = {0};
-    fleet_device *d = device_open(f, 1000);
-    fleet_must(enrol(d, user, false, &err), &err, "enrol");
+    fleet_device *d = fleet_device_new(f, user);
     fleet_sync(d);
     return d;
 }

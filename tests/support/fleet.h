@@ -43,6 +43,10 @@ struct fleet {
      * P1 at 10.00 CNY, customers C1 (T1) and C2 (T2) */
     fb_id region, territories[2], users[2], manager, product, customers[2];
     fb_text catalog; /* the server's release, borrowed; empty: the built-in one */
+    server_packing packing; /* of the server; kept over fleet_open, like heard */
+    /* Sees every answer before the device does, and may change it; or NULL. */
+    void (*answered)(void *ctx, const fb_link_request *q, fb_link_response *r);
+    void *answered_ctx;
     void (*heard)(void *ctx, const char *line); /* log lines of every port, or NULL */
     void *heard_ctx;
     history *recorder; /* writes down what happens, or NULL; set before fleet_open */
@@ -55,6 +59,17 @@ void fleet_go_on(fleet *f, crash_vfs *take, int64_t now_ms, int devices);
 void fleet_close(fleet *f);
 /* The server ends and starts again, with f->catalog as its release. */
 void fleet_server_restart(fleet *f);
+/* The server's process ends; starts again on what is there. */
+void fleet_server_stop(fleet *f);
+void fleet_server_start(fleet *f);
+/* The server's background work until nothing is left. */
+void fleet_build(fleet *f);
+/* A new device of the user, enrolled and not synced. */
+fleet_device *fleet_device_new(fleet *f, const fb_id *user);
+/* One exchange of a sync; *done_out: there is nothing left. Its code. */
+fb_code fleet_exchange(fleet_device *d, bool *done_out, fb_error *err);
+/* The device's process ends and starts again. */
+void fleet_device_reopen(fleet_device *d);
 /* A new device of the user, enrolled and synced. */
 fleet_device *fleet_device_add(fleet *f, const fb_id *user);
 /* The same replica enrolled anew by a new code of this user; its code. */

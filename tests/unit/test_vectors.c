@@ -44,6 +44,27 @@ static fb_code reply_turn(fb_text line, buf *out)
     return FB_OK;
 }
 
+static fb_code offer_turn(const pack_offer *o, buf *out)
+{
+    sign_public key;
+    signature sig;
+    if (!hex_get(o->key, key.b, sizeof key.b) || !hex_get(o->signature, sig.b, sizeof sig.b)) {
+        return FB_E_PROTOCOL;
+    }
+    assert_int_equal(pack_offer_check(o, NULL, &key), FB_OK); /* the vector's is a real one */
+    pack_offer_put(out, &key, &sig, o->manifest);
+    return FB_OK;
+}
+
+static fb_code manifest_turn(fb_text line, buf *out)
+{
+    pack_manifest m;
+    FB_TRY(pack_manifest_get(line, scratch, &m));
+    pack_manifest_put(out, &m);
+    buf_put_char(out, '\n');
+    return FB_OK;
+}
+
 static fb_code item_turn(fb_text line, buf *out)
 {
     reply_item m;
@@ -58,6 +79,8 @@ static fb_code item_turn(fb_text line, buf *out)
     case LINE_CATALOG:
         catalog_line_put(out, m.catalog_json);
         break;
+    case LINE_PACK:
+        return offer_turn(&m.pack, out);
     case LINE_PAGE:
         page_head_put(out, &m.page);
         break;
@@ -128,7 +151,7 @@ static const struct {
 } KINDS[] = {
     {"sync_request", request_turn}, {"sync_reply", reply_turn}, {"reply_item", item_turn},
     {"group", group_turn},          {"block", block_turn},      {"enrol_request", enrol_turn},
-    {"enrol_reply", enrolled_turn}, {"error", error_turn},
+    {"enrol_reply", enrolled_turn}, {"error", error_turn},      {"pack_manifest", manifest_turn},
 };
 enum { KINDS_COUNT = sizeof KINDS / sizeof KINDS[0] };
 

@@ -21,9 +21,9 @@ extern "C" {
 
 /* One HTTPS request. Everything is borrowed until the response is handed back. */
 typedef struct fb_link_request {
-    const char *method;           /* "POST" */
+    const char *method;           /* "POST", or "GET" without a body */
     const char *path;             /* "/v1/sync" */
-    const char *content_type;     /* "application/x-fieldbook" */
+    const char *content_type;     /* "application/x-fieldbook"; NULL without a body */
     const char *content_encoding; /* "zstd" or NULL */
     const char *authorization;    /* value of the header; secret: not for logs; NULL at enrolment */
     fb_text body;                 /* exact bytes; Content-Length = body.size */
@@ -109,6 +109,10 @@ typedef struct fb_sync_report {
     bool digest_alarm;             /* and they still are not: tell IT */
     uint64_t bytes_up, bytes_down; /* bodies as carried */
     uint64_t elapsed_ms;           /* fb_sync_step only */
+    uint32_t chunks_count;  /* of packs, received: a first download comes as packs where it can */
+    uint32_t chunks_left;   /* still missing */
+    uint32_t packs_dropped; /* offers or chunks that were not what the server had signed, or gone:
+                               the download began anew */
 } fb_sync_report;
 
 /* Begin: reads where things stand, sends nothing. *out ends with fb_sync_close before its fb_db.

@@ -26,6 +26,7 @@ static const server_ops OPS = {
     .job_free = server_job_free,
     .head = server_head,
     .tick = server_tick,
+    .build = server_build,
 };
 
 typedef struct wire {
