@@ -8,6 +8,7 @@
  *   people.c    enrolment codes, devices
  *   certificate.c  the server's certificate: show, renew
  *   held.c      groups that wait for a person
+ *   packs.c     row packs for first downloads
  *   show.c      entities, list, query, audit
  *   upkeep.c    check, catalogue additions
  *   backup.c    backups made, listed, tried out; shelf.c, shelf_add.c: a folder of increments
@@ -122,6 +123,7 @@ int command_backup_verify(admin *a, const char *path);
 int command_restore(admin *a);
 int command_catalog(admin *a);
 int command_certificate(admin *a);
+int command_packs(admin *a);
 int command_audit(admin *a);
 int command_query(admin *a);
 

@@ -42,6 +42,8 @@ static const command COMMANDS[] = {
     {"restore", command_restore, false, "FILE|DIR [--at TIME | --commit N | --number N] [--to FILE] [--replace] | --confirm",
      "put a backup back and begin a new epoch; from DIR: the newest one not after that moment; --confirm: it was put back by hand",
      "恢复备份并开始新纪元; 目录: 取不晚于指定时刻的最新备份; --confirm: 数据库已手工恢复"},
+    {"packs", command_packs, true, "list | rebuild | drop",
+     "row packs for first downloads: show them, make them all now, or forget them", "首次下载用的数据包: 查看、立即全部重建或删除"},
     {"audit", command_audit, true, "[--limit N]", "show the audit log, newest first", "查看审计日志"},
     {"query", command_query, true, "SQL", "read-only SQL on the master data", "只读SQL查询"},
 };

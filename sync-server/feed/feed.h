@@ -88,6 +88,9 @@ typedef struct pack_source {
     const sign_key *key;
     fb_id epoch;
 } pack_source;
+/* FED-6, but for who may see its scope; head_pos: the last possible position of the snapshot. */
+FB_MUST_USE fb_code feed_pack_is_good(store *s, const pack_info *info, const fb_id *epoch,
+                                      int64_t head_pos, bool *out);
 /* Rows from which on a pack pays; bytes of a chunk, unpacked; rest between two rounds over all
  * scopes, and least age of a pack before a newer one is made. 0: the default. */
 typedef struct pack_limits {

@@ -180,9 +180,6 @@ void feed_view_cursors(feed_view *v);
 /* A download from nothing (feed_pack.c): if some of its scopes have packs, append their offers to
  * `out` and let the token say that they are there. */
 FB_MUST_USE fb_code feed_pack_offer(feed_view *v, buf *out);
-/* FED-6, but for who may see its scope. */
-FB_MUST_USE fb_code feed_pack_is_good(store *s, const pack_info *info, const fb_id *epoch,
-                                      int64_t head_pos, bool *out);
 /* Scopes of earlier layers that the device no longer has. */
 FB_MUST_USE fb_code feed_view_dropped(const feed_view *v, scope_list *out);
 /* What the device is told about this entry; in_dropped: it was found in a dropped scope. */

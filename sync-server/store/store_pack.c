@@ -191,7 +191,8 @@ static fb_code info_write(pack_store *p, const pack_info *i)
     sql_bind_int(q, 9, i->made_ms);
     sql_bind_text(q, 10, i->manifest);
     sql_bind_blob(q, 11, i->sig.b, sizeof i->sig.b);
-    return sql_run(q);
+    FB_TRY(sql_run(q));
+    return sql_changes(p->db) == 1 ? FB_OK : FB_E_BUSY; /* another builder took its place */
 }
 
 static fb_code old_drop(pack_store *p, int64_t scope)

@@ -2,9 +2,11 @@
  * with every row. Both begin from a device that recorded the orders. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "perf/company.h"
 #include "perf/floor.h"
+#include "sync-server/store/store_pack.h"
 #include "wire/pack.h"
 
 /* The device with all orders in its outbox, made once. */
@@ -124,6 +126,8 @@ void w2_run(const bench *b)
 
 /* ---------------------------------------------------------------- W3 */
 
+enum { PACKS_WAIT_S = 60 };
+
 typedef struct w3 {
     series floor, file, ours;
 } w3;
@@ -171,6 +175,33 @@ static void floor_bootstrap(const bench *b, w3 *m)
     s = floor_role(b, &f, "floor-file", db);
     series_add(&m->file, &s);
     role_stop(f.pid);
+}
+
+static fb_code pack_count(void *ctx, const pack_info *info)
+{
+    *(int64_t *)ctx += info->rows;
+    return FB_OK;
+}
+
+/* The server makes packs in the background: a company that has run for a minute has them. */
+static void packs_wait(const company *c)
+{
+    char path[PATH_BYTES];
+    int64_t rows = 0, before = -1;
+    path_of(path, "%s/master.db", c->home);
+    for (int i = 0; i < PACKS_WAIT_S && (rows == 0 || rows != before); i++) {
+        pack_store *packs = NULL;
+        sleep(1);
+        before = rows;
+        rows = 0;
+        if (pack_store_open(path, NULL, false, &packs, NULL) == FB_OK) {
+            must(pack_store_each(packs, pack_count, &rows), NULL, "packs");
+            pack_store_close(packs);
+        }
+    }
+    if (rows == 0) {
+        bench_die("the server made no packs in %d seconds", PACKS_WAIT_S);
+    }
 }
 
 static void ours_bootstrap(const bench *b, company *c, w3 *m)
@@ -226,6 +257,7 @@ void w3_run(const bench *b)
     path_of(folder, "%s/served", b->home);
     (void)ours_push(b, &c, folder);
     company_start(&c);
+    packs_wait(&c);
     for (uint32_t i = 0; i < b->repeats; i++) {
         floor_bootstrap(b, &m);
         ours_bootstrap(b, &c, &m);

@@ -218,6 +218,17 @@ bool fault_long_reader(sim *s, sim_device *d)
     return true;
 }
 
+/* The server makes row packs, or a part of one; the next download from nothing comes as packs. */
+bool fault_packs(sim *s, sim_device *d)
+{
+    bool more = server_alive(s);
+    (void)d;
+    for (uint64_t left = 1 + sim_random(s, 60); left > 0 && more; left--) {
+        more = server_build(s->srv, (uint64_t)s->now_ms);
+    }
+    return false; /* counted when a device takes a chunk */
+}
+
 /* The server dies three times over this device's groups. */
 bool fault_poison(sim *s, sim_device *d)
 {

@@ -159,6 +159,7 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, bool cu
     snprintf(f->authorization, sizeof f->authorization, "%s",
              q->authorization != NULL ? q->authorization : "");
     f->zstd = q->content_encoding != NULL;
+    f->asks = strcmp(q->method, "GET") == 0;
     if (!cut) {
         request_record(s, f);
     }
@@ -340,6 +341,7 @@ static void reply_fly(sim *s, const sim_flight *q, const server_reply *reply)
     f->kind = FLIGHT_REPLY;
     f->device = q->device;
     f->number = q->number;
+    f->asks = q->asks;
     f->due_ms = s->now_ms + travel_ms(s, d, KIND_LATE_REPLY);
     f->status = reply->status;
     f->zstd = reply->zstd;
@@ -356,10 +358,10 @@ static void reply_fly(sim *s, const sim_flight *q, const server_reply *reply)
 static server_job *request_handle(sim *s, const sim_flight *f)
 {
     server_request q = {
-        .method = text_of("POST"),
+        .method = text_of(f->asks ? "GET" : "POST"),
         .path = text_of(f->path),
         .authorization = text_of(f->authorization),
-        .content_type = text_of("application/x-fieldbook"),
+        .content_type = text_of(f->asks ? NULL : "application/x-fieldbook"),
         .content_encoding = f->zstd ? text_of("zstd") : (fb_text){NULL, 0},
         .peer = text_of("sim"),
         .body = {f->body, f->size},
@@ -405,6 +407,7 @@ static void reply_arrive(sim *s, const sim_flight *f)
         return;
     }
     d->in_flight = false;
+    s->fired[KIND_PACKS] += f->asks && f->status == 200;
     fb_link_response r = {
         .status = f->status, .zstd = f->zstd, .retry_ms = f->retry_ms, .body = {f->body, f->size}};
     fb_error err = {0};

@@ -134,8 +134,8 @@ typedef struct sim_flight {
     int64_t due_ms;
     char *body;
     size_t size;
-    char path[24], authorization[160];
-    bool zstd;
+    char path[96], authorization[160];
+    bool zstd, asks; /* asks: for a chunk of a pack */
     int status;
     uint32_t retry_ms;
 } sim_flight;

@@ -85,7 +85,11 @@ void server_down(sim *s)
 void server_boot(sim *s)
 {
     fb_error err = {0};
-    server_options o = {.path = "server/master.db", .vfs = "simfs", .port = &s->server_port};
+    server_options o = {
+        .path = "server/master.db",
+        .vfs = "simfs",
+        .port = &s->server_port,
+        .packing = {.rows_min = 10, .chunk_bytes = 4000, .rest_ms = 60000, .age_ms = 600000}};
     fb_code rc = server_open(&o, &s->srv, &err);
     if (rc == FB_OK) {
         rc = server_reader_open(s->srv, &s->reader, &err);

@@ -4,11 +4,14 @@
  *   base     what it holds since the last complete page
  *   staged   lines of pages since then, in order
  *   own      rows of its own plain groups that are not settled
+ *   packs    names of packs it was offered, chunks of them still missing: fetched one by one before
+ *            the next page; a pack that cannot be had lets it begin anew
  * Every page is checked for FED-1, FED-3 and FED-4; every complete one for FED-2: the base is then
  * exactly the projection of the tables, text by text. */
 #ifndef FB_TESTS_UNIT_DEVICE_FIXTURE_H
 #define FB_TESTS_UNIT_DEVICE_FIXTURE_H
 
+#include "wire/pack.h"
 #include "wire/sync_msg.h"
 
 #include "server_fixture.h"
@@ -50,8 +53,16 @@ typedef struct row_set {
     size_t count, capacity;
 } row_set;
 
+enum { OFFERS_MAX = 32 };
+
 typedef struct device {
     uint32_t number, user;
+    const pack_source *packs; /* NULL: it takes none */
+    struct offered {
+        digest name;
+        uint32_t next, chunks;
+    } offers[OFFERS_MAX];
+    uint32_t offers_count, chunks, refused;
     row_set base, staged, own;
     char token[512];
     int64_t settled, gseq;
@@ -145,17 +156,50 @@ static inline void stage_line(device *d, fixture *f, const block_head *head, fb_
     d->deletes += head->kind == BLOCK_DELETE ? 1 : 0;
 }
 
-static inline void stage_page(device *d, fixture *f, fb_text page)
+static inline void offer_take(device *d, fixture *f, const pack_offer *o)
 {
-    const catalog *c = store_catalog(f->writer);
-    line_reader lines;
-    reply_item item;
+    pack_manifest m;
+    sign_public key;
+    struct offered *to = &d->offers[d->offers_count++];
+    assert_true(d->offers_count <= OFFERS_MAX);
+    ok(pack_offer_check(o, &d->packs->key->open, &key));
+    ok(pack_manifest_get(o->manifest, f->memory, &m));
+    digest_of(o->manifest.data, o->manifest.size, &to->name);
+    to->next = 0;
+    to->chunks = m.chunks_count;
+}
+
+/* Rows of blocks, in their order. */
+static inline void stage_blocks(device *d, fixture *f, line_reader *lines)
+{
     block_head head;
     fb_text line;
     bool in_block = false;
+    while (line_next(lines, &line)) {
+        if (line.data[0] == '{') {
+            ok(block_head_get(line, store_catalog(f->writer), f->memory, &head));
+            in_block = true;
+            continue;
+        }
+        assert_true(in_block);
+        stage_line(d, f, &head, line);
+    }
+    ok(lines->code);
+}
+
+static inline void stage_page(device *d, fixture *f, fb_text page)
+{
+    line_reader lines;
+    reply_item item;
+    fb_text line;
     line_reader_init(&lines, page);
     assert_true(line_next(&lines, &line));
     ok(reply_item_get(line, f->memory, &item));
+    d->offers_count = 0;
+    for (; item.line == LINE_PACK; ok(reply_item_get(line, f->memory, &item))) {
+        offer_take(d, f, &item.pack);
+        assert_true(line_next(&lines, &line));
+    }
     assert_int_equal(item.line, LINE_PAGE);
     assert_true(item.page.token.size < sizeof d->token);
     snprintf(d->token, sizeof d->token, "%.*s", (int)item.page.token.size, item.page.token.data);
@@ -167,16 +211,7 @@ static inline void stage_page(device *d, fixture *f, fb_text page)
     if (item.page.reset) {
         row_add(&d->staged)->reset = true;
     }
-    while (line_next(&lines, &line)) {
-        if (line.data[0] == '{') {
-            ok(block_head_get(line, c, f->memory, &head));
-            in_block = true;
-            continue;
-        }
-        assert_true(in_block);
-        stage_line(d, f, &head, line);
-    }
-    ok(lines.code);
+    stage_blocks(d, f, &lines);
 }
 
 static inline void base_put(row_set *base, const sim_row *r)
@@ -322,6 +357,44 @@ static inline void check_base(device *d, fixture *f, const id_list *in_scope)
     }
 }
 
+/* The next chunk of its packs, if the server would give it now; else it begins anew. */
+static inline void device_fetch(device *d, fixture *f)
+{
+    struct offered *o = d->offers;
+    fb_id user = USER(d->user);
+    pack_info info;
+    scope_list scopes = {0};
+    buf frame, raw;
+    buf_init(&frame, 1 << 20);
+    buf_init(&raw, 1 << 20);
+    fb_code rc = pack_store_find(d->packs->store, &o->name, &info);
+    ok(feed_scopes_of_user(f->writer, &user, f->now_ms, f->memory, &scopes));
+    bool mine = false;
+    for (uint32_t i = 0; rc == FB_OK && i < scopes.count; i++) {
+        mine = mine || scopes.scopes[i] == info.scope;
+    }
+    if (mine) {
+        line_reader lines;
+        ok(pack_store_chunk_get(d->packs->store, info.no, o->next++, &frame));
+        ok(pack_get(&raw, buf_text(&frame), 1 << 20));
+        line_reader_init(&lines, buf_text(&raw));
+        stage_blocks(d, f, &lines);
+        d->chunks++;
+        if (o->next == o->chunks) {
+            memmove(o, o + 1, --d->offers_count * sizeof *o);
+        }
+    } else {
+        rows_clear(&d->staged);
+        d->token[0] = '\0';
+        d->offers_count = 0;
+        d->refused++;
+    }
+    d->complete = d->reset = d->empty = false;
+    d->rows = d->leaves = d->deletes = 0;
+    buf_clear(&frame);
+    buf_clear(&raw);
+}
+
 /* One request and its page; promotes when the page is complete. */
 static inline void device_pull(device *d, fixture *f, uint32_t page_bytes)
 {
@@ -330,10 +403,16 @@ static inline void device_pull(device *d, fixture *f, uint32_t page_bytes)
     scope_list scopes = {0};
     int64_t number = 0;
     arena *memory = arena_new(FIXTURE_BYTES_MAX);
+    if (d->offers_count > 0) {
+        device_fetch(d, f);
+        arena_free(memory);
+        return;
+    }
     page_request q = {.device = DEVICE(d->number),
                       .incarnation = INCARNATION(d->number),
                       .user = user,
                       .settled = d->settled,
+                      .packs = d->packs,
                       .page_bytes = page_bytes};
     ok(store_begin(f->writer));
     ok(feed_scopes_of_user(f->writer, &user, f->now_ms, memory, &scopes));

@@ -2,10 +2,12 @@
  *
  * Method: random commits move customers, assignments and memberships while simulated devices with
  * different rights pull pages of random size between them, push groups of their own and lose their
- * tokens; commits are undone and done again, the horizon moves. After every commit the feed is
- * compared with the oracle (LED-3), after every page the device (device_fixture.h). FB_SEED=n runs
- * one seed; the seed is printed when it fails. */
+ * tokens; packs are built a chunk at a time meanwhile, and fetched so; commits are undone and done
+ * again, the horizon moves. After every commit the feed is compared with the oracle (LED-3), after
+ * every page the device (device_fixture.h). FB_SEED=n runs one seed; the seed is printed when it
+ * fails. */
 #include "device_fixture.h"
+#include "sql/sql.h"
 
 enum { SIM_USERS = 5, SIM_TERRITORIES = 5, SIM_DEVICES = 6, SIM_STEPS = 220, SIM_SEEDS = 10 };
 
@@ -14,7 +16,11 @@ typedef struct sim {
     uint64_t random;
     device devices[SIM_DEVICES];
     uint32_t next; /* number of the next row of any kind */
-    uint32_t resets, leaves, deletes, layered, own, skipped, promotions, undone;
+    uint32_t resets, leaves, deletes, layered, own, skipped, promotions, undone, chunks, refused;
+    store *view;
+    sign_key key;
+    pack_source packs;
+    pack_builder *builder;
 } sim;
 
 static uint32_t pick(sim *m, uint32_t below)
@@ -373,6 +379,45 @@ static void sim_pull(sim *m, device *d)
     m->skipped += d->empty && own > 0 ? 1 : 0;
 }
 
+static fb_code key_bytes(void *ctx, void *out, size_t size)
+{
+    sim *m = ctx;
+    for (size_t i = 0; i < size; i++) {
+        ((uint8_t *)out)[i] = (uint8_t)pick(m, 256);
+    }
+    return FB_OK;
+}
+
+static void packs_open(sim *m)
+{
+    const store_options o = {.path = m->f.path, .read_only = true, .spills = true};
+    const pack_limits limits = {.rows_min = 3, .chunk_bytes = 600, .rest_ms = 1, .age_ms = 1};
+    const fb_port port = {.ctx = m, .random = key_bytes};
+    fb_error err;
+    ok(store_begin(m->f.writer));
+    ok(sign_key_open(m->f.writer, &port, &m->key));
+    ok(store_commit(m->f.writer));
+    ok_with(store_open(&o, &m->view, &err), &err);
+    ok_with(pack_store_open(m->f.path, NULL, true, &m->packs.store, &err), &err);
+    m->packs.key = &m->key;
+    m->packs.epoch = id_no(0x77, 1);
+    m->builder = pack_builder_new(m->view, &m->packs, &limits);
+    assert_non_null(m->builder);
+    for (uint32_t i = 0; i < SIM_DEVICES; i += 2) {
+        m->devices[i].packs = &m->packs;
+    }
+}
+
+static void packs_close(sim *m)
+{
+    pack_builder_free(m->builder);
+    pack_store_close(m->packs.store);
+    store_close(m->view);
+    char path[128];
+    snprintf(path, sizeof path, "%s.packs", m->f.path);
+    ok(sql_remove(path, NULL));
+}
+
 static void sim_open(sim *m, uint64_t seed)
 {
     memset(m, 0, sizeof *m);
@@ -390,6 +435,7 @@ static void sim_open(sim *m, uint64_t seed)
     for (uint32_t i = 0; i < SIM_DEVICES; i++) {
         device_init(&m->f, &m->devices[i], i + 1, 1 + i % SIM_USERS);
     }
+    packs_open(m);
     for (int i = 0; i < 25; i++) {
         sim_commit(m);
     }
@@ -402,6 +448,10 @@ static void sim_step(sim *m)
     uint32_t what = pick(m, 100);
     int64_t cid = 0;
     f->now_ms += pick(m, 400);
+    for (uint32_t i = pick(m, 4); i > 0; i--) {
+        bool more = false;
+        ok(pack_builder_step(m->builder, (uint64_t)f->now_ms, f->now_ms, &more));
+    }
     if (what < 35) {
         sim_commit(m);
     } else if (what < 50) {
@@ -434,6 +484,8 @@ static void sim_run(uint64_t seed, sim *total)
         device_pull_all(&m->devices[i], &m->f, 0);
         device_pull(&m->devices[i], &m->f, 0);
         assert_true(m->devices[i].empty);
+        m->chunks += m->devices[i].chunks;
+        m->refused += m->devices[i].refused;
         device_clear(&m->devices[i]);
     }
     int64_t entries = 0;
@@ -442,7 +494,10 @@ static void sim_run(uint64_t seed, sim *total)
     assert_int_equal(bad, 0);
     assert_int_equal(entries, raw_int(&m->f, "SELECT max(cid) FROM fs_commit"));
     assert_int_equal(entries, raw_int(&m->f, "SELECT count(*) FROM fs_commit"));
+    packs_close(m);
     fixture_close(&m->f);
+    total->chunks += m->chunks;
+    total->refused += m->refused;
     total->resets += m->resets;
     total->leaves += m->leaves;
     total->deletes += m->deletes;
@@ -480,6 +535,7 @@ static void feed__devices_converge_to_the_projection_of_the_tables(void **state)
     if (given == NULL) {
         assert_true(total->resets > SIM_DEVICES * SIM_SEEDS);
         assert_true(total->leaves > 0 && total->deletes > 0 && total->layered > 0);
+        assert_true(total->chunks > SIM_SEEDS && total->refused > 0);
         assert_true(total->own > 0 && total->skipped > 0 && total->promotions > 0 &&
                     total->undone > 0);
     }
