@@ -35,6 +35,14 @@ enum {
     TEXT_BYTES_DEFAULT = 400,
     /* Scopes of one device. */
     DEVICE_SCOPES_MAX = 1000,
+    /* Attachments: a whole file, a thumbnail, a piece of one in one request, the line before a
+     * piece, files asked about in one request. */
+    BLOB_BYTES_MAX = 256 << 20,
+    BLOB_THUMB_BYTES_MAX = 256 << 10,
+    BLOB_CHUNK_BYTES_MAX = 4 << 20,
+    BLOB_LINE_BYTES_MAX = 1024,
+    BLOB_ASK_MAX = 500,
+    BLOB_ASK_BYTES_MAX = 64 << 10,
     /* Long poll. */
     WAIT_MS_MAX = 60000,
 };

@@ -56,11 +56,13 @@ static void stream_end(sha_stream *s, uint8_t out[DIGEST_BYTES])
     bytes_wipe(tail, sizeof tail);
 }
 
+static const sha_stream STREAM_BEGIN = {.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+
 static void sha256_two_x86(const void *first, size_t first_size, const void *second,
                            size_t second_size, uint8_t out[DIGEST_BYTES])
 {
-    sha_stream s = {.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
-                              0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+    sha_stream s = STREAM_BEGIN;
     if (first_size > 0) {
         stream_add(&s, first, first_size);
     }
@@ -118,6 +120,47 @@ void digest_chain(const digest *before, const void *data, size_t size, digest *o
     digest made;
     sha256_two(before->b, sizeof before->b, data, size, made.b);
     *out = made; /* before and out may be the same */
+}
+
+/* ---- piece by piece ---- */
+
+_Static_assert(sizeof(sha_stream) <= sizeof(((digest_run *)0)->room) &&
+                   sizeof(mbedtls_sha256_context) <= sizeof(((digest_run *)0)->room),
+               "digest_run has room for either");
+
+void digest_begin(digest_run *r)
+{
+    memset(r, 0, sizeof *r);
+    if (sha256_x86_available()) {
+        memcpy(&r->room, &STREAM_BEGIN, sizeof STREAM_BEGIN);
+        return;
+    }
+    mbedtls_sha256_context *ctx = (void *)r->room.bytes;
+    mbedtls_sha256_init(ctx);
+    FB_ASSERT(mbedtls_sha256_starts(ctx, 0) == 0);
+}
+
+void digest_add(digest_run *r, const void *data, size_t size)
+{
+    if (size == 0) {
+        return;
+    }
+    if (sha256_x86_available()) {
+        stream_add((void *)r->room.bytes, data, size);
+        return;
+    }
+    FB_ASSERT(mbedtls_sha256_update((void *)r->room.bytes, data, size) == 0);
+}
+
+void digest_end(digest_run *r, digest *out)
+{
+    if (sha256_x86_available()) {
+        stream_end((void *)r->room.bytes, out->b);
+    } else {
+        FB_ASSERT(mbedtls_sha256_finish((void *)r->room.bytes, out->b) == 0);
+        mbedtls_sha256_free((void *)r->room.bytes);
+    }
+    bytes_wipe(r, sizeof *r);
 }
 
 void digest_hmac(const void *key, size_t key_size, const void *data, size_t size, digest *out)

@@ -16,6 +16,16 @@ void digest_of(const void *data, size_t size, digest *out);
 void digest_of_portable(const void *data, size_t size, digest *out);
 /* SHA-256(before || data): the chain over a device's groups (OUT-3). */
 void digest_chain(const digest *before, const void *data, size_t size, digest *out);
+/* The same piece by piece: begin, any number of adds, end. */
+typedef struct digest_run {
+    union {
+        uint64_t align;
+        uint8_t bytes[192]; /* digest.c's own */
+    } room;
+} digest_run;
+void digest_begin(digest_run *r);
+void digest_add(digest_run *r, const void *data, size_t size);
+void digest_end(digest_run *r, digest *out);
 void digest_hmac(const void *key, size_t key_size, const void *data, size_t size, digest *out);
 
 #endif

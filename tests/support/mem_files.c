@@ -1,0 +1,385 @@
+/* mem_files.c - see mem_files.h. */
+#include "support/mem_files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILES_MAX = 4096, SECTOR = 512 };
+#define PLENTY (INT64_C(1) << 40)
+
+typedef struct mem_bytes {
+    char *data;
+    int64_t size;
+} mem_bytes;
+
+typedef struct mem_file {
+    char *path; /* NULL: free slot */
+    mem_bytes now, synced;
+    bool is_synced; /* the name would survive */
+    bool removed;   /* and might come back */
+} mem_file;
+
+struct mem_files {
+    fb_files port;
+    mem_file files[FILES_MAX];
+    uint64_t seed, calls, crash_at, fail_at;
+    fb_code fail_code;
+    int64_t quota;
+    bool crashed;
+};
+
+static uint64_t draw(mem_files *m)
+{
+    m->seed = m->seed * 6364136223846793005ULL + 1442695040888963407ULL;
+    return m->seed >> 33;
+}
+
+static void set_bytes(mem_bytes *b, const char *data, int64_t size)
+{
+    char *copy = malloc((size_t)size + 1);
+    if (copy == NULL) {
+        abort();
+    }
+    if (size > 0) {
+        memcpy(copy, data, (size_t)size);
+    }
+    free(b->data);
+    *b = (mem_bytes){copy, size};
+}
+
+static void drop(mem_file *f)
+{
+    free(f->path);
+    free(f->now.data);
+    free(f->synced.data);
+    *f = (mem_file){0};
+}
+
+static mem_file *find(mem_files *m, const char *path, bool with_removed)
+{
+    for (int i = 0; i < FILES_MAX; i++) {
+        mem_file *f = &m->files[i];
+        if (f->path != NULL && strcmp(f->path, path) == 0 && (with_removed || !f->removed)) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+static mem_file *make(mem_files *m, const char *path)
+{
+    mem_file *f = find(m, path, true);
+    if (f != NULL && f->removed) {
+        drop(f);
+        f = NULL;
+    }
+    for (int i = 0; f == NULL && i < FILES_MAX; i++) {
+        if (m->files[i].path == NULL) {
+            f = &m->files[i];
+            f->path = strdup(path);
+        }
+    }
+    if (f == NULL || f->path == NULL) {
+        abort();
+    }
+    return f;
+}
+
+static fb_code mutate(mem_files *m)
+{
+    if (m->crashed) {
+        return FB_E_IO;
+    }
+    m->calls++;
+    if (m->crash_at != 0 && m->calls >= m->crash_at) {
+        m->crashed = true;
+        return FB_E_IO;
+    }
+    if (m->fail_at != 0 && m->calls == m->fail_at) {
+        return m->fail_code;
+    }
+    return FB_OK;
+}
+
+static int64_t used(const mem_files *m)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < FILES_MAX; i++) {
+        sum += m->files[i].path != NULL && !m->files[i].removed ? m->files[i].now.size : 0;
+    }
+    return sum;
+}
+
+static fb_code folder(void *ctx, const char *path)
+{
+    const mem_files *m = ctx;
+    (void)path; /* names hold their folders; making one costs nothing and cannot be torn */
+    return m->crashed ? FB_E_IO : FB_OK;
+}
+
+static fb_code write_at(void *ctx, const char *path, int64_t offset, fb_text bytes, bool sync)
+{
+    mem_files *m = ctx;
+    fb_code rc = mutate(m);
+    if (rc != FB_OK) {
+        return rc;
+    }
+    mem_file *f = find(m, path, false);
+    int64_t size = f == NULL ? 0 : f->now.size;
+    int64_t end = offset + (int64_t)bytes.size;
+    if (offset < 0 || offset > size) {
+        return FB_E_IO;
+    }
+    if (m->quota > 0 && used(m) - size + end > m->quota) {
+        return FB_E_DISK_FULL;
+    }
+    f = f == NULL ? make(m, path) : f;
+    char *grown = realloc(f->now.data, (size_t)end + 1);
+    if (grown == NULL) {
+        abort();
+    }
+    if (bytes.size > 0) {
+        memcpy(grown + offset, bytes.data, bytes.size);
+    }
+    f->now = (mem_bytes){grown, end};
+    if (sync) {
+        set_bytes(&f->synced, f->now.data, end);
+        f->is_synced = true;
+    }
+    return FB_OK;
+}
+
+static fb_code read_at(void *ctx, const char *path, int64_t offset, void *out, size_t size,
+                       size_t *got_out)
+{
+    mem_files *m = ctx;
+    const mem_file *f = find(m, path, false);
+    if (m->crashed) {
+        return FB_E_IO;
+    }
+    if (f == NULL) {
+        return FB_E_NOT_FOUND;
+    }
+    int64_t left = offset < f->now.size ? f->now.size - offset : 0;
+    size_t got = (int64_t)size < left ? size : (size_t)left;
+    if (got > 0) {
+        memcpy(out, f->now.data + offset, got);
+    }
+    *got_out = got;
+    return FB_OK;
+}
+
+static fb_code size_of(void *ctx, const char *path, int64_t *size_out)
+{
+    mem_files *m = ctx;
+    const mem_file *f = find(m, path, false);
+    if (m->crashed) {
+        return FB_E_IO;
+    }
+    if (f == NULL) {
+        return FB_E_NOT_FOUND;
+    }
+    *size_out = f->now.size;
+    return FB_OK;
+}
+
+static fb_code move(void *ctx, const char *from, const char *to)
+{
+    mem_files *m = ctx;
+    fb_code rc = mutate(m);
+    mem_file *f = find(m, from, false);
+    if (rc != FB_OK || f == NULL) {
+        return rc != FB_OK ? rc : FB_E_NOT_FOUND;
+    }
+    mem_file *old = find(m, to, true);
+    if (old != NULL && old != f) {
+        drop(old);
+    }
+    char *name = strdup(to);
+    free(f->path);
+    f->path = name;
+    return FB_OK;
+}
+
+static fb_code unlink_file(void *ctx, const char *path)
+{
+    mem_files *m = ctx;
+    fb_code rc = mutate(m);
+    mem_file *f = find(m, path, false);
+    if (rc != FB_OK || f == NULL) {
+        return rc;
+    }
+    f->removed = true;
+    return FB_OK;
+}
+
+static fb_code each(void *ctx, const char *path, fb_file_fn fn, void *fn_ctx)
+{
+    mem_files *m = ctx;
+    size_t size = strlen(path);
+    fb_code rc = m->crashed ? FB_E_IO : FB_OK;
+    for (int i = 0; rc == FB_OK && i < FILES_MAX; i++) {
+        const mem_file *f = &m->files[i];
+        if (f->path != NULL && !f->removed && strncmp(f->path, path, size) == 0 &&
+            f->path[size] == '/' && strchr(f->path + size + 1, '/') == NULL) {
+            rc = fn(fn_ctx, f->path + size + 1);
+        }
+    }
+    return rc;
+}
+
+static fb_code free_bytes(void *ctx, const char *path, int64_t *bytes_out)
+{
+    const mem_files *m = ctx;
+    (void)path;
+    *bytes_out = m->quota > 0 ? m->quota - used(m) : PLENTY;
+    return m->crashed ? FB_E_IO : FB_OK;
+}
+
+mem_files *mem_files_new(uint64_t seed)
+{
+    mem_files *m = calloc(1, sizeof *m);
+    if (m == NULL) {
+        abort();
+    }
+    m->seed = seed;
+    m->port = (fb_files){.ctx = m,
+                         .folder = folder,
+                         .write = write_at,
+                         .read = read_at,
+                         .size = size_of,
+                         .rename = move,
+                         .remove = unlink_file,
+                         .each = each,
+                         .free_bytes = free_bytes};
+    return m;
+}
+
+void mem_files_free(mem_files *m)
+{
+    for (int i = 0; m != NULL && i < FILES_MAX; i++) {
+        drop(&m->files[i]);
+    }
+    free(m);
+}
+
+const fb_files *mem_files_port(mem_files *m)
+{
+    return &m->port;
+}
+
+void mem_files_crash_after(mem_files *m, uint64_t calls)
+{
+    m->crash_at = calls == 0 ? 0 : m->calls + calls;
+}
+
+bool mem_files_is_crashed(const mem_files *m)
+{
+    return m->crashed;
+}
+
+void mem_files_fail(mem_files *m, uint64_t calls, fb_code code)
+{
+    m->fail_at = calls == 0 ? 0 : m->calls + calls;
+    m->fail_code = code;
+}
+
+void mem_files_quota(mem_files *m, int64_t bytes)
+{
+    m->quota = bytes;
+}
+
+uint64_t mem_files_calls(const mem_files *m)
+{
+    return m->calls;
+}
+
+static bool is_of(const mem_file *f, const char *machine)
+{
+    size_t size = strlen(machine);
+    return f->path != NULL && strncmp(f->path, machine, size) == 0 && f->path[size] == '/';
+}
+
+/* Unsynced bytes behind the synced ones: kept, lost, or torn at a sector. */
+static void lose_power(mem_files *m, mem_file *f)
+{
+    if (f->removed) {
+        if (draw(m) % 2 == 0 || !f->is_synced) {
+            drop(f);
+            return;
+        }
+        f->removed = false;
+    }
+    uint64_t fate = draw(m) % 3;
+    if (fate == 0) {
+        return; /* the system had written it out */
+    }
+    if (!f->is_synced && fate == 1) {
+        drop(f);
+        return;
+    }
+    int64_t keep = f->is_synced ? f->synced.size : 0;
+    int64_t torn = f->now.size / 2 / SECTOR * SECTOR;
+    if (fate == 2 && torn > keep) {
+        f->now.size = torn;
+    } else {
+        set_bytes(&f->now, f->synced.data, keep);
+    }
+}
+
+void mem_files_reboot(mem_files *m, const char *machine)
+{
+    for (int i = 0; i < FILES_MAX; i++) {
+        if (is_of(&m->files[i], machine)) {
+            lose_power(m, &m->files[i]);
+        }
+    }
+    m->crashed = false;
+    m->crash_at = 0;
+}
+
+bool mem_files_flip(mem_files *m, const char *path, int64_t at)
+{
+    mem_file *f = find(m, path, false);
+    if (f == NULL || at >= f->now.size) {
+        return false;
+    }
+    f->now.data[at] ^= 1;
+    set_bytes(&f->synced, f->now.data, f->now.size);
+    return true;
+}
+
+void mem_files_each(const mem_files *m, void (*fn)(void *ctx, const char *path, int64_t size),
+                    void *ctx)
+{
+    for (int i = 0; i < FILES_MAX; i++) {
+        if (m->files[i].path != NULL && !m->files[i].removed) {
+            fn(ctx, m->files[i].path, m->files[i].now.size);
+        }
+    }
+}
+
+void mem_files_copy(mem_files *m, const char *from, const char *to)
+{
+    char path[512];
+    for (int i = 0; i < FILES_MAX; i++) {
+        const mem_file *f = &m->files[i];
+        if (is_of(f, from) && !f->removed) {
+            snprintf(path, sizeof path, "%s%s", to, f->path + strlen(from));
+            mem_file *copy = make(m, path);
+            set_bytes(&copy->now, f->now.data, f->now.size);
+            set_bytes(&copy->synced, f->now.data, f->now.size);
+            copy->is_synced = true;
+        }
+    }
+}
+
+void mem_files_remove(mem_files *m, const char *machine)
+{
+    for (int i = 0; i < FILES_MAX; i++) {
+        if (is_of(&m->files[i], machine)) {
+            drop(&m->files[i]);
+        }
+    }
+}
