@@ -91,7 +91,8 @@ static fb_code handle_fill(fb_db *db, const char *path, const fb_db_options *o, 
                           .create = o->create,
                           .read_only = o->read_only,
                           .sync_normal = o->sync_normal,
-                          .cache_kib = o->cache_kib};
+                          .cache_kib = o->cache_kib,
+                          .files = o->files};
 
     db->port = o->port;
     db->read_only = o->read_only;

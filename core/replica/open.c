@@ -211,6 +211,18 @@ static fb_code check_small(replica *r, fb_error *err)
     return pages <= CHECK_PAGES_MAX ? sql_check(r->db, err) : FB_OK;
 }
 
+/* Files stand beside the database: PATH.blobs. */
+static bool blob_folder_name(replica *r, const char *path)
+{
+    static const char ending[] = ".blobs";
+    size_t size = strlen(path) + sizeof ending;
+    r->blob_folder = malloc(size);
+    if (r->blob_folder != NULL) {
+        snprintf(r->blob_folder, size, "%s%s", path, ending);
+    }
+    return r->blob_folder != NULL;
+}
+
 static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
 {
     const sql_options s = {.read_only = o->read_only,
@@ -244,10 +256,13 @@ fb_code replica_open_plain(const replica_options *o, replica **out, fb_error *er
                     "out of memory while opening the database: close something and try again");
     }
     r->port = o->port;
+    r->files = o->files;
     r->sync_normal = o->sync_normal;
     r->read_only = o->read_only;
     r->stamp = 1;
-    fb_code rc = open_inside(r, o, err);
+    fb_code rc = o->files == NULL || blob_folder_name(r, o->path)
+                     ? open_inside(r, o, err)
+                     : fail(err, FB_E_NO_MEMORY, "", "out of memory: close something");
     if (rc != FB_OK) {
         replica_close(r);
         return rc;
@@ -318,6 +333,7 @@ void replica_close(replica *r)
     arena_free(r->capture.memory);
     arena_free(r->scratch);
     arena_free(r->rights_memory);
+    free(r->blob_folder);
     bytes_wipe(&r->me, sizeof r->me);
     free(r);
 }

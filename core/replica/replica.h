@@ -16,6 +16,7 @@
  *   fb_alias(from_id PRIMARY KEY, entity, to_id, gseq)
  *   fb_warning(n, gseq, text)                        replayed ops that no longer applied
  *   fb_digest(n, rows, buckets)                      what the base rows sum up to
+ *   fb_blob(hash PRIMARY KEY, ...)                   bytes of attachments: replica/blob.h
  *
  *   capture:   rows + undo + outbox group            one transaction, fsynced       OUT-1
  *   promote:   undo pending, apply staged, drop settled, replay, store token        PRO-1
@@ -38,6 +39,7 @@
 #include "base/id.h"
 #include "base/port.h"
 #include "catalog/catalog.h"
+#include "fieldbook/files.h"
 #include "sql/sql.h"
 #include "wire/sync_msg.h"
 
@@ -52,6 +54,7 @@ typedef struct replica_options {
     bool read_only;
     bool sync_normal; /* benches only */
     int cache_kib;
+    const fb_files *files; /* for the bytes of attachments; NULL: none are kept */
 } replica_options;
 
 /* Opens or creates; migrates; checks the file. E_NEWER: written by a newer version, untouched. */
@@ -252,5 +255,7 @@ FB_MUST_USE fb_code replica_changed_since(replica *r, int64_t stamp,
 /* Every invariant above, on a quiet replica: OUT-2, OUT-3, undo images present, PRO-1 by undoing
  * and replaying inside a transaction that is rolled back. E_CORRUPT names the invariant. */
 FB_MUST_USE fb_code replica_check(replica *r, fb_error *err);
+
+#include "replica/blob.h"
 
 #endif

@@ -10,6 +10,7 @@
  *   pack.c      a first download chunk by chunk
  *   page.c      blocks and rows onto the tables;  promote.c  PRO-1;  alias.c  two ids, one row
  *   sums.c      the digest of the base;  digest.c  compared with the server's
+ *   blob.c      bytes of attachments at rest;  blob_lane.c  on their way (blob.h)
  *   problem.c   the tray;  rights.c  who may what;  observe.c  what changed;  rebirth.c  new
  * incarnation check.c     the invariants
  *   journal.c   the second copy's file;  second*.c  what is in it and when;  salvage*.c  a lost
@@ -121,7 +122,10 @@ struct replica {
     const fb_port *port;
     id_maker ids;
     bool read_only;
-    bool sync_normal; /* benches only: no commit waits for the disk */
+    bool sync_normal;      /* benches only: no commit waits for the disk */
+    const fb_files *files; /* NULL: no bytes of attachments are kept */
+    char *blob_folder;     /* PATH.blobs */
+    bool blobs_swept;      /* the folder was compared with fb_blob since open */
     edition *edition;
     replica_identity me;
     replica_state state;

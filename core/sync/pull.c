@@ -70,8 +70,7 @@ static fb_code take_reply(replica *r, const pull_answer *a, pull_result *out, fb
     return rc == FB_E_FORK ? take_fork(r, out, err) : rc;
 }
 
-/* The code of a refusal. A proxy's own page has none: it counts as no connection. */
-static fb_code read_refusal(const pull_answer *a, pull_result *out)
+fb_code pull_refusal_read(const pull_answer *a, uint32_t *retry_ms_out)
 {
     buf memory;
     fb_text body;
@@ -83,7 +82,7 @@ static fb_code read_refusal(const pull_answer *a, pull_result *out)
         error_msg_get(body, scratch, &m) != FB_OK) {
         m = (error_msg){.code = FB_E_OFFLINE};
     }
-    out->retry_ms = m.retry_ms > a->retry_ms ? m.retry_ms : a->retry_ms;
+    *retry_ms_out = m.retry_ms > a->retry_ms ? m.retry_ms : a->retry_ms;
     arena_free(scratch);
     buf_clear(&memory);
     return m.code == FB_OK ? FB_E_PROTOCOL : m.code;
@@ -109,7 +108,7 @@ fb_code pull_refusal(replica *r, const pull_answer *a, pull_result *out, fb_erro
 {
     FB_REQUIRE(r != NULL && a != NULL && out != NULL);
     *out = (pull_result){.event = EV_LATER};
-    fb_code code = read_refusal(a, out);
+    fb_code code = pull_refusal_read(a, &out->retry_ms);
     fb_class klass = fb_code_class(code);
 
     if (code == FB_E_FORK) {

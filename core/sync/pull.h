@@ -34,4 +34,8 @@ FB_MUST_USE fb_code pull_take(replica *r, const pull_answer *answer, pull_result
 FB_MUST_USE fb_code pull_refusal(replica *r, const pull_answer *answer, pull_result *out,
                                  fb_error *err);
 
+/* The code of an answer that is not 200, and when the server wants to be asked again. A proxy's own
+ * page has none: it counts as no connection. */
+fb_code pull_refusal_read(const pull_answer *answer, uint32_t *retry_ms_out);
+
 #endif

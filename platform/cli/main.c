@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cli.h"
+#include "platform/posix/files.h"
 #include "platform/posix/port.h"
 
 /* --now: a clock that stands still, for tests. */
@@ -164,6 +165,7 @@ int open_db(cli *c, bool create)
         return usage_error(c, TEXT_NO_DB, NULL);
     }
     o.port = &c->port;
+    o.files = fb_files_posix();
     o.create = create;
     o.tz_offset_min = c->tz_offset_min;
     fb_code rc = fb_db_open(c->db_path, &o, &c->db, &err);

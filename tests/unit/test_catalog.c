@@ -502,6 +502,7 @@ static void builtin__has_the_entities_others_build_on(void **state)
                                         "visit_action",
                                         "activity",
                                         "task",
+                                        "attachment",
                                         "sales_order",
                                         "sales_order_line",
                                         "payment",

@@ -13,6 +13,7 @@
 #define FIELDBOOK_DB_H
 
 #include "fieldbook/error.h"
+#include "fieldbook/files.h"
 #include "fieldbook/port.h"
 #include "fieldbook/types.h"
 
@@ -33,10 +34,12 @@ typedef struct fb_db_options {
     int32_t cache_kib;     /* page cache; 0: SQLite's default */
     int32_t tz_offset_min; /* minutes east of UTC that turn an instant into a business date;
                               -720..840 */
+    const fb_files *files; /* for the bytes of attachments, kept in PATH.blobs; NULL: none are kept;
+                              borrowed until fb_db_close */
 } fb_db_options;
 
 /* clang-format off */
-#define FB_DB_OPTIONS_INIT {sizeof(fb_db_options), NULL, NULL, true, false, false, 0, 0}
+#define FB_DB_OPTIONS_INIT {sizeof(fb_db_options), NULL, NULL, true, false, false, 0, 0, NULL}
 /* clang-format on */
 
 /* Open the replica at `path` (UTF-8), bringing its tables to this version, and set *out, which the

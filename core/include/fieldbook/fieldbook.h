@@ -8,11 +8,13 @@
 #define FIELDBOOK_FIELDBOOK_H
 
 #include "fieldbook/activity.h"
+#include "fieldbook/attachment.h"
 #include "fieldbook/command.h"
 #include "fieldbook/customer.h"
 #include "fieldbook/db.h"
 #include "fieldbook/error.h"
 #include "fieldbook/export.h"
+#include "fieldbook/files.h"
 #include "fieldbook/observe.h"
 #include "fieldbook/order.h"
 #include "fieldbook/payment.h"
