@@ -13,6 +13,7 @@
 #include "fieldbook/version.h"
 #include "platform/posix/config.h"
 #include "platform/posix/file.h"
+#include "platform/posix/files.h"
 #include "platform/posix/listen.h"
 #include "platform/posix/port.h"
 #include "platform/posix/tls.h"
@@ -195,8 +196,10 @@ static fb_code check_files(const server_config *c, fb_error *err)
 static fb_code run(daemon_state *d, const arguments *a, fb_error *err)
 {
     server *s = NULL;
-    server_options o = {
-        .path = d->config.database, .port = &d->port, .cache_kib = (int)d->config.cache_kib};
+    server_options o = {.path = d->config.database,
+                        .port = &d->port,
+                        .cache_kib = (int)d->config.cache_kib,
+                        .files = fb_files_posix()};
     FB_TRY(check_files(&d->config, err));
     FB_TRY(server_open(&o, &s, err));
     fb_code rc = FB_OK;

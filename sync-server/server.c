@@ -13,7 +13,9 @@
 #include "sync-server/intake/attempt.h"
 #include "sync-server/ledger/ledger.h"
 
-enum { CAREFUL_MS = 10 * 60000, WORK_BYTES_MAX = 256 << 20 };
+enum { CAREFUL_MS = 10 * 60000, WORK_BYTES_MAX = 256 << 20, BLOB_UNNAMED_DAYS = 30 };
+#define BLOB_DEVICE_DAY_BYTES (INT64_C(4) << 30)
+#define BLOB_FREE_BYTES_MIN (INT64_C(1) << 30)
 
 void server_log(const server *s, fb_level level, const char *format, ...)
 {
@@ -130,6 +132,22 @@ static char *copy_of(const char *text)
     return text != NULL ? strdup(text) : NULL;
 }
 
+static int64_t or_default(int64_t given, int64_t otherwise)
+{
+    return given > 0 ? given : otherwise;
+}
+
+static fb_code blobs_open(server *s, const server_options *o)
+{
+    const blob_limits limits = {
+        .device_day_bytes = or_default(o->blobs.device_day_bytes, BLOB_DEVICE_DAY_BYTES),
+        .total_bytes = o->blobs.total_bytes,
+        .free_bytes_min = or_default(o->blobs.free_bytes_min, BLOB_FREE_BYTES_MIN),
+        .unnamed_days = or_default(o->blobs.unnamed_days, BLOB_UNNAMED_DAYS)};
+    s->collected_ms = mono_ms(s);
+    return blob_place_init(&s->blobs, o->files, o->path, &limits);
+}
+
 fb_code server_open(const server_options *o, server **out, fb_error *err)
 {
     FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && out != NULL);
@@ -148,6 +166,9 @@ fb_code server_open(const server_options *o, server **out, fb_error *err)
                                    .age_ms = o->packing.age_ms};
     spare_init(s);
     fb_code rc = store_open(&so, &s->db, err);
+    if (rc == FB_OK) {
+        rc = blobs_open(s, o);
+    }
     if (rc == FB_OK) {
         rc = epoch_read(s, err);
     }
@@ -189,6 +210,7 @@ void server_close(server *s)
     decide_cache_free(s->in.cache);
     arena_free(s->in.work);
     door_rate_free(s->rate);
+    blob_place_clear(&s->blobs);
     store_close(s->db);
     free(s->path);
     free(s->vfs);
@@ -249,6 +271,7 @@ void server_tick(server *s, uint64_t now_mono_ms)
     }
     server_epoch_watch(s);
     server_mark_keep(s, false);
+    server_blob_tick(s, now_mono_ms);
     if (s->in.careful && now_mono_ms >= s->careful_until_ms) {
         s->in.careful = false;
         server_log(s, FB_LOG_INFO, "server.careful over=1");
@@ -287,11 +310,12 @@ server_job *server_handle(server *s, server_reader *r, const server_request *q)
 {
     job_next next = JOB_DONE;
     server_job *job = server_prepare(s, r, q, &next);
-    if (next == JOB_WRITE) {
-        server_write(s, &job, 1);
-    }
-    if (server_job_next(job) == JOB_READ) {
-        server_read(s, r, job);
+    for (; next == JOB_WRITE || next == JOB_READ; next = server_job_next(job)) {
+        if (next == JOB_WRITE) {
+            server_write(s, &job, 1);
+        } else {
+            server_read(s, r, job);
+        }
     }
     if (server_job_next(job) == JOB_WAIT) { /* answered at once: the wait is over before it began */
         job->wait_until_ms = 0;

@@ -14,6 +14,7 @@
 #define FB_SERVER_H
 
 #include "base/port.h"
+#include "fieldbook/files.h"
 #include "wire/sync_msg.h"
 
 typedef struct server server;
@@ -28,6 +29,14 @@ typedef struct server_packing {
     uint32_t age_ms;      /* least age of a pack before a newer one is made: ten minutes */
 } server_packing;
 
+/* Zero: the default in brackets. */
+typedef struct server_blob_limits {
+    int64_t device_day_bytes; /* what one device may send in 24 hours [4 GiB] */
+    int64_t total_bytes;      /* all files together [no limit] */
+    int64_t free_bytes_min;   /* left on the disk for the database [1 GiB] */
+    int64_t unnamed_days;     /* after which bytes that no row names are removed [30] */
+} server_blob_limits;
+
 typedef struct server_options {
     const char *path; /* master database */
     const char *vfs;
@@ -36,6 +45,8 @@ typedef struct server_options {
     bool trace;      /* a line per group and station goes to the port's log (schema/events.def) */
     fb_text catalog; /* the release's catalogue; empty: the built-in one */
     server_packing packing;
+    const fb_files *files; /* for the bytes of attachments, in PATH.blobs; NULL: none are served */
+    server_blob_limits blobs;
 } server_options;
 /* After an upgrade the catalogue in use grows by what the release brings (door_catalog_renew). */
 FB_MUST_USE fb_code server_open(const server_options *o, server **out,

@@ -5,18 +5,21 @@
  *   server_write.c    a batch in one transaction                     the writer
  *   server_read.c     verdicts, catalogue, page, reply body          any thread
  *   server_pack.c     row packs: built, offered, served             a thread of its own; any
+ *   server_blob.c     bytes of attachments: files by readers, tables by the writer
  *   server_create.c   the database of a new company
  *   server_mark.c     is it the database that was here last; a new epoch after a restore
  *
  *   a job:   prepare -> WRITE -> READ -> DONE
  *                    -> READ -> DONE, or WAIT -> READ ...
- *                    -> DONE (refused, health)   enrolment: WRITE -> DONE */
+ *                    -> DONE (refused, health)   enrolment: WRITE -> DONE
+ *                    -> READ -> DONE, or WRITE -> READ -> DONE   a piece of an attachment */
 #ifndef FB_SERVER_INSIDE_H
 #define FB_SERVER_INSIDE_H
 
 #include <stdatomic.h>
 
 #include "schema/limits.h"
+#include "sync-server/blob/blob.h"
 #include "sync-server/door/door.h"
 #include "sync-server/feed/feed.h"
 #include "sync-server/intake/intake.h"
@@ -36,7 +39,13 @@ enum {
     TEXT_BYTES_KEPT = 128
 };
 
-typedef enum job_kind { JOB_KIND_SYNC, JOB_KIND_ENROL, JOB_KIND_PACK } job_kind;
+typedef enum job_kind {
+    JOB_KIND_SYNC,
+    JOB_KIND_ENROL,
+    JOB_KIND_PACK,
+    JOB_KIND_BLOB
+} job_kind;
+struct blob_job; /* server_blob.c */
 
 struct server_job {
     job_kind kind;
@@ -51,12 +60,13 @@ struct server_job {
     bool epoch_differs;
     bool accepts_zstd;
     enrol_request enrol;
-    bool excluded;       /* from a batch that is run again */
-    bool marked;         /* an attempt is counted for it (intake/attempt.h) */
-    bool taken;          /* its groups were decided in the last run of the batch */
-    int64_t poison_gseq; /* a group of it is held as E_POISON with this batch */
-    bool waited;         /* a long poll that has begun */
-    bool is_spare;       /* the server's own, see job_new: never freed, never changed */
+    struct blob_job *blob; /* in `memory` */
+    bool excluded;         /* from a batch that is run again */
+    bool marked;           /* an attempt is counted for it (intake/attempt.h) */
+    bool taken;            /* its groups were decided in the last run of the batch */
+    int64_t poison_gseq;   /* a group of it is held as E_POISON with this batch */
+    bool waited;           /* a long poll that has begun */
+    bool is_spare;         /* the server's own, see job_new: never freed, never changed */
     uint64_t wait_until_ms;
     server_reply reply;
     buf out; /* the reply's body */
@@ -70,6 +80,8 @@ struct server {
     fb_id epoch;
     intake in;
     door_rate *rate;
+    blob_place blobs;
+    uint64_t collected_ms; /* mono clock */
     _Atomic int64_t head;
     uint64_t careful_until_ms; /* mono clock */
     _Atomic bool suspect;      /* MRK-2: nothing is taken, nothing told */
@@ -123,6 +135,13 @@ FB_MUST_USE fb_code server_mark_open(server *s, fb_error *err);
 void server_mark_keep(server *s, bool now);
 void server_epoch_watch(server *s);
 FB_MUST_USE fb_code server_mark_begin(const char *path, const char *vfs, store *db, fb_error *err);
+/* A request about attachments (server_blob.c). The door has let `d` in and `body` is unpacked. */
+typedef enum blob_route { BLOB_ROUTE_HAVE, BLOB_ROUTE_PUT, BLOB_ROUTE_GET } blob_route;
+void server_blob_prepare(server *s, server_reader *r, const door_device *d, blob_route route,
+                         server_job *job);
+void server_blob_read(server *s, server_reader *r, server_job *job);
+FB_MUST_USE fb_code server_blob_write(server *s, server_job *job);
+void server_blob_tick(server *s, uint64_t now_mono_ms);
 void server_log(const server *s, fb_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

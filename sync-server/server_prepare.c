@@ -239,12 +239,49 @@ static void serve_pack(arrival *a)
     }
 }
 
+static void serve_blob(arrival *a, blob_route route, size_t body_bytes_max)
+{
+    door_device d;
+    if (a->s->blobs.files == NULL || !blob_is_known(a->r->db)) {
+        job_fail(a->job, FB_E_PATH, 0);
+        return;
+    }
+    if (door_pass(a, PASS_CHUNK, &d) != FB_OK) {
+        return;
+    }
+    if (server_is_suspect(a->s)) {
+        job_fail(a->job, FB_E_EPOCH, SUSPECT_RETRY_MS);
+        return;
+    }
+    fb_code rc = body_take(a, body_bytes_max, body_bytes_max);
+    if (rc != FB_OK) {
+        job_fail(a->job, rc, 0);
+        return;
+    }
+    server_blob_prepare(a->s, a->r, &d, route, a->job);
+}
+
+static void serve_blob_have(arrival *a)
+{
+    serve_blob(a, BLOB_ROUTE_HAVE, BLOB_ASK_BYTES_MAX);
+}
+
+static void serve_blob_put(arrival *a)
+{
+    serve_blob(a, BLOB_ROUTE_PUT, BLOB_CHUNK_BYTES_MAX + BLOB_LINE_BYTES_MAX);
+}
+
+static void serve_blob_get(arrival *a)
+{
+    serve_blob(a, BLOB_ROUTE_GET, BLOB_LINE_BYTES_MAX);
+}
+
 static const struct {
     const char *method, *path; /* a path that ends with a slash: everything below it */
     route_serve serve;
-} ROUTES[] = {{"POST", "/v1/sync", serve_sync},
-              {"POST", "/v1/enrol", serve_enrol},
-              {"GET", "/v1/pack/", serve_pack},
+} ROUTES[] = {{"POST", "/v1/sync", serve_sync},           {"POST", "/v1/enrol", serve_enrol},
+              {"POST", "/v1/blob/have", serve_blob_have}, {"POST", "/v1/blob/put", serve_blob_put},
+              {"POST", "/v1/blob/get", serve_blob_get},   {"GET", "/v1/pack/", serve_pack},
               {"GET", "/v1/health", serve_health}};
 
 static bool is_below(fb_text path, const char *route)

@@ -215,6 +215,10 @@ void server_read(server *s, server_reader *r, server_job *job)
 {
     reading x = {.s = s, .reader = r, .view = r->db, .job = job};
     fb_error err;
+    if (job->kind == JOB_KIND_BLOB) {
+        server_blob_read(s, r, job);
+        return;
+    }
     buf_reset(&job->out);
     fb_code rc = store_snapshot(r->db);
     if (rc == FB_OK) {

@@ -73,6 +73,19 @@ static void job_rewind(server_job *job)
     job->poison_gseq = 0;
 }
 
+static fb_code job_write(batch *b, server_job *job)
+{
+    switch (job->kind) {
+    case JOB_KIND_ENROL:
+        return enrol_write(b, job);
+    case JOB_KIND_BLOB:
+        return server_blob_write(b->s, job);
+    case JOB_KIND_SYNC:
+        break;
+    }
+    return sync_write(b, job);
+}
+
 static fb_code jobs_write(batch *b)
 {
     for (uint32_t i = 0; i < b->count; i++) {
@@ -81,7 +94,7 @@ static fb_code jobs_write(batch *b)
             continue;
         }
         job_rewind(job);
-        fb_code rc = job->kind == JOB_KIND_ENROL ? enrol_write(b, job) : sync_write(b, job);
+        fb_code rc = job_write(b, job);
         if (rc != FB_OK) {
             b->failed = job;
             return rc;

@@ -103,6 +103,17 @@ static fb_code count_out(const entry_move *m, const scope_list *scopes)
 
 /* ---- moving ---- */
 
+fb_code feed_row_is_in(store *s, const cat_entity *e, const fb_id *id, int64_t ver,
+                       const scope_list *scopes, bool *out)
+{
+    int64_t pos = 0;
+    for (uint32_t i = 0; pos == 0 && i < scopes->count; i++) {
+        FB_TRY(feed_entry_at(s, scopes->scopes[i], e, id, ver, &pos));
+    }
+    *out = pos != 0;
+    return FB_OK;
+}
+
 static fb_code leave_scopes(const entry_move *m, const scope_list *before, const scope_list *now,
                             feed_kind kind, scope_list *found)
 {

@@ -14,6 +14,9 @@ static const route ROUTES[] = {
     {"POST", "/v1/sync", SYNC_BODY_BYTES_MAX},
     {"POST", "/v1/enrol", ENROL_BODY_BYTES_MAX},
     {"GET", "/v1/pack/", 0}, /* ends with a slash: everything below it */
+    {"POST", "/v1/blob/have", BLOB_ASK_BYTES_MAX},
+    {"POST", "/v1/blob/put", BLOB_CHUNK_BYTES_MAX + BLOB_LINE_BYTES_MAX},
+    {"POST", "/v1/blob/get", BLOB_LINE_BYTES_MAX},
     {"GET", "/v1/health", 0},
 };
 

@@ -129,6 +129,7 @@ static void serve(fleet *f)
                            .port = &f->port,
                            .trace = true,
                            .packing = f->packing,
+                           .files = mem_files_port(f->files),
                            .catalog = f->catalog};
     fleet_must(server_open(&open, &f->srv, &err), &err, "server_open");
     fleet_must(server_reader_open(f->srv, &f->reader, &err), &err, "server_reader_open");
@@ -140,6 +141,7 @@ static void db_open(fleet_device *d)
     fb_db_options o = FB_DB_OPTIONS_INIT;
     o.port = &d->port;
     o.vfs = "fleetfs";
+    o.files = mem_files_port(d->world->files);
     fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open");
 }
 
@@ -168,6 +170,7 @@ void fleet_open(fleet *f)
                  .recorder = recorder,
                  .packing = packing};
     f->vfs = crash_vfs_new("fleetfs", 1);
+    f->files = mem_files_new(1);
     f->port = (fb_port){f, mono, wall, random_bytes, hear};
     fb_error err = {0};
     server_create_options create = {.path = "server/master.db",
@@ -185,6 +188,7 @@ void fleet_open(fleet *f)
 void fleet_go_on(fleet *f, crash_vfs *take, int64_t now_ms, int devices)
 {
     *f = (fleet){.vfs = take, .now_ms = now_ms, .random = (uint64_t)now_ms};
+    f->files = mem_files_new(1);
     f->port = (fb_port){f, mono, wall, random_bytes, hear};
     serve(f);
     admin_open(f, (uint64_t)now_ms);
@@ -229,6 +233,7 @@ void fleet_close(fleet *f)
     }
     fleet_server_stop(f);
     crash_vfs_free(f->vfs);
+    mem_files_free(f->files);
 }
 
 static int number_of(const fleet_device *d)
@@ -337,6 +342,11 @@ fb_code fleet_exchange(fleet_device *d, bool *done_out, fb_error *err)
     *done_out = rc == FB_OK && d->report.complete;
     fb_sync_close(sync);
     return rc;
+}
+
+fb_link fleet_link(fleet *f)
+{
+    return (fb_link){&f->devices[0], exchange}; /* the recorder takes it for the first device */
 }
 
 fb_code fleet_try_sync(fleet_device *d, fb_error *err)

@@ -9,6 +9,7 @@
 #include "support/company.h"
 #include "support/crash_vfs.h"
 #include "support/history.h"
+#include "support/mem_files.h"
 #include "sync-server/server.h"
 
 enum { FLEET_DEVICES_MAX = 8 };
@@ -29,6 +30,7 @@ typedef struct fleet_device {
 
 struct fleet {
     crash_vfs *vfs;
+    mem_files *files;
     server *srv;
     server_reader *reader;
     server_job *job;
@@ -81,6 +83,8 @@ void fleet_open_again(fleet_device *d); /* after fb_db_close */
 void fleet_put_file(fleet *f, const char *name, const void *data, size_t size);
 /* The phone's database is gone; its second copy is not. Closed before, opened after. */
 void fleet_lose_database(fleet_device *d);
+/* The way to the server: bytes straight into the server library. */
+fb_link fleet_link(fleet *f);
 /* Sync until complete. */
 void fleet_sync(fleet_device *d);
 /* One sync attempt; its code. */

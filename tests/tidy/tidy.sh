@@ -29,6 +29,7 @@ declare -A MAY=(
     [sync-server/store]="base/ catalog/ sql/ wire/ sync-server/store/ fieldbook/ schema/"
     [sync-server/ledger]="base/ catalog/ rules/ wire/ sync-server/store/ sync-server/ledger/ sync-server/feed/ fieldbook/ schema/"
     [sync-server/feed]="base/ catalog/ rules/ wire/ sync-server/store/ sync-server/feed/ fieldbook/ schema/"
+    [sync-server/blob]="base/ catalog/ wire/ sync-server/store/ sync-server/feed/ sync-server/blob/ fieldbook/ schema/"
     [sync-server/door]="base/ catalog/ rules/ wire/ sync-server/store/ sync-server/ledger/ sync-server/door/ fieldbook/ schema/"
     [sync-server/decide]="base/ catalog/ rules/ wire/ sync-server/store/ sync-server/ledger/ sync-server/feed/ sync-server/decide/ fieldbook/ schema/"
     [sync-server/intake]="base/ catalog/ rules/ wire/ sync-server/ fieldbook/ schema/"
