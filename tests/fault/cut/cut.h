@@ -2,6 +2,7 @@
  *
  *   main.c    options, the summary line
  *   inner.c   bodies cut between device and server in one process: every byte, both directions
+ *   lane.c    the same for the bytes of attachments
  *   tls.c     a real listener, a real link, and the encrypted stream cut between them
  *   proxy.c   the TCP proxy that cuts
  *
@@ -27,6 +28,7 @@ typedef struct cut_counters {
 void cut_bad(cut_counters *n, const char *message, const char *direction, uint64_t byte,
              const char *why);
 void inner_cuts(const cut_options *o, cut_counters *n);
+void lane_cuts(const cut_options *o, cut_counters *n);
 void tls_cuts(const cut_options *o, cut_counters *n);
 
 typedef struct proxy proxy;
