@@ -199,7 +199,11 @@ static fb_code run(daemon_state *d, const arguments *a, fb_error *err)
     server_options o = {.path = d->config.database,
                         .port = &d->port,
                         .cache_kib = (int)d->config.cache_kib,
-                        .files = fb_files_posix()};
+                        .files = fb_files_posix(),
+                        .blobs = {.device_day_bytes = (int64_t)d->config.blob_device_day_mib << 20,
+                                  .total_bytes = (int64_t)d->config.blob_total_mib << 20,
+                                  .free_bytes_min = (int64_t)d->config.blob_free_min_mib << 20,
+                                  .unnamed_days = d->config.blob_unnamed_days}};
     FB_TRY(check_files(&d->config, err));
     FB_TRY(server_open(&o, &s, err));
     fb_code rc = FB_OK;

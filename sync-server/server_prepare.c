@@ -181,6 +181,19 @@ static fb_code door_pass(arrival *a, pass_kind kind, door_device *d)
     return rc;
 }
 
+/* The door lets it in, and the database is the one that was here last (MRK-2). */
+static bool may_enter(arrival *a, pass_kind kind, door_device *d)
+{
+    if (door_pass(a, kind, d) != FB_OK) {
+        return false;
+    }
+    if (server_is_suspect(a->s)) {
+        job_fail(a->job, FB_E_EPOCH, SUSPECT_RETRY_MS);
+        return false;
+    }
+    return true;
+}
+
 static fb_code sync_read(arrival *a, const door_device *d)
 {
     server_job *job = a->job;
@@ -201,11 +214,7 @@ static void serve_sync(arrival *a)
 {
     door_device d;
     bool write = false;
-    if (door_pass(a, PASS_SYNC, &d) != FB_OK) {
-        return;
-    }
-    if (server_is_suspect(a->s)) {
-        job_fail(a->job, FB_E_EPOCH, SUSPECT_RETRY_MS);
+    if (!may_enter(a, PASS_SYNC, &d)) {
         return;
     }
     fb_code rc = sync_read(a, &d);
@@ -225,12 +234,10 @@ static void serve_sync(arrival *a)
 static void serve_pack(arrival *a)
 {
     door_device d;
-    if (door_pass(a, PASS_CHUNK, &d) != FB_OK) {
+    if (!may_enter(a, PASS_CHUNK, &d)) {
         return;
     }
-    if (server_is_suspect(a->s)) {
-        job_fail(a->job, FB_E_EPOCH, SUSPECT_RETRY_MS);
-    } else if (!pack_path_get(a->q->path, &a->job->pack, &a->job->chunk)) {
+    if (!pack_path_get(a->q->path, &a->job->pack, &a->job->chunk)) {
         job_fail(a->job, FB_E_PATH, 0);
     } else {
         a->job->kind = JOB_KIND_PACK;
@@ -246,11 +253,7 @@ static void serve_blob(arrival *a, blob_route route, size_t body_bytes_max)
         job_fail(a->job, FB_E_PATH, 0);
         return;
     }
-    if (door_pass(a, PASS_CHUNK, &d) != FB_OK) {
-        return;
-    }
-    if (server_is_suspect(a->s)) {
-        job_fail(a->job, FB_E_EPOCH, SUSPECT_RETRY_MS);
+    if (!may_enter(a, PASS_CHUNK, &d)) {
         return;
     }
     fb_code rc = body_take(a, body_bytes_max, body_bytes_max);

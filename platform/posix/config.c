@@ -20,7 +20,7 @@ typedef struct config_key {
     const char *about;
 } config_key;
 
-enum { PORT_MAX = 65535, CACHE_KIB_MAX = 16 << 20 };
+enum { PORT_MAX = 65535, CACHE_KIB_MAX = 16 << 20, BLOB_MIB_MAX = 1 << 30 };
 
 /* A limit's default is its ceiling too: the file may only lower it. */
 #define AT(member) offsetof(server_config, member)
@@ -46,6 +46,14 @@ static const config_key KEYS[] = {
      "Threads that read pages; one more writes, one more carries the connections."},
     {"cache_kib", KIND_NUMBER, AT(cache_kib), 1024, CACHE_KIB_MAX, "65536",
      "Memory for the writer's database pages, in KiB."},
+    {"blob_device_day_mib", KIND_NUMBER, AT(blob_device_day_mib), 1, BLOB_MIB_MAX, "4096",
+     "Photos and documents: what one device may send in 24 hours, in MiB."},
+    {"blob_total_mib", KIND_NUMBER, AT(blob_total_mib), 0, BLOB_MIB_MAX, "0",
+     "All of them together. 0: no limit but the next one."},
+    {"blob_free_min_mib", KIND_NUMBER, AT(blob_free_min_mib), 1, BLOB_MIB_MAX, "1024",
+     "Left free on the disk for the database; uploads wait below it."},
+    {"blob_unnamed_days", KIND_NUMBER, AT(blob_unnamed_days), 1, 3650, "30",
+     "Days after which bytes that no record names are removed."},
     LIMIT(connections_max, 5000, "Limits. They may be lowered, not raised. Open connections."),
     LIMIT(strangers_per_address_max, 500,
           "Connections of one address that no device has authorised yet."),

@@ -13,6 +13,7 @@
  *   upkeep.c    check, catalogue additions
  *   backup.c    backups made, listed, tried out; shelf.c, shelf_add.c: a folder of increments
  *   backup_file.c  one file and its SHA-256
+ *   blobs.c     photos and documents: list, check, missing, collect, in backups
  *   restore.c   a backup checked, and put back with a new epoch
  *
  * Every change goes through ledger_commit: devices see it like any other commit, and the audit
@@ -117,6 +118,7 @@ int command_export(admin *a);
 int command_code(admin *a);
 int command_device(admin *a);
 int command_held(admin *a);
+int command_blobs(admin *a);
 int command_check(admin *a);
 int command_backup(admin *a);
 int command_backup_verify(admin *a, const char *path);
@@ -126,6 +128,14 @@ int command_certificate(admin *a);
 int command_packs(admin *a);
 int command_audit(admin *a);
 int command_query(admin *a);
+
+/* blobs.c: the bytes of attachments in a backup, FILE.blobs or DIR/blobs. Copy what it lacks and
+ * mark it as backed up; compare with what `database` counts; put back what `database` lacks. */
+FB_MUST_USE fb_code blobs_backup(admin *a, const char *backup, bool is_folder, fb_error *err);
+FB_MUST_USE fb_code blobs_verify(const char *database, const char *backup, bool is_folder,
+                                 fb_error *err);
+FB_MUST_USE fb_code blobs_restore(admin *a, const char *database, const char *backup,
+                                  bool is_folder, fb_error *err);
 
 bool file_load(const char *path, buf *out);
 

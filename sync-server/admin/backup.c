@@ -86,6 +86,9 @@ static fb_code file_make(admin *a, const char *path, backup_facts *facts, fb_err
         rc = backup_check(path, facts, err);
     }
     if (rc == FB_OK) {
+        rc = blobs_backup(a, path, false, err);
+    }
+    if (rc == FB_OK) {
         rc = backup_record(a, facts->head, facts->sha256);
     }
     company_close(a);
@@ -199,6 +202,7 @@ static fb_code folder_add(folder_run *f, fb_error *err)
     shelf_close(&c);
     FB_TRY(rc);
     FB_TRY(point_verify(f, err));
+    FB_TRY(blobs_backup(f->a, f->folder, true, err));
     return backup_record(f->a, f->facts.head, f->facts.sha256);
 }
 
@@ -339,6 +343,9 @@ static fb_code drill_run(admin *a, shelf *c, backup_facts *facts, fb_error *err)
     if (rc == FB_OK && (facts->head != h->commit || facts->entries != h->entries)) {
         rc = fail(err, FB_E_CORRUPT, path, "it stands at commit %lld, its head says %lld",
                   (long long)facts->head, (long long)h->commit);
+    }
+    if (rc == FB_OK) {
+        rc = blobs_verify(path, c->folder, true, err);
     }
     (void)unlink(path);
     return rc;

@@ -29,6 +29,9 @@ int command_backup_verify(admin *a, const char *path)
     backup_facts facts;
     fb_error err = {0};
     fb_code rc = backup_check(path, &facts, &err);
+    if (rc == FB_OK) {
+        rc = blobs_verify(path, path, false, &err);
+    }
     if (a->json) {
         printf("{\"ok\":%s,\"commit\":\"%lld\",\"audit_entries\":\"%lld\",\"bytes\":\"%lld\","
                "\"sha256\":\"%s\"}\n",
@@ -195,8 +198,9 @@ static fb_code put_back(restoring *r, bool is_folder, fb_error *err)
                     "the copy cannot be put in place: %s; what stood there is %s", strerror(errno),
                     r->aside);
     }
-    return server_epoch_new(&(server_epoch_options){.path = r->to, .port = r->a->port},
-                            &r->facts.head, err);
+    FB_TRY(server_epoch_new(&(server_epoch_options){.path = r->to, .port = r->a->port},
+                            &r->facts.head, err));
+    return blobs_restore(r->a, r->to, r->from, is_folder, err);
 }
 
 static fb_code restore_run(restoring *r, bool may_replace, fb_error *err)

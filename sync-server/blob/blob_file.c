@@ -135,17 +135,30 @@ static fb_code room_check(const blob_place *p, uint32_t count)
     return free_bytes - (int64_t)count >= p->limits.free_bytes_min ? FB_OK : FB_E_DISK_FULL;
 }
 
-static fb_code piece_write(blob_place *p, const blob_put *q, const char *part, const char *path,
+/* The part is as long as the file should be: give it its name, or drop it. */
+static fb_code part_finish(blob_place *p, const blob_put *q, const char *part, const char *path,
                            bool *whole_out)
 {
-    FB_TRY(p->files->write(p->files->ctx, part, q->offset, q->bytes, true));
-    if (q->offset + (int64_t)q->count < q->size) {
-        return FB_OK;
-    }
     FB_TRY(blob_folders_make(p->files, p->folder, &q->hash));
     fb_code rc = blob_file_finish(p->files, part, path, &q->hash, q->size);
     *whole_out = rc == FB_OK;
     return rc == FB_E_CORRUPT ? FB_E_INVALID : rc;
+}
+
+/* A piece for another place than the part's end is left alone: an answer was lost, and the device
+ * is told where to go on. A part that is whole already was not finished: its last request failed
+ * between the write and the name (test_attachment_crash). */
+static fb_code piece_take(blob_place *p, const blob_put *q, const char *part, const char *path,
+                          int64_t *size, bool *whole_out)
+{
+    if (*size < q->size && *size != q->offset) {
+        return FB_OK;
+    }
+    if (*size < q->size) {
+        FB_TRY(p->files->write(p->files->ctx, part, q->offset, q->bytes, true));
+        *size = q->offset + (int64_t)q->count;
+    }
+    return *size < q->size ? FB_OK : part_finish(p, q, part, path, whole_out);
 }
 
 static fb_code put_locked(blob_place *p, const blob_caller *c, const blob_put *q,
@@ -162,11 +175,7 @@ static fb_code put_locked(blob_place *p, const blob_caller *c, const blob_put *q
     fb_code rc = part.code != FB_OK ? part.code : path.code;
     if (rc == FB_OK && (rc = blob_file_size(p, part_name, &size)) == FB_OK) {
         *offset_out = size < 0 ? 0 : size;
-        /* Not where this part stands: an answer was lost. The device is told and goes on there. */
-        if (*offset_out == q->offset) {
-            rc = piece_write(p, q, part_name, name, whole_out);
-            *offset_out = rc == FB_OK ? q->offset + (int64_t)q->count : *offset_out;
-        }
+        rc = piece_take(p, q, part_name, name, offset_out, whole_out);
     }
     buf_clear(&part);
     buf_clear(&path);

@@ -321,11 +321,22 @@ fb_code blob_backup(const blob_place *p, store *s, const char *to_folder, int64_
     return FB_OK;
 }
 
+static fb_code has_table(store *s, bool *out)
+{
+    bool row = false;
+    store_stmt *q = store_prepare(s, STORE_blob_table);
+    FB_TRY(store_step(q, &row));
+    *out = row && store_int(q, 0) > 0;
+    store_reset(q);
+    return FB_OK;
+}
+
 fb_code blob_backup_verify(const fb_files *files, store *backup, const char *from_folder,
                            blob_report *out, fb_error *err)
 {
     blob_step x = {.name = ""};
     bool row = true;
+    FB_TRY(has_table(backup, &row)); /* one that was made before there were attachments */
     while (row) {
         FB_TRY(step_next(backup, &x, &row));
         if (!row || x.lost) {
@@ -335,8 +346,10 @@ fb_code blob_backup_verify(const fb_files *files, store *backup, const char *fro
         tally(out, rc);
         if (rc != FB_OK) {
             return fail(err, rc == FB_E_NOT_FOUND ? FB_E_CORRUPT : rc, from_folder,
-                        "attachment %s: %s: make a new backup", x.name,
-                        rc == FB_E_NOT_FOUND ? "the file is missing" : fb_code_text(rc, "en"));
+                        "attachment %s %s: make a new backup, after blobs check --repair", x.name,
+                        rc == FB_E_NOT_FOUND ? "is missing"
+                        : rc == FB_E_CORRUPT ? "is damaged"
+                                             : "cannot be read");
         }
         out->files++;
         out->bytes += x.size;

@@ -145,6 +145,17 @@ static void db_open(fleet_device *d)
     fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open");
 }
 
+void fleet_device_reopen(fleet_device *d)
+{
+    char machine[40];
+    snprintf(machine, sizeof machine, "%.*s", (int)strcspn(d->path, "/"), d->path);
+    fb_db_close(d->db);
+    if (crash_vfs_is_crashed(d->world->vfs, machine)) {
+        crash_vfs_reboot(d->world->vfs, machine);
+    }
+    db_open(d);
+}
+
 static fleet_device *device_open(fleet *f, uint64_t seed)
 {
     fleet_device *d = &f->devices[f->devices_count++];
@@ -398,12 +409,6 @@ static fb_code enrol(fleet_device *d, const fb_id *user, bool again, fb_error *e
         history_device(f->recorder, number_of(d), d->path, user);
     }
     return rc;
-}
-
-void fleet_device_reopen(fleet_device *d)
-{
-    fb_db_close(d->db);
-    db_open(d);
 }
 
 void fleet_build(fleet *f)
