@@ -2,6 +2,7 @@
  *
  *   command.c        the table, dispatch, groups        command_args.c    reading arguments
  *   command_field.c  customers, visits, payments, activities, tasks
+ *   command_attachment.c  photos and documents
  *   command_order.c  orders                             command_data.c    records, problems,
  * queries, status */
 #ifndef FB_API_COMMAND_INSIDE_H
@@ -88,5 +89,10 @@ fb_code cmd_record_add(command_call *c);
 fb_code cmd_query(command_call *c);
 fb_code cmd_status(command_call *c);
 fb_code cmd_entity_list(command_call *c);
+fb_code cmd_attachment_add(command_call *c);
+fb_code cmd_attachment_show(command_call *c);
+fb_code cmd_attachment_want(command_call *c);
+fb_code cmd_attachment_free(command_call *c);
+fb_code cmd_attachment_count(command_call *c);
 
 #endif

@@ -385,3 +385,8 @@ const fb_port *replica_port(replica *r)
 {
     return r->port;
 }
+
+const fb_files *replica_files(replica *r)
+{
+    return r->files;
+}

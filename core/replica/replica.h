@@ -66,6 +66,7 @@ sql_db *replica_sql(replica *r);
 const catalog *replica_catalog(replica *r);
 id_maker *replica_ids(replica *r);
 const fb_port *replica_port(replica *r);
+const fb_files *replica_files(replica *r); /* NULL: none were given */
 
 /* --- identity ------------------------------------------------------------------------- */
 typedef struct replica_identity {

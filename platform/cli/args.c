@@ -40,8 +40,8 @@ bool options_only(const cli *c, const char *names)
 
 bool is_flag(const char *name)
 {
-    static const char *const FLAGS[] = {"mock", "free",  "all",  "continue", "wait",
-                                        "json", "quiet", "help", "again"};
+    static const char *const FLAGS[] = {"mock",  "free", "all",   "continue",  "wait",    "json",
+                                        "quiet", "help", "again", "thumbnail", "no-files"};
 
     for (size_t i = 0; i < sizeof FLAGS / sizeof FLAGS[0]; i++) {
         if (strcmp(FLAGS[i], name) == 0) {

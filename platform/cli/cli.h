@@ -3,6 +3,7 @@
  *   main.c     global options, dispatch, exit codes      words.c  the table of commands
  *   args.c     argv to the JSON arguments of a command   show.c   JSON results as text for people
  *   sync_run.c enrolment, synchronisation                pull.c   everything in scope into files
+ *   files_run.c  photos and documents: bytes up and down, one written out
  *   batch.c    many groups from a file                   say.c    texts in two languages, errors
  *
  * It calls only fieldbook/ and the public functions of platform/posix: what it can do, an app can
@@ -83,6 +84,8 @@ int run_command(cli *c, const cli_command *cmd);
 int run_list(cli *c, const cli_command *cmd);
 int run_enrol(cli *c, const cli_command *cmd);
 int run_sync(cli *c, const cli_command *cmd);
+int run_lane(const cli *c, const fb_link *link); /* files_run.c: bytes of attachments, once */
+int run_attachment_save(cli *c, const cli_command *cmd);
 int run_pull(cli *c, const cli_command *cmd);
 int run_batch(cli *c, const cli_command *cmd);
 int run_check(cli *c, const cli_command *cmd);

@@ -239,6 +239,9 @@ static int sync_loop(const cli *c, fb_sync *sync, const fb_link *link, long left
         if (sync_round(c, sync, link, &r, &err) == FB_OK) {
             exit_code = EXIT_DONE;
             show_report(c, &r);
+            if (option(c, "no-files") == NULL) {
+                exit_code = run_lane(c, link); /* rows first, then bytes */
+            }
             (void)fflush(stdout);
             continue;
         }
@@ -279,7 +282,7 @@ int run_sync(cli *c, const cli_command *cmd)
     const char *given_url = option(c, "server");
 
     (void)cmd;
-    if (!options_only(c, "wait rounds server ca")) {
+    if (!options_only(c, "wait rounds server ca no-files metered")) {
         return EXIT_USAGE;
     }
     if (!rounds_get(c, &rounds)) {

@@ -32,6 +32,13 @@ static const char ACTIVITIES[] = "SELECT a.id, " ISO(
     "a.at") " AS at, k.code AS customer, k.name, a.type, a.subject, a.result_code, a.void_reason "
             "FROM activity a JOIN customer k ON k.id = a.customer_id WHERE " OF_CUSTOMER
             " ORDER BY a.at DESC, a.id DESC LIMIT 50";
+static const char ATTACHMENTS[] = "SELECT a.id, a.kind, a.media_type, a.size_bytes, " ISO(
+    "a.taken_at") " AS taken_at, k.code AS customer, v.visit_no, a.note FROM attachment a LEFT "
+                  "JOIN visit v ON v.id = a.visit_id LEFT JOIN sales_order o ON o.id = "
+                  "a.order_id LEFT JOIN payment p ON p.id = a.payment_id LEFT JOIN customer k "
+                  "ON k.id = coalesce(a.customer_id, v.customer_id, o.customer_id, "
+                  "p.customer_id) WHERE " OF_CUSTOMER " ORDER BY a.taken_at DESC, a.id DESC "
+                  "LIMIT 50";
 static const char TASKS[] = "SELECT t.id, t.title, t.kind, t.priority, " ISO(
     "t.due_at") " AS due_at, k.code AS customer, u.name AS assignee, "
                 "t.status FROM task t LEFT JOIN customer k ON k.id = t.customer_id LEFT JOIN "
@@ -42,7 +49,7 @@ static const char TASKS[] = "SELECT t.id, t.title, t.kind, t.priority, " ISO(
 /* clang-format off */
 const cli_command CLI_COMMANDS[] = {
     {"enrol", NULL, run_enrol, NULL, "--server URL --ca FILE --code CODE [--name NAME] [--again]", TEXT_HELP_ENROL},
-    {"sync", NULL, run_sync, NULL, "[--wait] [--rounds N] [--server URL] [--ca FILE]", TEXT_HELP_SYNC},
+    {"sync", NULL, run_sync, NULL, "[--wait] [--rounds N] [--no-files | --metered thumbs|nothing|all] [--server URL] [--ca FILE]", TEXT_HELP_SYNC},
     {"status", NULL, run_command, "status", "", TEXT_HELP_STATUS},
     {"find", NULL, run_command, "customer.find", "[text]", TEXT_HELP_FIND},
     {"customer", "show", run_command, "customer.show", "customer", TEXT_HELP_SHOW},
@@ -70,6 +77,13 @@ const cli_command CLI_COMMANDS[] = {
     {"activity", "correct", run_command, "activity.correct", "activity data", TEXT_HELP_CORRECT},
     {"activity", "void", run_command, "activity.void", "activity reason", TEXT_HELP_VOID},
     {"activity", "list", run_list, ACTIVITIES, "[customer]", TEXT_HELP_LIST},
+    {"attachment", "add", run_command, "attachment.add", "file", TEXT_HELP_ATTACH},
+    {"attachment", "list", run_list, ATTACHMENTS, "[customer]", TEXT_HELP_LIST},
+    {"attachment", "show", run_command, "attachment.show", "attachment", TEXT_HELP_BYTES},
+    {"attachment", "want", run_command, "attachment.want", "attachment", TEXT_HELP_WANT},
+    {"attachment", "save", run_attachment_save, NULL, "attachment FILE [--thumbnail]", TEXT_HELP_SAVE},
+    {"attachment", "free", run_command, "attachment.free", "", TEXT_HELP_FREE},
+    {"attachment", "count", run_command, "attachment.count", "", TEXT_HELP_COUNT},
     {"task", "add", run_command, "task.add", "title", TEXT_HELP_ADD},
     {"task", "done", run_command, "task.done", "task [result]", TEXT_HELP_DONE},
     {"task", "list", run_list, TASKS, "[customer]", TEXT_HELP_LIST},
