@@ -4,6 +4,7 @@
  * the same bytes. */
 #include "fuzz.h"
 
+#include "wire/blob_msg.h"
 #include "wire/enrol_msg.h"
 #include "wire/sync_msg.h"
 
@@ -89,8 +90,41 @@ static fb_code error_turn(fb_text line, buf *out)
     return FB_OK;
 }
 
-static const turn TURNS[] = {request_turn, reply_turn,    item_turn,
-                             enrol_turn,   enrolled_turn, error_turn};
+static fb_code blob_ask_turn(fb_text line, buf *out)
+{
+    static blob_ask m;
+    FB_TRY(blob_ask_get(line, scratch, &m));
+    blob_ask_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code blob_had_turn(fb_text line, buf *out)
+{
+    static blob_had m;
+    FB_TRY(blob_had_get(line, scratch, &m));
+    blob_had_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code blob_stored_turn(fb_text line, buf *out)
+{
+    blob_stored m;
+    FB_TRY(blob_stored_get(line, scratch, &m));
+    blob_stored_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code blob_get_turn(fb_text line, buf *out)
+{
+    blob_get m;
+    FB_TRY(blob_get_get(line, scratch, &m));
+    blob_get_put(out, &m);
+    return FB_OK;
+}
+
+static const turn TURNS[] = {request_turn,     reply_turn,   item_turn,     enrol_turn,
+                             enrolled_turn,    error_turn,   blob_ask_turn, blob_had_turn,
+                             blob_stored_turn, blob_get_turn};
 enum { TURNS_COUNT = sizeof TURNS / sizeof TURNS[0] };
 
 static void line_turn(turn turn_it, fb_text line)
@@ -129,11 +163,16 @@ void fuzz_run(fb_text in)
 
 void fuzz_seeds(void)
 {
-    seed_lines("\006", "schema/vectors/sync_request.jsonl"); /* 6 % TURNS_COUNT: no NUL in a text */
+    seed_lines("\012",
+               "schema/vectors/sync_request.jsonl"); /* 10 % TURNS_COUNT: no NUL in a text */
     seed_lines("\001", "schema/vectors/sync_reply.jsonl");
     seed_lines("\002", "schema/vectors/reply_item.jsonl");
     seed_lines("\003", "schema/vectors/enrol_request.jsonl");
     seed_lines("\004", "schema/vectors/enrol_reply.jsonl");
     seed_lines("\005", "schema/vectors/error.jsonl");
+    seed_lines("\006", "schema/vectors/blob_ask.jsonl");
+    seed_lines("\007", "schema/vectors/blob_had.jsonl");
+    seed_lines("\010", "schema/vectors/blob_stored.jsonl");
+    seed_lines("\011", "schema/vectors/blob_get.jsonl");
     seed_whole("\002", "schema/vectors/reply_item.jsonl");
 }

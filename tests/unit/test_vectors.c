@@ -2,6 +2,7 @@
  * same bytes, and what must be refused is refused with the code given. */
 #include "support/wire_fixture.h"
 
+#include "wire/blob_msg.h"
 #include "wire/enrol_msg.h"
 #include "wire/group_msg.h"
 #include "wire/sync_msg.h"
@@ -145,14 +146,94 @@ static fb_code error_turn(fb_text line, buf *out)
     return FB_OK;
 }
 
+static fb_code blob_ask_turn(fb_text line, buf *out)
+{
+    static blob_ask m;
+    FB_TRY(blob_ask_get(line, scratch, &m));
+    blob_ask_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code blob_had_turn(fb_text line, buf *out)
+{
+    static blob_had m;
+    FB_TRY(blob_had_get(line, scratch, &m));
+    blob_had_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code blob_stored_turn(fb_text line, buf *out)
+{
+    blob_stored m;
+    FB_TRY(blob_stored_get(line, scratch, &m));
+    blob_stored_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code blob_get_turn(fb_text line, buf *out)
+{
+    blob_get m;
+    FB_TRY(blob_get_get(line, scratch, &m));
+    blob_get_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code blob_put_turn(fb_text body, buf *out)
+{
+    blob_put m;
+    FB_TRY(blob_put_get(body, scratch, &m));
+    blob_put_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code blob_got_turn(fb_text body, buf *out)
+{
+    blob_got m;
+    FB_TRY(blob_got_get(body, scratch, &m));
+    blob_got_put(out, &m);
+    return FB_OK;
+}
+
 static const struct {
     const char *name;
     turn turn;
 } KINDS[] = {
-    {"sync_request", request_turn}, {"sync_reply", reply_turn}, {"reply_item", item_turn},
-    {"group", group_turn},          {"block", block_turn},      {"enrol_request", enrol_turn},
-    {"enrol_reply", enrolled_turn}, {"error", error_turn},      {"pack_manifest", manifest_turn},
+    {"sync_request", request_turn},
+    {"sync_reply", reply_turn},
+    {"reply_item", item_turn},
+    {"group", group_turn},
+    {"block", block_turn},
+    {"enrol_request", enrol_turn},
+    {"enrol_reply", enrolled_turn},
+    {"error", error_turn},
+    {"pack_manifest", manifest_turn},
+    {"blob_ask", blob_ask_turn},
+    {"blob_had", blob_had_turn},
+    {"blob_stored", blob_stored_turn},
+    {"blob_get", blob_get_turn},
 };
+/* Bodies with bytes behind their line: as texts in blob_body.jsonl. */
+static const struct {
+    const char *name;
+    turn turn;
+} BODIES[] = {{"blob_put", blob_put_turn}, {"blob_got", blob_got_turn}};
+enum { BODIES_COUNT = sizeof BODIES / sizeof BODIES[0] };
+
+static turn turn_of(fb_text what)
+{
+    for (size_t k = 0; k < sizeof KINDS / sizeof KINDS[0]; k++) {
+        if (text_is(what, KINDS[k].name)) {
+            return KINDS[k].turn;
+        }
+    }
+    for (size_t k = 0; k < BODIES_COUNT; k++) {
+        if (text_is(what, BODIES[k].name)) {
+            return BODIES[k].turn;
+        }
+    }
+    return NULL;
+}
+
 enum { KINDS_COUNT = sizeof KINDS / sizeof KINDS[0] };
 
 static void same_bytes(const char *file, fb_text line, turn turn_it)
@@ -238,21 +319,16 @@ static void refused(fb_text line)
     assert_true(json_object_next(&r, &key));
     error = json_string(&r);
     assert_int_equal(r.code, FB_OK);
-    bool known = false;
-    for (size_t k = 0; k < KINDS_COUNT; k++) {
-        if (text_is(what, KINDS[k].name)) {
-            buf out;
-            buf_init(&out, 1 << 20);
-            arena_reset(scratch);
-            fb_code code = KINDS[k].turn(text, &out);
-            if (!text_is(error, fb_code_name(code)) || out.size != 0) {
-                fail_msg("%.*s gave %s", (int)line.size, line.data, fb_code_name(code));
-            }
-            known = true;
-            buf_clear(&out);
-        }
+    turn turn_it = turn_of(what);
+    assert_non_null(turn_it);
+    buf out;
+    buf_init(&out, 1 << 20);
+    arena_reset(scratch);
+    fb_code code = turn_it(text, &out);
+    if (!text_is(error, fb_code_name(code)) || out.size != 0) {
+        fail_msg("%.*s gave %s", (int)line.size, line.data, fb_code_name(code));
     }
-    assert_true(known);
+    buf_clear(&out);
     arena_free(own);
 }
 
@@ -267,6 +343,50 @@ static void vectors__refused_texts_are_refused_with_their_code(void **state)
         refused(line);
     }
     assert_int_equal(lines.code, FB_OK);
+    buf_clear(&content);
+}
+
+/* Same bytes out as in, and refused after every cut. */
+static void body_turns(fb_text line)
+{
+    json_reader r;
+    fb_text key;
+    buf out;
+    arena *own = arena_new(1 << 20);
+    json_reader_init(&r, line, own);
+    json_object_begin(&r);
+    assert_true(json_object_next(&r, &key));
+    turn turn_it = turn_of(json_string(&r));
+    assert_true(json_object_next(&r, &key));
+    fb_text text = json_string(&r);
+    assert_int_equal(r.code, FB_OK);
+    assert_non_null(turn_it);
+    buf_init(&out, 1 << 20);
+    for (size_t n = 0; n < text.size; n++) {
+        arena_reset(scratch);
+        assert_int_not_equal(turn_it((fb_text){text.data, n}, &out), FB_OK);
+        assert_int_equal(out.size, 0);
+    }
+    assert_int_equal(turn_it(text, &out), FB_OK);
+    assert_true(text_equal(buf_text(&out), text));
+    buf_clear(&out);
+    arena_free(own);
+}
+
+static void vectors__bodies_with_bytes_have_the_same_bytes(void **state)
+{
+    (void)state;
+    buf content = file_read("schema/vectors/blob_body.jsonl");
+    line_reader lines;
+    fb_text line;
+    size_t count = 0;
+    line_reader_init(&lines, buf_text(&content));
+    while (line_next(&lines, &line)) {
+        body_turns(line);
+        count++;
+    }
+    assert_int_equal(lines.code, FB_OK);
+    assert_true(count >= 4);
     buf_clear(&content);
 }
 
@@ -299,6 +419,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors__read_and_written_again_have_the_same_bytes),
         cmocka_unit_test(vectors__whole_bodies_read_line_by_line),
+        cmocka_unit_test(vectors__bodies_with_bytes_have_the_same_bytes),
         cmocka_unit_test(vectors__refused_texts_are_refused_with_their_code),
         cmocka_unit_test(vectors__every_cut_of_every_message_is_refused),
     };
