@@ -17,6 +17,7 @@
 #include "fieldbook/files.h"
 #include "wire/sync_msg.h"
 
+struct store;
 typedef struct server server;
 typedef struct server_reader server_reader; /* one per thread */
 typedef struct server_job server_job;
@@ -74,6 +75,10 @@ typedef struct server_epoch_options {
 } server_epoch_options;
 FB_MUST_USE fb_code server_epoch_new(const server_epoch_options *o, int64_t *commit_out,
                                      fb_error *err);
+/* Is this open database the one that was here last? FB_OK also where no mark was kept; E_EPOCH: it
+ * was put back from an older copy. */
+FB_MUST_USE fb_code server_mark_check(const char *path, const char *vfs, struct store *db,
+                                      fb_error *err);
 void server_close(server *s);
 FB_MUST_USE fb_code server_reader_open(server *s, server_reader **out, fb_error *err);
 void server_reader_close(server_reader *r);
@@ -123,7 +128,6 @@ server_job *server_handle(server *s, server_reader *r, const server_request *q);
 
 /* Administration shares the writer's rooms: opened by fieldbook-admin on its own connection
  * (door/admin ops). */
-struct store;
 struct store *server_store(server *s);
 
 #endif

@@ -64,6 +64,7 @@ struct server_job {
     bool excluded;         /* from a batch that is run again */
     bool marked;           /* an attempt is counted for it (intake/attempt.h) */
     bool taken;            /* its groups were decided in the last run of the batch */
+    bool gap;              /* answered E_GAP */
     int64_t poison_gseq;   /* a group of it is held as E_POISON with this batch */
     bool waited;           /* a long poll that has begun */
     bool is_spare;         /* the server's own, see job_new: never freed, never changed */
@@ -85,6 +86,7 @@ struct server {
     _Atomic int64_t head;
     uint64_t careful_until_ms; /* mono clock */
     _Atomic bool suspect;      /* MRK-2: nothing is taken, nothing told */
+    fb_id gap_user;            /* first person whose device knows more than we do; none: nobody */
     int64_t marked_cid;        /* the high-water mark as written last, and when */
     uint64_t marked_ms;        /* mono clock */
     sign_key key;              /* under the manifests of packs */
@@ -134,6 +136,8 @@ FB_MUST_USE fb_code scopes_now(store *view, const fb_id *user, const fb_id *devi
 FB_MUST_USE fb_code server_mark_open(server *s, fb_error *err);
 void server_mark_keep(server *s, bool now);
 void server_epoch_watch(server *s);
+/* A device knows answers that this database never gave (E_GAP). */
+void server_gap_heard(server *s, const fb_id *device);
 FB_MUST_USE fb_code server_mark_begin(const char *path, const char *vfs, store *db, fb_error *err);
 /* A request about attachments (server_blob.c). The door has let `d` in and `body` is unpacked. */
 typedef enum blob_route { BLOB_ROUTE_HAVE, BLOB_ROUTE_PUT, BLOB_ROUTE_GET } blob_route;

@@ -5,7 +5,8 @@
  * beside the database (store.h) tells: the epoch differs, or the database is behind it, or the
  * audit chain does not run through the entry it names. Then every device is answered E_EPOCH until
  * a person draws a new epoch (server_epoch_new, `fieldbook-admin restore`): devices send again what
- * no backup holds.
+ * no backup holds. Where that file is gone too, the devices of two people who know answers that the
+ * database never gave say the same.
  *
  *   MRK-1  the mark is written after the commit it names is synced: it is never ahead by itself
  *   MRK-2  a server that is behind its mark takes nothing and tells nothing */
@@ -89,6 +90,16 @@ static fb_code mark_judge(store *db, const store_mark *mark, fb_error *err)
                 (long long)now.cid, (long long)mark->cid);
 }
 
+fb_code server_mark_check(const char *path, const char *vfs, store *db, fb_error *err)
+{
+    store_mark mark;
+    fb_code rc = store_mark_get(path, vfs, &mark, err);
+    if (rc == FB_E_NOT_FOUND) {
+        return FB_OK;
+    }
+    return rc == FB_OK ? mark_judge(db, &mark, err) : rc;
+}
+
 fb_code server_mark_open(server *s, fb_error *err)
 {
     store_mark mark;
@@ -136,6 +147,24 @@ void server_epoch_watch(server *s)
         atomic_store(&s->suspect, true);
         server_log(s, FB_LOG_ERROR, "server.refuses reason=new_epoch cure=start_the_server_again");
     }
+}
+
+/* One device may be damaged, or lie, and one person may have several: the second person is proof.
+ */
+void server_gap_heard(server *s, const fb_id *device)
+{
+    door_device d;
+    if (door_device_get(s->db, device, &d) != FB_OK || id_equal(&d.user, &s->gap_user)) {
+        return;
+    }
+    if (id_is_none(&s->gap_user)) {
+        s->gap_user = d.user;
+        server_log(s, FB_LOG_ERROR, "device.knows_more reason=answers_this_database_never_gave");
+        return;
+    }
+    atomic_store(&s->suspect, true);
+    server_log(s, FB_LOG_ERROR,
+               "server.refuses reason=two_people_know_more cure=fieldbook-admin_restore_--confirm");
 }
 
 bool server_is_suspect(const server *s)

@@ -59,6 +59,7 @@ static fb_code sync_write(batch *b, server_job *job)
         job_fail(job, result.answer, 0);
     }
     job->taken = result.answer == FB_OK;
+    job->gap = result.answer == FB_E_GAP;
     job->poison_gseq = result.poison_gseq;
     return job->taken && job->q.buckets.size > 0 && !job->epoch_differs
                ? door_device_fault(b->s->db, &job->device, b->now_ms)
@@ -70,6 +71,7 @@ static void job_rewind(server_job *job)
     buf_reset(&job->out);
     job->next = JOB_WRITE;
     job->taken = false;
+    job->gap = false;
     job->poison_gseq = 0;
 }
 
@@ -228,6 +230,9 @@ static void batch_end(batch *b, fb_code rc)
         }
         if (rc == FB_OK) {
             poison_tell(b, job);
+        }
+        if (rc == FB_OK && job->gap) {
+            server_gap_heard(b->s, &job->device);
         }
         if (rc != FB_OK) {
             job_trouble(job, rc);

@@ -34,6 +34,7 @@ static const char *const own_keys[] = {
     "incarnation", "device_code", "user_code", "user_name", "secret", "server_url", "enrolled",
     "life", "file_id", "salvaged", "salvaged_ms", "salvaged_groups", "outbox_generation",
     "adopted",
+    "epochs_left",
 };
 /* clang-format on */
 enum {
@@ -283,6 +284,7 @@ static fb_code identity_write(replica *r, const replica_identity *in)
     FB_TRY(meta_put_blob(r, "device", in->device.b, sizeof in->device.b));
     FB_TRY(meta_put_blob(r, "user", in->user.b, sizeof in->user.b));
     FB_TRY(meta_put_blob(r, "epoch", in->epoch.b, sizeof in->epoch.b));
+    FB_TRY(meta_drop(r, "epochs_left")); /* a person said which server it is */
     FB_TRY(meta_put_blob(r, "secret", in->token.b, sizeof in->token.b));
     FB_TRY(meta_put_text(r, "device_code", text_of(in->device_code)));
     FB_TRY(meta_put_text(r, "user_code", text_of(in->user_code)));

@@ -12,6 +12,7 @@
  * begins a new life with everything it still has in front (rebirth_revive). */
 #include <string.h>
 
+#include "base/id.h"
 #include "replica/room.h"
 #include "schema/limits.h"
 #include "wire/pack.h"
@@ -50,6 +51,34 @@ static fb_code forget_answers(replica *r, int64_t backed_up)
     return alias_notice(r);
 }
 
+/* An epoch that was left never comes back by a restore, which draws a new one: another server
+ * answers under the same name. The device stays where it is. */
+static fb_code epoch_leave(taking *t)
+{
+    enum { EPOCHS_KEPT = 16 };
+    buf left;
+    char id[FB_ID_TEXT_BYTES];
+    buf_init(&left, 4096);
+    fb_code rc = replica_meta_get(t->r, "epochs_left", &left);
+    id_put(&t->in->head.epoch, id);
+    if (rc == FB_OK && strstr(buf_cstr(&left), id) != NULL) {
+        rc = fail(t->err, FB_E_EPOCH, "ep",
+                  "the server that was left before answers again: two servers use this address; IT "
+                  "must stop one of them; nothing was changed");
+    }
+    if (rc == FB_OK) {
+        id_put(&t->r->me.epoch, id);
+        buf_put_str(&left, id);
+        size_t size = FB_ID_TEXT_BYTES - 1, kept = left.size / size;
+        size_t old = kept > EPOCHS_KEPT ? (kept - EPOCHS_KEPT) * size : 0;
+        rc = left.code == FB_OK
+                 ? meta_put_text(t->r, "epochs_left", (fb_text){left.data + old, left.size - old})
+                 : left.code;
+    }
+    buf_clear(&left);
+    return rc;
+}
+
 static fb_code take_epoch(taking *t)
 {
     replica *r = t->r;
@@ -60,6 +89,9 @@ static fb_code take_epoch(taking *t)
     }
     if (known && (!named || id_equal(&r->me.epoch, &t->in->head.epoch))) {
         return FB_OK;
+    }
+    if (known) {
+        FB_TRY(epoch_leave(t));
     }
     FB_TRY(meta_put_blob(r, "epoch", t->in->head.epoch.b, sizeof t->in->head.epoch.b));
     r->me.epoch = t->in->head.epoch;

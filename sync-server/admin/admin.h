@@ -9,6 +9,7 @@
  *   certificate.c  the server's certificate: show, renew
  *   held.c      groups that wait for a person
  *   packs.c     row packs for first downloads
+ *   status.c    does a person have to do something? for people and for monitoring
  *   show.c      entities, list, query, audit
  *   upkeep.c    check, catalogue additions
  *   backup.c    backups made, listed, tried out; shelf.c, shelf_add.c: a folder of increments
@@ -32,7 +33,7 @@
 #include "sync-server/store/store.h"
 
 enum { DIGEST_TEXT_BYTES = 2 * DIGEST_BYTES + 1, TIME_TEXT_BYTES = 24 };
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 4 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_ALARM = 3, EXIT_REFUSED = 4 };
 
 typedef enum text_id {
 #define X(name, en, zh) TEXT_##name,
@@ -123,6 +124,7 @@ int command_check(admin *a);
 int command_backup(admin *a);
 int command_backup_verify(admin *a, const char *path);
 int command_restore(admin *a);
+int command_status(admin *a);
 int command_catalog(admin *a);
 int command_certificate(admin *a);
 int command_packs(admin *a);

@@ -37,6 +37,8 @@ static const command COMMANDS[] = {
      "show the server's certificate, or issue a new one for the same or other names", "查看服务器证书, 或为原有或新的名称签发新证书"},
     {"blobs", command_blobs, true, "list | check [--repair] | missing | collect",
      "photos and documents: list, compare with their hashes, what has not arrived, remove what nobody names", "附件: 列出、校验、未到达、清理无引用的内容"},
+    {"status", command_status, true, "[--backup-hours N]", "what needs a person: held and poisonous groups, age of the backup, conflicts; exit code 3 if something does",
+     "需要人工处理的事项: 待批与有毒数据组、备份时间、冲突; 有则退出码为3"},
     {"check", command_check, true, "", "check database, audit chain and feed", "检查数据库、审计链与变更流"},
     {"backup", command_backup, false, "FILE | DIR/ [--full] [--keep N] | list DIR | verify FILE|DIR | drill DIR",
      "copy the database while the server runs: whole into FILE, or what changed into DIR; check copies; try a restore out",

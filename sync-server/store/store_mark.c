@@ -14,7 +14,8 @@ static const char MARK_TABLE[] =
     "CREATE TABLE IF NOT EXISTS mark (one INTEGER PRIMARY KEY CHECK (one = 1), epoch BLOB NOT NULL,"
     " cid INTEGER NOT NULL, audit_seq INTEGER NOT NULL, audit BLOB NOT NULL) STRICT";
 
-static fb_code mark_file_open(const char *path, const char *vfs, sql_db **out, fb_error *err)
+static fb_code mark_file_open(const char *path, const char *vfs, bool create, sql_db **out,
+                              fb_error *err)
 {
     static const char ending[] = ".high-water";
     size_t size = strlen(path) + sizeof ending;
@@ -23,7 +24,7 @@ static fb_code mark_file_open(const char *path, const char *vfs, sql_db **out, f
         return fail(err, FB_E_NO_MEMORY, "high-water", "out of memory");
     }
     snprintf(name, size, "%s%s", path, ending);
-    const sql_options o = {.create = true, .vfs = vfs, .busy_timeout_ms = MARK_TIMEOUT_MS};
+    const sql_options o = {.create = create, .vfs = vfs, .busy_timeout_ms = MARK_TIMEOUT_MS};
     fb_code rc = sql_open(name, &o, out, err);
     free(name);
     if (rc == FB_OK && (rc = sql_exec(*out, MARK_TABLE)) != FB_OK) {
@@ -65,7 +66,7 @@ static fb_code mark_read(sql_db *db, store_mark *out)
 fb_code store_mark_get(const char *path, const char *vfs, store_mark *out, fb_error *err)
 {
     sql_db *db = NULL;
-    FB_TRY(mark_file_open(path, vfs, &db, err));
+    FB_TRY(mark_file_open(path, vfs, false, &db, err));
     fb_code rc = mark_read(db, out);
     if (rc != FB_OK && rc != FB_E_NOT_FOUND) {
         (void)fail(
@@ -80,7 +81,7 @@ fb_code store_mark_get(const char *path, const char *vfs, store_mark *out, fb_er
 fb_code store_mark_put(const char *path, const char *vfs, const store_mark *mark, fb_error *err)
 {
     sql_db *db = NULL;
-    FB_TRY(mark_file_open(path, vfs, &db, err));
+    FB_TRY(mark_file_open(path, vfs, true, &db, err));
     sql_stmt *q = sql_prepare(db, "INSERT OR REPLACE INTO mark (one, epoch, cid, audit_seq, audit) "
                                   "VALUES (1, ?1, ?2, ?3, ?4)");
     fb_code rc = FB_OK;

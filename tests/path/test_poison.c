@@ -1,5 +1,6 @@
-/* test_poison.c - groups that crash the server: counted before they are tried, held after three
- * crashes, and nobody else's work counted with them.
+/* test_poison.c - a server that is killed: groups that do it are counted before they are tried,
+ * held after three crashes, and nobody else's work is counted with them; and what was sent when
+ * somebody else did it is taken exactly once, wherever it stood.
  *
  * Method: the server runs in a process of its own that is killed by SIGKILL at the station where
  * the poisonous group is seen, so that what survives is what was synced. */
@@ -88,8 +89,20 @@ static void everybody_sends(bench *b, raw_device *const *devices, uint32_t count
     }
 }
 
-/* One life of the server, in which everybody sends once. True: it was killed. */
-static bool life_is_killed(bench *b, raw_device *const *devices, uint32_t count)
+/* One device sends and reads its answer. */
+static void one_syncs(bench *b, raw_device *const *devices, uint32_t count)
+{
+    raw_reply r;
+    (void)b;
+    (void)count;
+    raw_sync(devices[0], &r);
+    raw_reply_clear(&r);
+}
+
+typedef void (*life_work)(bench *b, raw_device *const *devices, uint32_t count);
+
+/* One life of the server, in which they send four times. True: it was killed. */
+static bool life_is_killed(bench *b, life_work work, raw_device *const *devices, uint32_t count)
 {
     int status = 0;
     (void)fflush(NULL);
@@ -99,7 +112,7 @@ static bool life_is_killed(bench *b, raw_device *const *devices, uint32_t count)
         raw_server_start(&b->w, true);
         for (int i = 0; i < 4; i++) {
             b->w.now_ms += 1000;
-            everybody_sends(b, devices, count);
+            work(b, devices, count);
         }
         raw_server_stop(&b->w);
         _exit(0);
@@ -167,7 +180,7 @@ static void group_that_kills_the_server_is_held_and_told(const char *deadly, ben
     snprintf(b->deadly, sizeof b->deadly, "%s", deadly);
     raw_server_stop(&b->w);
     int lives = 0;
-    while (life_is_killed(b, all, 2)) {
+    while (life_is_killed(b, everybody_sends, all, 2)) {
         assert_true(++lives < 12);
         attempt a = tried(b, &b->b);
         assert_true(lives == 1 || a.found); /* durable before it is tried */
@@ -202,6 +215,43 @@ static void group_that_kills_before_its_commit_is_held(void **state)
     group_that_kills_the_server_is_held_and_told("ledger gseq=2", *state);
 }
 
+/* N2: before, inside and behind the transaction, and between commit and reply. */
+static void server_killed_at_any_station_takes_a_group_once(void **state)
+{
+    static const struct {
+        const char *station;
+        bool committed;
+    } STATIONS[] = {{"door ", false},
+                    {"intake ", false},
+                    {"decide ", false},
+                    {"ledger ", false},
+                    {"feed ", true}};
+    bench *b = *state;
+    raw_device *only[] = {&b->a};
+    for (size_t i = 0; i < sizeof STATIONS / sizeof STATIONS[0]; i++) {
+        raw_reply first, second;
+        fb_id order;
+        char no[16];
+        snprintf(no, sizeof no, "SO-A1-%d", (int)i + 1);
+        int64_t gseq = raw_push_order(&b->a, no, &RAW_GOOD, 0, &order);
+        int64_t head = server_head(b->w.srv);
+        raw_server_stop(&b->w);
+        snprintf(b->deadly, sizeof b->deadly, "%s", STATIONS[i].station);
+        assert_true(life_is_killed(b, one_syncs, only, 1));
+        raw_server_start(&b->w, false);
+        assert_int_equal(server_head(b->w.srv) > head, STATIONS[i].committed);
+        raw_sync(&b->a, &first);
+        raw_sync(&b->a, &second);
+        assert_int_equal(raw_verdict(&first, gseq).code, VERDICT_APPLIED);
+        assert_true(text_equal(first.verdicts, second.verdicts)); /* byte for byte */
+        assert_int_equal(server_head(b->w.srv), head + 1);        /* once */
+        raw_reply_clear(&first);
+        raw_reply_clear(&second);
+        raw_exchange(&b->a, &first);
+        raw_reply_clear(&first);
+    }
+}
+
 static void poison_is_told_with_device_and_number(void **state)
 {
     bench *b = *state;
@@ -229,6 +279,7 @@ int main(void)
         CASE(refused_requests_are_no_attempts),
         CASE(group_that_kills_while_it_is_decided_is_held),
         CASE(group_that_kills_before_its_commit_is_held),
+        CASE(server_killed_at_any_station_takes_a_group_once),
         CASE(poison_is_told_with_device_and_number),
     };
     return cmocka_run_group_tests_name("poison", tests, NULL, NULL);

@@ -11,6 +11,7 @@
  *   device.c        the product's device through the public API
  *   load.c          many devices in one process, for both sides
  *   w1.c .. w5.c    one workload each: floor and product in turn, medians
+ *   crowd.c         thousands of light devices   storm.c, restart.c   scenarios of the server alone
  *
  * Whatever is measured runs in a process of its own (a role of this program), so that CPU and
  * memory are its own; server and client share nothing but the socket.

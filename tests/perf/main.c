@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "perf/storm.h"
 #include "platform/posix/ca.h"
 
 enum { ORDERS_FULL = 10000, ORDERS_QUICK = 1000, REPEATS_FULL = 3, REPEATS_QUICK = 1 };
@@ -35,8 +36,11 @@ static const struct {
 static const struct {
     const char *name;
     void (*run)(const bench *b);
-} WORKLOADS[] = {{"W1", w1_run}, {"W2", w2_run}, {"W3", w3_run},
-                 {"W4", w4_run}, {"W5", w5_run}, {"SIZE", size_run}};
+    bool only_by_name; /* scenarios: minutes each, no floor beside them */
+} WORKLOADS[] = {{"W1", w1_run, false},          {"W2", w2_run, false},
+                 {"W3", w3_run, false},          {"W4", w4_run, false},
+                 {"W5", w5_run, false},          {"SIZE", size_run, false},
+                 {"STORM", storm_run_all, true}, {"RESTART", restart_run, true}};
 enum { WORKLOADS_COUNT = sizeof WORKLOADS / sizeof *WORKLOADS };
 
 int role_main(int argc, char **argv)
@@ -59,6 +63,9 @@ static void usage(void)
     puts("fb-bench: the five workloads beside their floors\n"
          "  --json FILE          write the figures to FILE as well\n"
          "  --workload W1,W3     only these: W1 W2 W3 W4 W5 SIZE\n"
+         "                       and by name alone: STORM (5,000 devices come back within a "
+         "minute),\n"
+         "                       RESTART (killed with 1 GiB and requests in flight)\n"
          "  --quick              a tenth of the data, one repetition: to see that it runs\n"
          "  --repeat N           repetitions of floor and product in turn, 1 to 9\n"
          "  --enforce            exit code 1 when a target is missed\n"
@@ -155,7 +162,7 @@ int main(int argc, char **argv)
     report_note("a synced write of 4 KiB takes %lld.%03lld ms in %s", (long long)(sync_us / 1000),
                 (long long)(sync_us % 1000), b.home);
     for (size_t i = 0; i < WORKLOADS_COUNT; i++) {
-        if (wanted(list, WORKLOADS[i].name)) {
+        if (wanted(list, WORKLOADS[i].name) && (list != NULL || !WORKLOADS[i].only_by_name)) {
             WORKLOADS[i].run(&b);
         }
     }

@@ -123,8 +123,8 @@ static int wire_send(void *ctx, const unsigned char *data, size_t size)
     net_conn *c = ctx;
     ssize_t n = send(c->fd, data, size, MSG_NOSIGNAL);
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_WRITE
-                                                 : MBEDTLS_ERR_SSL_CONN_EOF;
+        bool later = errno == EAGAIN || errno == EINTR || errno == ENOTCONN; /* net_begin */
+        return later ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_SSL_CONN_EOF;
     }
     c->up_bytes += n;
     return (int)n;
@@ -135,8 +135,8 @@ static int wire_receive(void *ctx, unsigned char *data, size_t size)
     net_conn *c = ctx;
     ssize_t n = recv(c->fd, data, size, 0);
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? MBEDTLS_ERR_SSL_WANT_READ
-                                                 : MBEDTLS_ERR_SSL_CONN_EOF;
+        bool later = errno == EAGAIN || errno == EINTR || errno == ENOTCONN;
+        return later ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_SSL_CONN_EOF;
     }
     c->down_bytes += n;
     return n == 0 ? MBEDTLS_ERR_SSL_CONN_EOF : (int)n;
@@ -205,6 +205,26 @@ net_conn *net_connect(net *n, int port, const mbedtls_ssl_session *ticket)
     }
     tls_must(mbedtls_ssl_handshake(&c->ssl), "handshake");
     c->ready = true;
+    return c;
+}
+
+net_conn *net_begin(net *n, int port, uint32_t from)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(from)};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0) {
+        bench_die("a socket from an address of its own: %s", strerror(errno));
+    }
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0 && errno != EINPROGRESS) {
+        close(fd);
+        return NULL;
+    }
+    net_conn *c = conn_new(n, fd);
+    net_unblock(c);
+    tls_must(mbedtls_ssl_set_hostname(&c->ssl, "localhost"), "host name");
     return c;
 }
 

@@ -30,6 +30,9 @@ typedef struct net_conn {
 
 /* Client: connects to loopback and shakes hands, resuming from `ticket` if there is one. */
 net_conn *net_connect(net *n, int port, const mbedtls_ssl_session *ticket);
+/* Client: begins to connect from this address of loopback (127.0.0.0/8, host order) and waits for
+ * nothing; net_read goes on with the handshake. NULL: refused. */
+net_conn *net_begin(net *n, int port, uint32_t from);
 /* Server: takes over an accepted socket and makes it non-blocking. */
 net_conn *net_accepted(net *n, int fd);
 void net_close(net_conn *c);

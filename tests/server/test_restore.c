@@ -209,6 +209,47 @@ static void backup__is_whole_while_others_write(void **state)
     assert_int_equal(run_admin("restore shelf --to out.db"), 0);
 }
 
+static int sql(const char *text)
+{
+    char line[500];
+    snprintf(line, sizeof line, "sqlite3 co/master.db \"%s\"", text);
+    return shell(line);
+}
+
+/* Monitoring reads the exit code. */
+static void status__says_what_needs_a_person(void **state)
+{
+    (void)state;
+    assert_int_equal(run_admin("status"), 0);
+    assert_int_equal(run_admin("--json status"), 0);
+    assert_int_equal(shell("grep -q '\"alarms\":\\[\\]' out"), 0);
+    assert_int_equal(sql("INSERT INTO fs_attempt VALUES (x'01', 7, 2)"), 0);
+    assert_int_equal(run_admin("status"), 3);
+    assert_int_equal(shell("grep -q '^! attempts' out"), 0);
+    assert_int_equal(sql("DELETE FROM fs_attempt"), 0);
+    assert_int_equal(sql("INSERT INTO fs_verdict (incarnation, gseq, upto, cid, head, code, plain, "
+                         "marks, verdict)"
+                         " VALUES (1, 1, 1, 0, 1, 4, 0, x'00', '{\\\"err\\\":\\\"E_POISON\\\"}')"),
+                     0);
+    assert_int_equal(run_admin("--json status"), 3);
+    assert_int_equal(shell("grep -q '\"alarms\":\\[\"poison\"\\]' out"), 0);
+    assert_int_equal(sql("UPDATE fs_verdict SET state = 1"), 0);
+    assert_int_equal(run_admin("status"), 0);
+    assert_int_equal(
+        sql("UPDATE fs_meta SET value = CAST('1000' AS BLOB) WHERE key = 'backed_up_ms'"), 0);
+    assert_int_equal(run_admin("status"), 3);
+    assert_int_equal(run_admin("status --backup-hours none"), 2);
+    assert_int_equal(run_admin("backup new.db"), 0);
+    assert_int_equal(run_admin("status"), 0);
+    assert_int_equal(shell("cp co/master.db old.db"), 0);
+    setting_put(8);
+    assert_int_equal(
+        shell(FB_BINARY_DIR "/fieldbookd --config co/fieldbookd.conf --check >out 2>&1"), 0);
+    assert_int_equal(shell("cp old.db co/master.db && rm -f co/master.db-*"), 0);
+    assert_int_equal(run_admin("--json status"), 3);
+    assert_int_equal(shell("grep -q '\"alarms\":\\[\"database\"\\]' out"), 0);
+}
+
 static void restore__replaces_nothing_unless_told_and_keeps_what_stood_there(void **state)
 {
     (void)state;
@@ -258,6 +299,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(restore__puts_together_any_moment_of_a_folder, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(backup__counts_only_when_it_was_read_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(status__says_what_needs_a_person, setup, teardown),
         cmocka_unit_test_setup_teardown(backup__is_whole_while_others_write, setup, teardown),
         cmocka_unit_test_setup_teardown(
             restore__replaces_nothing_unless_told_and_keeps_what_stood_there, setup, teardown),

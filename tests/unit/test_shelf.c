@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "platform/posix/file.h"
@@ -237,6 +238,31 @@ static void cut_missing_and_exchanged_files_are_noticed(void **state)
     all_but(b, 0, 0);
 }
 
+/* The same numbers, made from another beginning. */
+static void file_of_another_folder_is_noticed(void **state)
+{
+    bench *b = *state;
+    static bench strange;
+    char here[SHELF_NAME_BYTES], there[SHELF_NAME_BYTES];
+    for (int i = 0; i < 3; i++) {
+        moment_add(b, false);
+    }
+    strange = *b;
+    strange.count = 0;
+    snprintf(strange.folder, sizeof strange.folder, "%s.other", b->folder);
+    assert_int_equal(mkdir(strange.folder, 0700), 0);
+    for (int i = 0; i < 2; i++) {
+        moment_add(&strange, false);
+    }
+    path_put(b, 2, here);
+    path_put(&strange, 2, there);
+    assert_int_equal(rename(there, here), 0);
+    all_but(b, 2, 3);
+    path_put(&strange, 1, there);
+    assert_int_equal(unlink(there), 0);
+    assert_int_equal(rmdir(strange.folder), 0);
+}
+
 static void damaged_last_file_begins_a_new_full_copy(void **state)
 {
     bench *b = *state;
@@ -279,6 +305,31 @@ static void moments_are_found_by_commit_and_time(void **state)
     assert_int_equal(shelf_find(&c, 25, INT64_MAX, &index, &err), FB_E_CORRUPT); /* perhaps 3 */
     assert_int_equal(shelf_find(&c, 40, INT64_MAX, &index, &err), FB_OK);
     assert_int_equal(shelf_find(&c, 15, INT64_MAX, &index, &err), FB_OK);
+    shelf_close(&c);
+}
+
+/* A head that reads well, and says another commit: the moment asked for would be passed over. */
+static void changed_head_does_not_lead_to_an_older_moment(void **state)
+{
+    bench *b = *state;
+    fb_error err = {0};
+    char path[SHELF_NAME_BYTES];
+    shelf c;
+    buf whole;
+    uint32_t index = 0;
+    for (int i = 0; i < 3; i++) {
+        moment_add(b, false);
+    }
+    path_put(b, 2, path);
+    buf_init(&whole, 1 << 20);
+    assert_int_equal(file_get(path, &whole, NULL), FB_OK);
+    char *commit = strstr(buf_cstr(&whole), "\"commit\":\"20\"");
+    assert_non_null(commit);
+    memcpy(commit, "\"commit\":\"90\"", strlen("\"commit\":\"90\""));
+    shelf_must(file_replace(path, buf_text(&whole), true, NULL), NULL);
+    buf_clear(&whole);
+    shelf_must(shelf_open(b->folder, &c, &err), &err);
+    assert_int_equal(shelf_find(&c, 25, INT64_MAX, &index, &err), FB_E_CORRUPT);
     shelf_close(&c);
 }
 
@@ -340,6 +391,8 @@ int main(void)
         CASE(every_moment_comes_out),
         CASE(one_flipped_bit_anywhere_is_noticed),
         CASE(cut_missing_and_exchanged_files_are_noticed),
+        CASE(file_of_another_folder_is_noticed),
+        CASE(changed_head_does_not_lead_to_an_older_moment),
         CASE(damaged_last_file_begins_a_new_full_copy),
         CASE(moments_are_found_by_commit_and_time),
         CASE(pruning_keeps_whole_chains),
