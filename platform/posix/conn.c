@@ -92,6 +92,11 @@ static void put_peer(const conn *c, char out[WORK_PEER_BYTES])
 static void start_work(conn *c)
 {
     http_reader *r = c->reader;
+    uint32_t retry_ms = work_admit(c->l->work);
+    if (retry_ms > 0) {
+        conn_send_away(c, FB_E_BUSY, retry_ms);
+        return;
+    }
     work_item *item = work_item_new();
     if (item == NULL) {
         conn_refuse(c, 503, FB_E_NO_MEMORY, NULL);
@@ -309,7 +314,8 @@ static void begin(conn *c)
 
 void conn_accept(listener *l)
 {
-    conn *c = calloc(1, sizeof *c);
+    bool crowded = l->turns_count >= TURNS_MAX;
+    conn *c = crowded ? NULL : calloc(1, sizeof *c);
     l->accept_due = c == NULL; /* libuv reports nothing more until it is accepted */
     if (c == NULL) {
         return;
@@ -362,7 +368,7 @@ void conn_check_time(conn *c, uint64_t now_ms)
     rest(c, now_ms);
     bool due = (c->deadline_ms != 0 && now_ms >= c->deadline_ms) ||
                (c->final_ms != 0 && now_ms >= c->final_ms);
-    if (!due || c->state == CONN_CLOSED || has_progress(c, now_ms)) {
+    if (!due || c->state == CONN_CLOSED || c->in_turn || has_progress(c, now_ms)) {
         return;
     }
     bool half_request = c->state == CONN_BODY || (c->state == CONN_REQUEST && c->reader != NULL);

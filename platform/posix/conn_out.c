@@ -174,19 +174,31 @@ static void put_error_body(buf *out, fb_code code, uint32_t retry_ms)
     error_msg_put(out, &m);
 }
 
-void conn_refuse(conn *c, int status, fb_code code, const char *allow)
+/* What stands behind every refusal. */
+static void refuse(conn *c, http_reply *reply, fb_code code, uint32_t retry_ms)
 {
-    uint32_t retry_s = fb_code_class(code) == FB_CLASS_RETRY ? 1 : 0;
     bool bodyless = c->reader != NULL && text_is(http_reader_get_method(c->reader), "HEAD");
-    http_reply reply = {.status = status, .close = true, .retry_s = retry_s, .allow = allow};
     conn_drop_reader(c);
     buf_clear(&c->plain);
     buf_init(&c->own, ERROR_BODY_BYTES_MAX);
     if (!bodyless) {
-        put_error_body(&c->own, code, retry_s * 1000);
+        put_error_body(&c->own, code, retry_ms);
     }
     c->l->counts.refused++;
-    send_reply(c, &reply, buf_text(&c->own));
+    send_reply(c, reply, buf_text(&c->own));
+}
+
+void conn_refuse(conn *c, int status, fb_code code, const char *allow)
+{
+    uint32_t retry_s = fb_code_class(code) == FB_CLASS_RETRY ? 1 : 0;
+    http_reply reply = {.status = status, .close = true, .retry_s = retry_s, .allow = allow};
+    refuse(c, &reply, code, retry_s * 1000);
+}
+
+void conn_send_away(conn *c, fb_code code, uint32_t retry_ms)
+{
+    http_reply reply = {.status = 503, .close = true, .retry_s = (retry_ms + 999) / 1000};
+    refuse(c, &reply, code, retry_ms);
 }
 
 void conn_answer(conn *c)

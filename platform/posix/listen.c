@@ -112,6 +112,9 @@ static void on_turn(uv_idle_t *turn)
     if (l->turn_first == NULL) {
         uv_idle_stop(&l->turn);
     }
+    if (l->accept_due && !l->stopping && l->turns_count < TURNS_MAX / 2) {
+        conn_accept(l);
+    }
 }
 
 void listener_queue_turn(listener *l, conn *c)
@@ -120,7 +123,9 @@ void listener_queue_turn(listener *l, conn *c)
         return;
     }
     c->in_turn = true;
+    c->turn_at_ms = listener_now_ms(l);
     c->turn_next = NULL;
+    l->turns_count++;
     if (l->turn_last != NULL) {
         l->turn_last->turn_next = c;
     } else {
@@ -148,6 +153,10 @@ void listener_drop_turn(listener *l, conn *c)
         l->turn_last = before;
     }
     c->in_turn = false;
+    l->turns_count--;
+    if (c->deadline_ms != 0) { /* the wait was ours */
+        c->deadline_ms += listener_now_ms(l) - c->turn_at_ms;
+    }
 }
 
 /* ---------------------------------------------------------------- stopping */
@@ -257,20 +266,23 @@ static void notify_done(void *ctx)
 static void report(listener *l, uint64_t now_ms)
 {
     static const listen_counts NOTHING;
+    uint32_t queue_max = 0, sent_away = 0;
     if (now_ms < l->report_at_ms) {
         return;
     }
     l->report_at_ms = now_ms + REPORT_MS;
+    work_counts_take(l->work, &queue_max, &sent_away);
     if (memcmp(&l->counts, &NOTHING, sizeof NOTHING) == 0) {
         return;
     }
     bool odd = l->counts.turned_away + l->counts.refused + l->counts.timed_out > 0;
     log_line(l->o.port_of_os, odd ? FB_LOG_WARN : FB_LOG_INFO,
              "traffic open=%u accepted=%u turned_away=%u handshakes_failed=%u refused=%u "
-             "timed_out=%u",
+             "timed_out=%u queue_max=%u sent_away=%u",
              (unsigned)l->conns_count, (unsigned)l->counts.accepted,
              (unsigned)l->counts.turned_away, (unsigned)l->counts.handshakes_failed,
-             (unsigned)l->counts.refused, (unsigned)l->counts.timed_out);
+             (unsigned)l->counts.refused, (unsigned)l->counts.timed_out, (unsigned)queue_max,
+             (unsigned)sent_away);
     l->counts = NOTHING;
 }
 

@@ -25,6 +25,9 @@ enum {
     PEER_BUCKETS = 1024,
     READ_BYTES = 64 << 10,
     HANDSHAKES_PER_TURN = 4,
+    /* So many wait for their turn at most; who comes after them waits unaccepted, and costs
+       nothing. */
+    TURNS_MAX = 128,
     REPORT_MS = 60000,
     /* More encrypted bytes than this behind a request in work: the socket is not read. */
     BEHIND_BYTES_MAX = 64 << 10,
@@ -54,6 +57,7 @@ typedef struct conn {
     bool in_turn, is_known, is_reading, is_resting, close_after, has_authorization;
     uint32_t requests_count;
     uint64_t busy_at_ms;              /* when bytes last moved */
+    uint64_t turn_at_ms;              /* waiting for a turn since */
     uint64_t deadline_ms, final_ms;   /* 0: none */
     uint64_t moved_bytes, mark_bytes; /* of the body or the reply; when the deadline was set */
     tls_conn *tls;
@@ -81,7 +85,7 @@ struct listener {
     uv_idle_t turn;
     uv_signal_t signals[3];
     bool loop_ready, stopping, finished;
-    bool accept_due;                        /* a connection waits that memory was too short for */
+    bool accept_due; /* a connection waits: memory was short, or too many wait for a turn */
     atomic_bool stop_wanted, reload_wanted; /* set by any thread, then `command` is sent */
     uint64_t stop_at_ms, report_at_ms, expiry_at_ms;
     tls_server *tls;
@@ -90,6 +94,7 @@ struct listener {
     atomic_uint conns_count; /* tests look from other threads */
     conn *peers[PEER_BUCKETS];
     conn *turn_first, *turn_last;
+    uint32_t turns_count;
     listen_counts counts;
     uint16_t port;
     char incoming[READ_BYTES]; /* one read of a socket */
@@ -118,6 +123,8 @@ void conn_drop_reader(conn *c);
 void conn_answer(conn *c); /* its item is done */
 /* A refusal of ours, after which the connection closes. */
 void conn_refuse(conn *c, int status, fb_code code, const char *allow);
+/* 503, with the time to come back. */
+void conn_send_away(conn *c, fb_code code, uint32_t retry_ms);
 /* Close our half and throw away what still comes, so that the peer reads our last words instead
  * of a reset. */
 void conn_linger(conn *c);

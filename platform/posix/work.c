@@ -36,6 +36,11 @@ struct work {
     bool stopping, no_waiting;
     bool wake_due;        /* the head moved, but WRK-3 said later */
     uint64_t woken_at_ms; /* last time the parked were woken */
+    uint32_t done_count;  /* since rate_at_ms */
+    uint32_t per_second;  /* how many were answered, of late */
+    uint64_t rate_at_ms;
+    uint64_t slot_us; /* the last time to come back that was given away */
+    uint32_t queue_max, sent_away;
 };
 
 /* ---------------------------------------------------------------- lists */
@@ -89,6 +94,7 @@ static uint64_t now_ms(const work *w)
 static void put_done(work *w, work_item *item)
 {
     bool was_empty = w->done.first == NULL;
+    w->done_count++;
     list_put(&w->done, item);
     if (was_empty) {
         w->o.notify(w->o.ctx);
@@ -212,8 +218,10 @@ static void *run_reader(void *ctx)
 static uint32_t take_batch(work *w, work_item **items, server_job **jobs)
 {
     uint32_t count = 0;
-    while (count < WORK_BATCH_MAX && w->to_write.first != NULL) {
+    size_t bytes = 0;
+    while (count < WORK_BATCH_MAX && bytes < WORK_BATCH_BYTES && w->to_write.first != NULL) {
         items[count] = list_take(&w->to_write);
+        bytes += items[count]->body_bytes;
         jobs[count] = items[count]->job;
         count++;
     }
@@ -245,10 +253,26 @@ static void write_batch(work_thread *t, work_item **items, server_job **jobs, ui
     }
 }
 
+/* Only a second in which something waited says how fast the server is. */
+static void rate_measure(work *w)
+{
+    uint64_t now = now_ms(w), elapsed = now - w->rate_at_ms;
+    if (elapsed > 0 && (w->to_write.count > 0 || w->to_read.count > 0)) {
+        uint64_t lately = (uint64_t)w->done_count * 1000 / elapsed;
+        uint64_t rate = (w->per_second + lately) / 2;
+        w->per_second = rate > WORK_RATE_MIN ? (uint32_t)rate : WORK_RATE_MIN;
+    }
+    w->done_count = 0;
+    w->rate_at_ms = now;
+}
+
 static void tick(work_thread *t)
 {
     work *w = t->work;
     int64_t head_before = w->o.ops->head(w->o.server);
+    pthread_mutex_lock(&w->lock);
+    rate_measure(w);
+    pthread_mutex_unlock(&w->lock);
     w->o.ops->tick(w->o.server, now_ms(w));
     if (w->o.ops->head(w->o.server) != head_before) {
         pthread_mutex_lock(&w->lock);
@@ -374,6 +398,8 @@ fb_code work_open(const work_options *o, work **out, fb_error *err)
         return fail(err, FB_E_NO_MEMORY, "", "out of memory");
     }
     w->o = *o;
+    w->per_second = WORK_RATE_MIN;
+    w->rate_at_ms = now_ms(w);
     init_waiting(w);
     fb_code rc = o->ops->reader_open(o->server, &w->loop_reader, err);
     if (rc == FB_OK) {
@@ -447,8 +473,37 @@ void work_item_free(work *w, work_item *item)
 
 /* ---------------------------------------------------------------- the loop's side */
 
+uint32_t work_admit(work *w)
+{
+    uint64_t retry_ms = 0;
+    pthread_mutex_lock(&w->lock);
+    uint32_t waiting = w->to_write.count + w->to_read.count;
+    w->queue_max = waiting > w->queue_max ? waiting : w->queue_max;
+    if (waiting >= WORK_QUEUE_MAX) {
+        uint64_t now_us = now_ms(w) * 1000, gap_us = 1000000 / w->per_second;
+        uint64_t soonest = now_us + waiting * gap_us,
+                 latest = now_us + WORK_SLOT_MS_MAX * UINT64_C(1000);
+        w->slot_us = w->slot_us + gap_us > soonest ? w->slot_us + gap_us : soonest;
+        w->slot_us = w->slot_us < latest ? w->slot_us : latest;
+        retry_ms = (w->slot_us - now_us) / 1000 + 1;
+        w->sent_away++;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return (uint32_t)retry_ms;
+}
+
+void work_counts_take(work *w, uint32_t *queue_max_out, uint32_t *sent_away_out)
+{
+    pthread_mutex_lock(&w->lock);
+    *queue_max_out = w->queue_max;
+    *sent_away_out = w->sent_away;
+    w->queue_max = w->sent_away = 0;
+    pthread_mutex_unlock(&w->lock);
+}
+
 void work_submit(work *w, work_item *item)
 {
+    item->body_bytes = item->request.body.size;
     bool small = item->request.body.size <= WORK_SMALL_BYTES;
     job_next next = small ? prepare(w, w->loop_reader, item) : JOB_READ;
     pthread_mutex_lock(&w->lock);

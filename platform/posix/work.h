@@ -15,7 +15,9 @@
  *          last read began with, under the lock that the writer takes to wake the parked
  *   WRK-3  waking is bounded: with many parked jobs and a stream of commits, the next wake-up comes
  *          no sooner than parked / WORK_WAKES_PER_MS milliseconds after the last
- *   WRK-4  every submitted item comes back through work_take_done, unless work_cancel freed it */
+ *   WRK-5  what waits is bounded: beyond WORK_QUEUE_MAX nobody is let in, and each who is sent away
+ * is given a time of its own to come back, as fast as the server has been answering lately WRK-4
+ * every submitted item comes back through work_take_done, unless work_cancel freed it */
 #ifndef FB_POSIX_WORK_H
 #define FB_POSIX_WORK_H
 
@@ -31,6 +33,13 @@ enum {
     /* A request this small is prepared where it arrived. */
     WORK_SMALL_BYTES = 8192,
     WORK_TICK_MS = 1000,
+    WORK_QUEUE_MAX = 512,
+    /* Also where nothing was measured yet, or hardly anything was asked. */
+    WORK_RATE_MIN = 50,
+    WORK_SLOT_MS_MAX = 15 * 60000,
+    /* A batch is bounded in bytes too: a phone of three months' work does not hold up the others.
+     */
+    WORK_BATCH_BYTES = 1 << 20,
     WORK_PEER_BYTES = 48,
 };
 
@@ -58,6 +67,7 @@ typedef struct work_item {
     server_request request;        /* refers to head, body, peer */
     buf head, body;                /* owned; freed when prepared */
     char peer[WORK_PEER_BYTES];
+    size_t body_bytes; /* as it came, packed */
     int64_t head_seen; /* server head when the last read began */
     bool is_parked;    /* under the lock */
 } work_item;
@@ -83,6 +93,10 @@ void work_item_free(work *w, work_item *item);
 
 /* The functions below belong to the loop's thread. */
 void work_submit(work *w, work_item *item);
+/* Before submitting: 0 when there is room, else when to come back, in ms (WRK-5). */
+uint32_t work_admit(work *w);
+/* Since the last call: most that waited at once, and how many were sent away. */
+void work_counts_take(work *w, uint32_t *queue_max_out, uint32_t *sent_away_out);
 /* Finished items as a list by `next`, first come first; NULL when none. */
 work_item *work_take_done(work *w);
 /* Nobody wants the reply: freed now if parked, else it comes back with owner NULL. */
