@@ -209,7 +209,8 @@ FB_MUST_USE fb_code op_update(decide *d, const group_op *op); /* also deltas */
 FB_MUST_USE fb_code op_row(decide *d, const group_op *op, view_row **out);
 /* Is the row, on the server, as the device saw it (echo rule)? */
 FB_MUST_USE fb_code seen_as_is(decide *d, const view_row *row, int64_t base_ver, bool *out);
-FB_MUST_USE fb_code stamps_add(decide *d, view_row *row);
+/* at_ms: when it was captured, as the server believes it (merge.c). */
+FB_MUST_USE fb_code stamps_add(decide *d, view_row *row, int64_t at_ms);
 /* Commit time of a version, 0 when unknown. */
 FB_MUST_USE fb_code commit_time(decide *d, int64_t ver, int64_t *at_ms_out);
 

@@ -15,7 +15,8 @@ typedef struct merging {
     const group_op *op;
     view_row *row;
     bool as_seen;
-    int64_t mine_at_ms, theirs_at_ms; /* filled at the first conflict */
+    int64_t mine_at_ms;   /* capture time, between the base's commit and receipt */
+    int64_t theirs_at_ms; /* filled at the first conflict */
     bool times_known;
     int *columns;
     fb_value *values;
@@ -38,16 +39,26 @@ static bool is_servers(const decide *d, const cat_entity *e, int column)
            column == f->updated_by || column == f->updated_at;
 }
 
-static fb_code times_read(decide *d, merging *m)
+/* A row that the device made itself has no base version yet, and a difference has none at all. */
+static fb_code mine_time(decide *d, merging *m)
 {
-    const entity_facts *f = facts_of(d, m->row->e);
-    const fb_value *before = m->row->before;
     int64_t base_at_ms = 0;
-    if (m->times_known) {
+    m->mine_at_ms = d->at_ms;
+    if (m->op->kind != OP_UPDATE || m->op->base_ver <= 0) {
         return FB_OK;
     }
     FB_TRY(commit_time(d, m->op->base_ver, &base_at_ms));
     m->mine_at_ms = merge_clamp(d->g->head.captured_at_ms, base_at_ms, d->who->received_at_ms);
+    return FB_OK;
+}
+
+static fb_code times_read(decide *d, merging *m)
+{
+    const entity_facts *f = facts_of(d, m->row->e);
+    const fb_value *before = m->row->before;
+    if (m->times_known) {
+        return FB_OK;
+    }
     m->theirs_at_ms = before != NULL ? value_int(before, f->updated_at) : 0;
     if (m->theirs_at_ms == 0 && before != NULL) {
         FB_TRY(commit_time(d, value_int(before, cat_ver_column(m->row->e)), &m->theirs_at_ms));
@@ -288,13 +299,13 @@ static fb_code columns_merge(decide *d, merging *m)
     return FB_OK;
 }
 
-static fb_code write_columns(decide *d, view_row *row, const int *columns, const fb_value *values,
-                             uint32_t count)
+static fb_code write_columns(decide *d, view_row *row, int64_t at_ms, const int *columns,
+                             const fb_value *values, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         FB_TRY(view_set(d, row, columns[i], &values[i]));
     }
-    return stamps_add(d, row);
+    return stamps_add(d, row, at_ms);
 }
 
 static fb_code rules_update(decide *d, merging *m)
@@ -319,6 +330,7 @@ static fb_code merging_begin(decide *d, const group_op *op, merging *m)
     if (m->columns == NULL || m->values == NULL) {
         return FB_E_NO_MEMORY;
     }
+    FB_TRY(mine_time(d, m));
     if (op->kind == OP_UPDATE) {
         FB_TRY(seen_as_is(d, m->row, op->base_ver, &m->as_seen));
     } else {
@@ -348,7 +360,7 @@ fb_code op_update(decide *d, const group_op *op)
     for (uint32_t i = 0; i < m.count; i++) {
         m.values[i] = after[m.columns[i]];
     }
-    return write_columns(d, m.row, m.columns, m.values, m.count);
+    return write_columns(d, m.row, m.mine_at_ms, m.columns, m.values, m.count);
 }
 
 fb_code server_set(decide *d, view_row *row, const int *columns, const fb_value *values,
@@ -372,5 +384,5 @@ fb_code server_set(decide *d, view_row *row, const int *columns, const fb_value 
     }
     FB_TRY(row_derive_update(row->e, cols, vals, &n, capacity, d->memory));
     d->plain = false;
-    return write_columns(d, row, cols, vals, n);
+    return write_columns(d, row, d->at_ms, cols, vals, n);
 }

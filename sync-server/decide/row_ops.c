@@ -39,15 +39,15 @@ static void stamp_insert(decide *d, const entity_facts *f, fb_value *values)
     d->plain = d->plain && (f->created_at < 0 || d->unchanged_time);
 }
 
-fb_code stamps_add(decide *d, view_row *row)
+fb_code stamps_add(decide *d, view_row *row, int64_t at_ms)
 {
     const entity_facts *f = facts_of(d, row->e);
     if (f->updated_at < 0) {
         return FB_OK;
     }
-    fb_value at = {.kind = FB_KIND_INT, .u.i = d->at_ms};
+    fb_value at = {.kind = FB_KIND_INT, .u.i = at_ms};
     fb_value by = {.kind = FB_KIND_ID, .u.id = d->who->user};
-    d->plain = d->plain && d->unchanged_time;
+    d->plain = d->plain && at_ms == d->g->head.captured_at_ms;
     FB_TRY(view_set(d, row, f->updated_at, &at));
     return view_set(d, row, f->updated_by, &by);
 }
