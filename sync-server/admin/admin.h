@@ -9,6 +9,7 @@
  *   certificate.c  the server's certificate: show, renew
  *   held.c      groups that wait for a person
  *   packs.c     row packs for first downloads
+ *   conflict.c  values that lost a merge: list, settle
  *   status.c    does a person have to do something? for people and for monitoring
  *   show.c      entities, list, query, audit
  *   upkeep.c    check, catalogue additions
@@ -120,6 +121,7 @@ int command_code(admin *a);
 int command_device(admin *a);
 int command_held(admin *a);
 int command_blobs(admin *a);
+int command_conflict(admin *a);
 int command_check(admin *a);
 int command_backup(admin *a);
 int command_backup_verify(admin *a, const char *path);

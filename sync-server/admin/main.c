@@ -32,6 +32,8 @@ static const command COMMANDS[] = {
     {"device", command_device, true, "list | block CODE | activate CODE | wipe CODE", "show and control devices", "查看和控制设备"},
     {"held", command_held, true, "list | accept DEVICE NUMBER | refuse DEVICE NUMBER --reason TEXT",
      "groups that wait for a decision: show and decide them", "查看并决定待审批的数据组"},
+    {"conflict", command_conflict, true, "list [--all] | settle ID mine|theirs|base|value [--value TEXT] --reason TEXT",
+     "values that lost a merge: show them, decide which one stands", "合并中未采用的值: 查看并决定保留哪个"},
     {"catalog", command_catalog, true, "show | add FILE.json", "show the catalogue, or add entities and columns", "查看目录, 或新增实体与字段"},
     {"certificate", command_certificate, false, "show | renew [--host HOST,...] [--days N]",
      "show the server's certificate, or issue a new one for the same or other names", "查看服务器证书, 或为原有或新的名称签发新证书"},
