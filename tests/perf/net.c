@@ -258,6 +258,8 @@ void net_send(net_conn *c, const void *data, size_t size)
         int n = mbedtls_ssl_write(&c->ssl, at, size);
         if (n == MBEDTLS_ERR_SSL_WANT_WRITE) {
             room_wait(c);
+        } else if (n == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+            ticket_take(c); /* it lay before what we send */
         } else if (n < 0 && n != MBEDTLS_ERR_SSL_WANT_READ) {
             c->closed = true;
         } else if (n > 0) {
