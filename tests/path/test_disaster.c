@@ -534,7 +534,7 @@ static void server__refuses_everybody_when_two_people_know_more_than_it(void **s
 static void server__takes_an_older_mark_for_what_it_is(void **state)
 {
     (void)state;
-    mark_file old = {0};
+    mark_file old = {.name = "server/master.db.high-water"};
     fleet_device *d = fleet_device_add(&f, &f.users[0]);
     server_stop();
     crash_vfs_each(f.vfs, mark_take, &old);
