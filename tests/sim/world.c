@@ -271,6 +271,11 @@ void machines_heal(sim *s)
         d->clock_skew_ms = 0;
         d->dark_until_ms = 0;
         d->heap_in = 0;
+        if (s->plan->o.class == CLASS_PARTITION) {
+            fb_sync_close(d->sync); /* the phone says that there is a network: the app asks anew */
+            d->sync = NULL;
+            d->session = false;
+        }
         memset(d->arms, 0, sizeof d->arms);
     }
     machine_heal(s, "server");
