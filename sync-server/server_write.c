@@ -82,9 +82,11 @@ static fb_code job_write(batch *b, server_job *job)
         return enrol_write(b, job);
     case JOB_KIND_BLOB:
         return server_blob_write(b->s, job);
+    case JOB_KIND_PACK: /* only read, never given to the writer */
     case JOB_KIND_SYNC:
         break;
     }
+    FB_ASSERT(job->kind == JOB_KIND_SYNC);
     return sync_write(b, job);
 }
 

@@ -222,7 +222,11 @@ static void epoch_new(sim *s)
 static void server_restore(sim *s)
 {
     server_losses(s, "srvbak/master.db");
+    record_server(s);
     server_down(s);
+    if (s->recorder != NULL) {
+        history_crash(s->recorder, -1);
+    }
     server_files_back(s, "srvbak", false);
     epoch_new(s);
     server_boot(s);

@@ -31,6 +31,9 @@ bool fault_killed(sim *s, sim_device *d)
     }
     crash_vfs_kill(s->vfs, d->machine);
     device_down(d);
+    if (s->recorder != NULL) {
+        history_crash(s->recorder, d->number + 1);
+    }
     d->dark_until_ms = s->now_ms + (int64_t)sim_random(s, 30 * MINUTE_MS);
     return true;
 }
@@ -170,6 +173,9 @@ bool fault_killed_server(sim *s, sim_device *d)
     }
     crash_vfs_kill(s->vfs, "server");
     server_down(s);
+    if (s->recorder != NULL) {
+        history_crash(s->recorder, -1);
+    }
     s->server_dark_until_ms = s->now_ms + (int64_t)sim_random(s, 10 * MINUTE_MS);
     return true;
 }

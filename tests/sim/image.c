@@ -110,9 +110,9 @@ static void file_keep(void *ctx, const char *file, const void *data, size_t size
     image->files = f;
 }
 
-static void devices_make(sim *s)
+static void devices_make(sim *s, int count)
 {
-    s->devices_count = SIM_PEOPLE_MAX;
+    s->devices_count = count;
     for (int i = 0; i < s->devices_count; i++) {
         sim_device *d = &s->devices[i];
         *d = (sim_device){.world = s, .number = i, .random = mix64(s->seed, 100 + (uint64_t)i)};
@@ -129,19 +129,8 @@ static void devices_make(sim *s)
     }
 }
 
-static void company_make(sim_company *k, int variant)
+void company_build(sim *s, sim_company *k, int variant, int devices)
 {
-    sim_plan plan = {.seed = 1000000 + (uint64_t)variant};
-    sim *s = calloc(1, sizeof *s);
-    k->image = calloc(1, sizeof *k->image);
-    if (s == NULL || k->image == NULL) {
-        abort();
-    }
-    s->plan = &plan;
-    s->seed = plan.seed;
-    s->now_ms = (int64_t)START_MS_HIGH * 1000000;
-    s->company = k;
-    world_open(s, NULL);
     fb_error err = {0};
     server_create_options o = {.path = "server/master.db",
                                .vfs = "simfs",
@@ -163,8 +152,24 @@ static void company_make(sim_company *k, int variant)
     if (s->srv == NULL) {
         setup_failed("server", FB_E_IO);
     }
-    devices_make(s);
+    devices_make(s, devices);
     server_down(s);
+}
+
+static void company_make(sim_company *k, int variant)
+{
+    sim_plan plan = {.seed = 1000000 + (uint64_t)variant};
+    sim *s = calloc(1, sizeof *s);
+    k->image = calloc(1, sizeof *k->image);
+    if (s == NULL || k->image == NULL) {
+        abort();
+    }
+    s->plan = &plan;
+    s->seed = plan.seed;
+    s->now_ms = (int64_t)START_MS_HIGH * 1000000;
+    s->company = k;
+    world_open(s, NULL);
+    company_build(s, k, variant, SIM_PEOPLE_MAX);
     crash_vfs_each(s->vfs, file_keep, k->image);
     world_close(s);
     free(s);

@@ -47,7 +47,9 @@ static int usage(int exit_code)
         "   --class partition      5 to 10 devices, 2 busy hours a day, links bad in every shape,\n"
         "                          nothing else wrong; quiet within 60 simulated seconds\n"
         "   --without a,b          leave these faults out\n"
-        "   --no-shrink            do not look for the smallest list of events after a violation\n"
+        "   --history FILE         with --seed: write what happened, for fb-check; leaves out what the\n"
+         "                          format cannot tell (copies of phones, failing reads)\n"
+         "   --no-shrink            do not look for the smallest list of events after a violation\n"
         "   --faults               list every fault: name, ids of the fault list\n"
         "\n"
         "A device-day is one device for one day in which its person does something 30 times (a\n"
@@ -89,6 +91,10 @@ static bool option_read(arguments *a, const char *name, const char *value)
         a->o.without = value;
         return true;
     }
+    if (strcmp(name, "--history") == 0) {
+        a->o.history = value;
+        return true;
+    }
     a->only = value;
     return strcmp(name, "--only") == 0;
 }
@@ -113,7 +119,7 @@ static int arguments_read(arguments *a, int argc, char **argv)
             i++;
         }
     }
-    return a->only != NULL && !a->one ? usage(2) : -1;
+    return (a->only != NULL || a->o.history != NULL) && !a->one ? usage(2) : -1;
 }
 
 static void sums_add(void *ctx, const sim_result *r)

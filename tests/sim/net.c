@@ -141,7 +141,7 @@ static void request_record(sim *s, const sim_flight *f)
     body_copy(r, f->body, f->size);
 }
 
-static void request_fly(sim *s, sim_device *d, const fb_link_request *q, bool cut)
+static void request_fly(sim *s, sim_device *d, const fb_link_request *q, int64_t recorded, bool cut)
 {
     sim_flight *f = flight_new(s);
     if (f == NULL) {
@@ -150,6 +150,7 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, bool cu
     f->kind = FLIGHT_REQUEST;
     f->device = d->number;
     f->number = d->flight_number;
+    f->recorded = recorded;
     f->due_ms = s->now_ms + travel_ms(s, d, KIND_LATE_REQUEST);
     body_copy(f, q->body.data, q->body.size);
     if (cut && f->size > 0) {
@@ -173,15 +174,16 @@ static void request_send(sim *s, sim_device *d, const fb_link_request *q)
     s->requests++;
     sim_trace(s, "%s sends %llu bytes=%zu", d->machine, (unsigned long long)d->flight_number,
               q->body.size);
+    int64_t recorded = record_send(d, q);
     if (weather_stops(d, true, q->body.size) || arm_take(d, KIND_LOSE_REQUEST)) {
         if (d->weather_period_ms % 2 == 1) {
             give_up(d, FB_E_OFFLINE); /* no network at all is known at once */
         }
         return;
     }
-    request_fly(s, d, q, arm_take(d, KIND_CUT_REQUEST));
+    request_fly(s, d, q, recorded, arm_take(d, KIND_CUT_REQUEST));
     if (arm_take(d, KIND_DOUBLE_REQUEST)) {
-        request_fly(s, d, q, false);
+        request_fly(s, d, q, recorded, false);
     }
 }
 
@@ -281,6 +283,9 @@ void device_sync_step(sim_device *d)
         d->wake_ms = s->now_ms + (wait_ms > 0 ? wait_ms : 1);
     } else {
         s->sessions += d->answered;
+        if (s->recorder != NULL && d->answered) {
+            history_synced(s->recorder, d->number + 1);
+        }
         d->rounds += d->answered && s->healing;
         d->answered = false;
         d->session = false;
@@ -342,6 +347,7 @@ static void reply_fly(sim *s, const sim_flight *q, const server_reply *reply)
     f->device = q->device;
     f->number = q->number;
     f->asks = q->asks;
+    f->recorded = q->recorded;
     f->due_ms = s->now_ms + travel_ms(s, d, KIND_LATE_REPLY);
     f->status = reply->status;
     f->zstd = reply->zstd;
@@ -385,11 +391,13 @@ static void request_arrive(sim *s, const sim_flight *f)
         s->fired[KIND_POISON]++;
         crash_vfs_crash_after(s->vfs, "server", 2 + sim_random(s, 12));
     }
+    record_arrive(s, f);
     server_job *job = request_handle(s, f);
     if (job == NULL) {
         return;
     }
     const server_reply *reply = server_job_reply(job);
+    record_reply(s, f, reply);
     sim_trace(s, "server answers %llu status=%d bytes=%zu", (unsigned long long)f->number,
               reply->status, reply->body.size);
     /* A server that died while answering sends nothing. */
@@ -414,6 +422,7 @@ static void reply_arrive(sim *s, const sim_flight *f)
     call_begin(d);
     fb_code rc = fb_sync_reply(d->sync, &r, &err);
     call_end(d);
+    record_take(d, f, &r, rc);
     sim_trace(s, "%s takes %llu: %s %s", d->machine, (unsigned long long)f->number,
               fb_code_name(rc), err.message);
     d->answered = rc == FB_OK;

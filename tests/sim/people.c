@@ -198,6 +198,7 @@ static bool act_do(sim_device *d, act what, const fb_id *customer)
     char mark[40];
     fb_error err = {0};
     mark_text(s, a.mark, mark);
+    record_save(d);
     heap_fail_after(s->healing ? 0 : d->heap_in);
     d->heap_in = 0;
     fb_code rc = fb_group_begin(d->db, "sim.act", 0, &err);
@@ -212,6 +213,7 @@ static bool act_do(sim_device *d, act what, const fb_id *customer)
     }
     s->fired[KIND_NO_MEMORY_DEVICE] += heap_failed();
     heap_fail_after(0);
+    record_saved(d, rc);
     sim_trace(s, "%s saves %s %s -> %s gseq=%lld", d->machine, a.entity != NULL ? a.entity : "-",
               mark, fb_code_name(rc), (long long)a.gseq);
     if ((rc == FB_OK && a.gseq > 0) || a.doubt) {

@@ -86,7 +86,8 @@ static void kinds_draw(drawing *w)
         if (p->o.class == CLASS_PARTITION) {
             drawn = belongs_to_partitions((sim_kind)k) && draw(w, 100) < 60;
         }
-        p->enabled[k] = drawn && !named(p->o.without, KIND_ROWS[k].name);
+        p->enabled[k] = drawn && !named(p->o.without, KIND_ROWS[k].name) &&
+                        !(p->o.history != NULL && record_leaves_out((sim_kind)k));
     }
     /* Nothing can be put back where no copy is taken. */
     p->enabled[KIND_SERVER_BACKUP] |=

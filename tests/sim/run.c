@@ -64,6 +64,7 @@ static void event_happen(sim *s, const sim_event *e)
 {
     sim_device *d = &s->devices[e->device];
     s->random = mix64(s->seed, e->index);
+    record_time(s);
     if (e->kind >= FAULTS_FIRST) {
         sim_trace(s, "#%u %s %s", (unsigned)e->index, KIND_ROWS[e->kind].name, d->machine);
     }
@@ -101,6 +102,7 @@ static void life_go_on(sim *s, int64_t until_ms)
             break;
         }
         s->now_ms = due > s->now_ms ? due : s->now_ms;
+        record_time(s);
         s->random = mix64(s->seed, (uint64_t)s->now_ms);
         machines_tend(s);
         net_deliver(s);
@@ -196,6 +198,7 @@ void sim_run(sim *s, const sim_plan *p, const bool *keep, sim_company *all, bool
     if (s->violations == 0) {
         check_all(s);
     }
+    record_server(s);
     world_close(s);
 }
 

@@ -12,6 +12,7 @@
  * clocks disaster.c copies put back: phone backups, clones, torn copies, the server's backups
  *   office.c   what the administrator changes: rows, territories, roles, the catalogue
  *   memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail
+ *   record.c   --history: what happened, for fb-check to judge
  *   check.c    after healing: convergence, verdicts, nothing lost, atomic groups
  *
  * Each seed first draws which faults it has at all (swarm testing), then a chaos phase of planned
@@ -49,6 +50,7 @@
 #include "fieldbook/fieldbook.h"
 #include "support/company.h"
 #include "support/crash_vfs.h"
+#include "support/history.h"
 #include "sync-server/server.h"
 
 enum {
@@ -97,6 +99,7 @@ typedef struct sim_options {
     sim_class class;
     int64_t days;
     const char *without; /* names of kinds that no seed has, or "" */
+    const char *history; /* a file for fb-check, or NULL */
 } sim_options;
 
 typedef struct sim_plan {
@@ -131,6 +134,7 @@ typedef struct sim_flight {
     flight_kind kind;
     int device;
     uint64_t number; /* 0: nobody waits for the answer */
+    int64_t recorded; /* its number in the history */
     int64_t due_ms;
     char *body;
     size_t size;
@@ -201,6 +205,9 @@ struct sim {
     sim_device devices[SIM_DEVICES_MAX];
     int devices_count;
     const sim_company *company;
+    sim_company own; /* made in this life, where it is recorded */
+    history *recorder; /* or NULL */
+    bool recorded;     /* its devices are known to the recorder */
     sim_flight flights[SIM_FLIGHTS_MAX], recordings[SIM_RECORDINGS];
     uint64_t flights_count, requests, sessions, recordings_count;
     sim_action *actions;
@@ -223,6 +230,8 @@ uint64_t mix64(uint64_t a, uint64_t b);
 
 /* image.c */
 void companies_make(sim_company *all);       /* all[SIM_VARIANTS]; ends with companies_free */
+/* The company and so many enrolled devices in this world; the server and they are down then. */
+void company_build(sim *s, sim_company *k, int variant, int devices);
 void company_copy(sim *s, sim_company *all); /* the plan's variant into the files of this world */
 void companies_free(sim_company *all);
 
@@ -290,6 +299,19 @@ bool weather_stops(sim_device *d, bool up, size_t bytes);
 void heap_install(void);
 void heap_fail_after(uint64_t allocations); /* 0: never */
 bool heap_failed(void);
+
+/* record.c: nothing happens where nothing is recorded */
+void record_open(sim *s);
+void record_close(sim *s);
+void record_time(sim *s);
+void record_server(sim *s);
+void record_save(sim_device *d);
+void record_saved(sim_device *d, fb_code code);
+int64_t record_send(sim_device *d, const fb_link_request *q); /* its number in the history */
+void record_arrive(sim *s, const sim_flight *f);
+void record_reply(sim *s, const sim_flight *f, const server_reply *reply);
+void record_take(sim_device *d, const sim_flight *f, const fb_link_response *r, fb_code code);
+bool record_leaves_out(sim_kind kind);
 
 /* memo.c */
 void memo_clear(void);

@@ -124,6 +124,9 @@ static void server_tend(sim *s)
     if (crash_vfs_is_crashed(s->vfs, "server")) {
         if (s->srv != NULL) {
             sim_trace(s, "server is down");
+            if (s->recorder != NULL) {
+                history_crash(s->recorder, -1);
+            }
             server_down(s);
             s->server_dark_until_ms = s->now_ms + (int64_t)sim_random(s, 3600000);
         }
@@ -178,7 +181,12 @@ void device_boot(sim_device *d)
             sim_violation(s, "L1: %s does not open after a crash: %s %s", d->machine,
                           fb_code_name(rc), err.message);
         }
-    } else if (fb_db_identity(d->db, &who, NULL) == FB_OK && !who.enrolled) {
+        return;
+    }
+    if (s->recorder != NULL && s->recorded) {
+        history_reopen(s->recorder, d->number + 1);
+    }
+    if (fb_db_identity(d->db, &who, NULL) == FB_OK && !who.enrolled) {
         d->must_enrol = true; /* what was put back is older than its enrolment */
     }
 }
@@ -192,6 +200,9 @@ static void device_tend(sim *s, sim_device *d)
     if (crash_vfs_is_crashed(s->vfs, d->machine)) {
         if (d->db != NULL) {
             sim_trace(s, "%s is down", d->machine);
+            if (s->recorder != NULL) {
+                history_crash(s->recorder, d->number + 1);
+            }
             device_down(d);
             d->dark_until_ms = s->now_ms + (int64_t)sim_random(s, 3600000);
         }
@@ -321,8 +332,11 @@ void world_open(sim *s, sim_company *all)
     if (all == NULL) {
         return; /* the company is about to be made */
     }
+    record_open(s);
+    if (s->recorder == NULL) {
+        company_copy(s, all);
+    }
     s->devices_count = s->plan->devices_count;
-    company_copy(s, all);
     for (int i = 0; i < s->devices_count; i++) {
         device_init(s, i, &s->company->users[i]);
         device_boot(&s->devices[i]);
@@ -332,6 +346,7 @@ void world_open(sim *s, sim_company *all)
 
 void world_close(sim *s)
 {
+    record_close(s);
     net_drop_all(s);
     for (int i = 0; i < s->devices_count; i++) {
         device_down(&s->devices[i]);

@@ -276,6 +276,9 @@ recorded_inc *inc_get(history *h, const fb_id *incarnation, int device)
 {
     for (size_t i = 0; i < h->incs_count; i++) {
         if (id_equal(&h->incs[i].incarnation, incarnation)) {
+            if (device >= 0) { /* the server may have been seen to know it first */
+                h->incs[i].device = device;
+            }
             return &h->incs[i];
         }
     }
