@@ -17,8 +17,10 @@ bool record_leaves_out(sim_kind kind)
     case KIND_REPLAY:
     case KIND_FOREIGN:
     case KIND_GARBAGE:
-    case KIND_STALE_REPLY: return true;
-    default: return false;
+    case KIND_STALE_REPLY:
+        return true;
+    default:
+        return false;
     }
 }
 

@@ -133,7 +133,7 @@ typedef struct sim_flight {
     bool used;
     flight_kind kind;
     int device;
-    uint64_t number; /* 0: nobody waits for the answer */
+    uint64_t number;  /* 0: nobody waits for the answer */
     int64_t recorded; /* its number in the history */
     int64_t due_ms;
     char *body;
@@ -205,7 +205,7 @@ struct sim {
     sim_device devices[SIM_DEVICES_MAX];
     int devices_count;
     const sim_company *company;
-    sim_company own; /* made in this life, where it is recorded */
+    sim_company own;   /* made in this life, where it is recorded */
     history *recorder; /* or NULL */
     bool recorded;     /* its devices are known to the recorder */
     sim_flight flights[SIM_FLIGHTS_MAX], recordings[SIM_RECORDINGS];
@@ -229,7 +229,7 @@ void plan_free(sim_plan *p);
 uint64_t mix64(uint64_t a, uint64_t b);
 
 /* image.c */
-void companies_make(sim_company *all);       /* all[SIM_VARIANTS]; ends with companies_free */
+void companies_make(sim_company *all); /* all[SIM_VARIANTS]; ends with companies_free */
 /* The company and so many enrolled devices in this world; the server and they are down then. */
 void company_build(sim *s, sim_company *k, int variant, int devices);
 void company_copy(sim *s, sim_company *all); /* the plan's variant into the files of this world */
