@@ -39,12 +39,7 @@ enum {
     TEXT_BYTES_KEPT = 128
 };
 
-typedef enum job_kind {
-    JOB_KIND_SYNC,
-    JOB_KIND_ENROL,
-    JOB_KIND_PACK,
-    JOB_KIND_BLOB
-} job_kind;
+typedef enum job_kind { JOB_KIND_SYNC, JOB_KIND_ENROL, JOB_KIND_PACK, JOB_KIND_BLOB } job_kind;
 struct blob_job; /* server_blob.c */
 
 struct server_job {

@@ -84,6 +84,6 @@ int sql_log_pages(const sql_db *db);
 bool sql_saw_damage(const sql_db *db); /* a call failed because the file is damaged */
 /* Delete a database's files; nobody may have it open. E_IO. */
 FB_MUST_USE fb_code sql_remove(const char *path, const char *vfs);
-void *sql_handle(sql_db *db);          /* sqlite3 *, for the replica room and tests only */
+void *sql_handle(sql_db *db); /* sqlite3 *, for the replica room and tests only */
 
 #endif

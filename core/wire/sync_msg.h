@@ -39,9 +39,9 @@ typedef struct sync_request {
     uint32_t wait_ms; /* long poll: hold the reply until there is news, at most so long */
     uint32_t page_bytes; /* wanted page size, 0 = server's choice */
     bool check;          /* the complete page shall carry totals even if it carries no row */
-    fb_text buckets; /* the device's 256 sums, when the totals did not agree (row_buckets_get) */
-    bool takes_packs;    /* a download from nothing may come as packs */
-    bool no_page;        /* only verdicts are wanted: chunks of packs are still missing */
+    fb_text buckets;  /* the device's 256 sums, when the totals did not agree (row_buckets_get) */
+    bool takes_packs; /* a download from nothing may come as packs */
+    bool no_page;     /* only verdicts are wanted: chunks of packs are still missing */
 } sync_request;
 
 void sync_request_put(buf *out, const sync_request *m); /* writes the sync line only */

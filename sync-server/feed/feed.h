@@ -118,10 +118,10 @@ typedef struct page_request {
     fb_text token;
     int64_t settled;
     uint32_t page_bytes;
-    int64_t set_number;    /* current scope set of the device */
-    const scope_list *set; /* its scopes */
-    bool check;            /* totals even if there is no row */
-    fb_text buckets;       /* the device's sums: what is wrong is sent anew */
+    int64_t set_number;       /* current scope set of the device */
+    const scope_list *set;    /* its scopes */
+    bool check;               /* totals even if there is no row */
+    fb_text buckets;          /* the device's sums: what is wrong is sent anew */
     const pack_source *packs; /* NULL: a download from nothing comes as pages */
 } page_request;
 typedef struct page_result {

@@ -174,32 +174,22 @@ static void restore__that_loses_a_catalogue_keeps_the_groups_that_used_it(void *
     fb_status s = FB_STATUS_INIT;
     world_open(NULL);
     fleet_device *rep = fleet_device_add(&f, &f.users[0]);
-    server_close(f.srv); /* no high-water mark may tell on the copy: that is another test's */
-    server_options o = {.path = "server/master.db", .vfs = "fleetfs", .port = &f.port};
+    fleet_server_stop(&f);
     crash_vfs_copy(f.vfs, "server", "backup");
-    fleet_must(server_open(&o, &f.srv, &err), &err, "server_open");
+    fleet_server_start(&f);
     assert_int_equal(add_module(TAKES_THE_NAME), FB_OK);
     fleet_sync(rep);
     put(rep, "shelf_audit", ",\"facings\":2");
     fleet_must(fb_activity_log(rep->db, &f.customers[0], "with it", NULL, NULL, &err), &err, "log");
     fleet_sync(rep);
 
-    server_job_free(f.job);
-    f.job = NULL;
-    server_reader_close(f.reader);
-    server_close(f.srv);
-    store_close(f.admin);
+    fleet_server_stop(&f);
     crash_vfs_remove(f.vfs, "server");
     crash_vfs_copy(f.vfs, "backup", "server");
     int64_t commit = 0;
     server_epoch_options epoch = {.path = "server/master.db", .vfs = "fleetfs", .port = &f.port};
     fleet_must(server_epoch_new(&epoch, &commit, &err), &err, "server_epoch_new");
-    fleet_must(
-        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f.admin, &err),
-        &err, "store_open");
-    fleet_must(server_open(&o, &f.srv, &err), &err, "server_open");
-    fleet_must(server_reader_open(f.srv, &f.reader, &err), &err, "server_reader_open");
-
+    fleet_server_start(&f);
     fleet_sync(rep);
     assert_true(rep->report.epoch_changed);
     fleet_must(fb_status_get(rep->db, &s, &err), &err, "status");

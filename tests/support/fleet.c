@@ -216,7 +216,9 @@ void fleet_server_restart(fleet *f)
     server_reader_close(f->reader);
     server_close(f->srv);
     serve(f);
-    fleet_must(store_catalog_refresh(f->admin, &err), &err, "store_catalog_refresh");
+    if (f->admin != NULL) {
+        fleet_must(store_catalog_refresh(f->admin, &err), &err, "store_catalog_refresh");
+    }
 }
 
 void fleet_server_stop(fleet *f)

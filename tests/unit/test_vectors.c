@@ -198,18 +198,10 @@ static const struct {
     const char *name;
     turn turn;
 } KINDS[] = {
-    {"sync_request", request_turn},
-    {"sync_reply", reply_turn},
-    {"reply_item", item_turn},
-    {"group", group_turn},
-    {"block", block_turn},
-    {"enrol_request", enrol_turn},
-    {"enrol_reply", enrolled_turn},
-    {"error", error_turn},
-    {"pack_manifest", manifest_turn},
-    {"blob_ask", blob_ask_turn},
-    {"blob_had", blob_had_turn},
-    {"blob_stored", blob_stored_turn},
+    {"sync_request", request_turn}, {"sync_reply", reply_turn},  {"reply_item", item_turn},
+    {"group", group_turn},          {"block", block_turn},       {"enrol_request", enrol_turn},
+    {"enrol_reply", enrolled_turn}, {"error", error_turn},       {"pack_manifest", manifest_turn},
+    {"blob_ask", blob_ask_turn},    {"blob_had", blob_had_turn}, {"blob_stored", blob_stored_turn},
     {"blob_get", blob_get_turn},
 };
 /* Bodies with bytes behind their line: as texts in blob_body.jsonl. */
