@@ -8,7 +8,8 @@ enum { READER_BUSY_MS = 5000, PARAMS_MAX = 100, QUERY_COLUMNS_MAX = 500 };
 
 fb_code api_reader(fb_db *db, sql_db **out, fb_error *err)
 {
-    sql_options o = {.read_only = true, .vfs = db->vfs, .busy_timeout_ms = READER_BUSY_MS};
+    sql_options o = {
+        .read_only = true, .vfs = db->vfs, .page_sums = true, .busy_timeout_ms = READER_BUSY_MS};
 
     if (db->reader == NULL) {
         FB_TRY(sql_open(db->path, &o, &db->reader, err));

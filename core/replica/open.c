@@ -129,6 +129,9 @@ static fb_code name_file(replica *r)
         return FB_OK;
     }
     FB_TRY(r->port->random(r->port->ctx, id.b, sizeof id.b));
+    if (sql_has_sums(r->db)) {
+        FB_TRY(meta_put_int(r, "page_sums", 1));
+    }
     return meta_put_blob(r, "file_id", id.b, sizeof id.b);
 }
 
@@ -199,6 +202,20 @@ static bool memory_start(replica *r)
            r->rights_memory != NULL;
 }
 
+/* A file that was made with sums and shows none has lost them with its first page. */
+static fb_code check_sums(replica *r, fb_error *err)
+{
+    int64_t made_with = 0;
+    fb_code rc = read_count(
+        r, "SELECT coalesce((SELECT value FROM fb_meta WHERE key='page_sums'), 0)", &made_with);
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, err);
+    }
+    return made_with == 0 || sql_has_sums(r->db)
+               ? FB_OK
+               : fail(err, FB_E_CORRUPT, "path", "the first page of the database is damaged");
+}
+
 /* After an end without closing. A large file is not read whole each time: what is wrong in it is
  * found where it is read. */
 static fb_code check_small(replica *r, fb_error *err)
@@ -228,6 +245,7 @@ static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
     const sql_options s = {.read_only = o->read_only,
                            .create = o->create,
                            .vfs = o->vfs,
+                           .page_sums = true,
                            .cache_kib = o->cache_kib,
                            .busy_timeout_ms = BUSY_TIMEOUT_MS,
                            .sync_normal = o->sync_normal};
@@ -240,6 +258,7 @@ static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
     FB_TRY(sql_open(o->path, &s, &r->db, err));
     sql_checkpoint_by_hand(r->db);
     FB_TRY(migrate(r, err));
+    FB_TRY(check_sums(r, err));
     if (unclean && !o->read_only) {
         FB_TRY(check_small(r, err));
     }

@@ -251,7 +251,7 @@ static fb_code read_all(reading *w)
 
 fb_code extras_read(const replica_options *o, const second_seen *seen, extras *x)
 {
-    const sql_options so = {.vfs = o->vfs, .busy_timeout_ms = BUSY_TIMEOUT_MS};
+    const sql_options so = {.vfs = o->vfs, .page_sums = true, .busy_timeout_ms = BUSY_TIMEOUT_MS};
     sql_db *db = NULL;
     if (sql_open(o->path, &so, &db, NULL) != FB_OK) {
         return FB_OK;

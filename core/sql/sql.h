@@ -15,6 +15,7 @@ typedef struct sql_options {
     bool read_only;
     bool create;
     const char *vfs; /* NULL: default; the simulator gives its own */
+    bool page_sums;  /* check every page read, and put sums into a new file: sql_sum.h */
     int cache_kib;   /* 0: SQLite's default */
     int busy_timeout_ms;
     bool sync_normal; /* synchronous=NORMAL instead of FULL: benches only */
@@ -81,6 +82,7 @@ FB_MUST_USE fb_code sql_checkpoint(sql_db *db);           /* passive */
  * long the write-ahead log was at this connection's last commit, and sql_checkpoint is called. */
 void sql_checkpoint_by_hand(sql_db *db);
 int sql_log_pages(const sql_db *db);
+bool sql_has_sums(const sql_db *db);   /* of its pages */
 bool sql_saw_damage(const sql_db *db); /* a call failed because the file is damaged */
 /* Delete a database's files; nobody may have it open. E_IO. */
 FB_MUST_USE fb_code sql_remove(const char *path, const char *vfs);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sql/sql_inside.h"
+#include "sql/sql_sum.h"
 
 enum { JOURNAL_BYTES_MAX = 16 << 20 };
 
@@ -50,6 +51,9 @@ static fb_code configure_writing(sql_db *db, const char *path, const sql_options
 {
     char text[160];
     bool on_disk = strcmp(path, ":memory:") != 0;
+    if (o->page_sums && o->create) { /* without effect on a file that has pages */
+        (void)sql_sum_reserve(db->handle);
+    }
     FB_TRY(pragma_is(db, "PRAGMA journal_mode=WAL", on_disk ? "wal" : "memory"));
     snprintf(text, sizeof text,
              "PRAGMA synchronous=%s; PRAGMA secure_delete=FAST; PRAGMA journal_size_limit=%d;",
@@ -121,7 +125,10 @@ fb_code sql_open(const char *path, const sql_options *o, sql_db **out, fb_error 
     if (o->create && !o->read_only) {
         flags |= SQLITE_OPEN_CREATE;
     }
-    int rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, o->vfs);
+    const char *vfs = o->page_sums ? sql_sum_layer(o->vfs) : o->vfs;
+    bool no_layer = o->page_sums && vfs == NULL;
+    int rc = no_layer ? SQLITE_NOMEM
+                      : sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, vfs);
     fb_code code = rc == SQLITE_OK ? configure(db, path, o) : open_failed(path, o, db, rc);
     if (code == FB_OK) {
         code = prepare_rollback(db);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sql/sql_inside.h"
+#include "sql/sql_sum.h"
 
 enum { BACKUP_PAGES_PER_STEP = 1024, PATH_BYTES_MAX = 4096 };
 
@@ -132,6 +133,11 @@ void sql_checkpoint_by_hand(sql_db *db)
 int sql_log_pages(const sql_db *db)
 {
     return db->log_pages;
+}
+
+bool sql_has_sums(const sql_db *db)
+{
+    return sql_sum_is_on(db->handle);
 }
 
 bool sql_saw_damage(const sql_db *db)
