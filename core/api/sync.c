@@ -3,11 +3,15 @@
  * The table of states is core/sync/session.c; what goes up is push.c, what comes down pull.c. */
 #include "fieldbook/sync.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/handle.h"
+#include "base/decimal.h"
 #include "schema/limits.h"
+#include "sql/sql_file.h"
+#include "sync/chunk.h"
 #include "sync/fetch.h"
 #include "sync/pull.h"
 #include "sync/push.h"
@@ -16,10 +20,14 @@
 
 enum {
     TIMEOUT_DEFAULT_MS = 60000,
+    TIMEOUT_MS_MIN = 1000,
+    CROWDED_MS = 1000,
+    CHUNK_CODE = 100,
     REBIRTHS_MAX = 3,
     AUTHORIZATION_BYTES_MAX = 256,
     PATH_BYTES_MAX = 128
 };
+static const char CHUNK_KEY[] = "sync_chunk";
 
 struct fb_sync {
     fb_db *db;
@@ -32,6 +40,11 @@ struct fb_sync {
     pack_want want; /* any: the request asks for this chunk instead */
     int64_t sent_wall_ms;
     buf body, authorization, path;
+    chunk chunk;
+    int64_t chunk_kept; /* as the replica remembers it: patience * CHUNK_CODE + level */
+    sql_file *alone;    /* held while a request is out: SES-4 */
+    uint64_t carried_bytes;
+    uint64_t step_end_ms, step_end_bytes; /* of the running fb_sync_step; 0: no limit */
     fb_sync_report report;
 };
 
@@ -65,6 +78,104 @@ static fb_code step(fb_sync *s, session_event event, uint32_t server_ms, session
     return FB_OK;
 }
 
+/* --- how much -------------------------------------------------------------------------------- */
+
+/* What exchanges before this handle have learned; a level that cannot be read is none. */
+static void chunk_recall(fb_sync *s)
+{
+    buf text;
+    int64_t kept = 0;
+
+    buf_init(&text, 20);
+    if (replica_meta_get(s->db->r, CHUNK_KEY, &text) != FB_OK || !i64_get(buf_text(&text), &kept) ||
+        kept < 0 || kept > CHUNK_CODE * CHUNK_CODE) {
+        kept = 0;
+    }
+    buf_clear(&text);
+    chunk_init(&s->chunk, (uint32_t)(kept % CHUNK_CODE), (uint32_t)(kept / CHUNK_CODE));
+    s->chunk_kept = kept;
+}
+
+/* Kept when it falls, loses patience, and when it is over; what cannot be kept is learned again. */
+static void chunk_keep(fb_sync *s)
+{
+    char text[24];
+    const chunk *c = &s->chunk;
+    int64_t now = c->level == 0 && c->patience == 1 ? 0 : c->patience * CHUNK_CODE + c->level;
+
+    s->report.chunk_level = c->level;
+    if (now > s->chunk_kept || (now == 0 && s->chunk_kept > 0)) {
+        (void)snprintf(text, sizeof text, "%lld", (long long)now);
+        if (replica_meta_set(s->db->r, CHUNK_KEY, text_of(text)) == FB_OK) {
+            s->chunk_kept = now;
+        }
+    }
+}
+
+static void chunk_note(fb_sync *s, fb_code code)
+{
+    if (code == FB_OK) {
+        chunk_carried(&s->chunk);
+    } else if (code == FB_E_TRUNCATED || code == FB_E_TIMEOUT || code == FB_E_LIMIT) {
+        chunk_broke(&s->chunk, true);
+    } else if (code == FB_E_OFFLINE) {
+        chunk_broke(&s->chunk, false);
+    }
+    chunk_keep(s);
+}
+
+/* Bytes that the running step may still carry; 0: no limit. */
+static uint64_t bytes_room(const fb_sync *s)
+{
+    if (s->step_end_bytes == 0) {
+        return 0;
+    }
+    return s->carried_bytes < s->step_end_bytes ? s->step_end_bytes - s->carried_bytes : 1;
+}
+
+/* Milliseconds that the running step may still take; UINT32_MAX: no limit. */
+static uint32_t ms_room(const fb_sync *s)
+{
+    if (s->step_end_ms == 0) {
+        return UINT32_MAX;
+    }
+    uint64_t now = now_ms(s);
+    return s->step_end_ms > now ? (uint32_t)(s->step_end_ms - now) : 0;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* --- one at a time --------------------------------------------------------------------------- */
+
+static void alone_end(fb_sync *s)
+{
+    sql_file_close(s->alone);
+    s->alone = NULL;
+}
+
+/* SES-4. The lock is the operating system's: it goes with the process that held it. A folder in
+ * which no lock can be had is no reason not to synchronise: every step is a transaction anyway. */
+static fb_code alone_begin(fb_sync *s)
+{
+    char *name = NULL;
+    size_t room = strlen(s->db->path) + sizeof "-sync";
+
+    if (s->alone != NULL || s->db->path[0] == ':') {
+        return FB_OK;
+    }
+    name = malloc(room);
+    if (name == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    (void)snprintf(name, room, "%s-sync", s->db->path);
+    fb_code rc = sql_file_open_alone(s->db->vfs, name, &s->alone);
+    free(name);
+    return rc == FB_E_BUSY || rc == FB_E_NO_MEMORY ? rc : FB_OK;
+}
+
 fb_code fb_sync_open(fb_db *db, const fb_sync_options *options, fb_sync **out, fb_error *err)
 {
     api_person me;
@@ -87,6 +198,8 @@ fb_code fb_sync_open(fb_db *db, const fb_sync_options *options, fb_sync **out, f
         s->o.timeout_ms = TIMEOUT_DEFAULT_MS;
     }
     session_init(&s->session);
+    chunk_recall(s);
+    s->report.chunk_level = s->chunk.level;
     buf_init(&s->body, SYNC_BODY_UNPACKED_BYTES_MAX);
     buf_init(&s->authorization, AUTHORIZATION_BYTES_MAX);
     buf_init(&s->path, PATH_BYTES_MAX);
@@ -105,6 +218,7 @@ static void wipe_authorization(fb_sync *s)
 void fb_sync_close(fb_sync *sync)
 {
     if (sync != NULL) {
+        alone_end(sync);
         wipe_authorization(sync);
         buf_clear(&sync->authorization);
         buf_clear(&sync->path);
@@ -117,8 +231,12 @@ void fb_sync_close(fb_sync *sync)
 
 static fb_code build(fb_sync *s, fb_error *err)
 {
-    push_plan plan = {.wait_ms = s->o.wait_ms,
-                      .page_bytes = s->o.page_bytes,
+    uint64_t room = bytes_room(s);
+    push_plan plan = {.wait_ms =
+                          s->o.within_budget ? smaller(s->o.wait_ms, ms_room(s) / 2) : s->o.wait_ms,
+                      .page_bytes = chunk_page_bytes(&s->chunk, s->o.page_bytes, room),
+                      .groups_max = chunk_groups_max(&s->chunk),
+                      .group_bytes = chunk_group_bytes(&s->chunk, room),
                       .wall_ms = s->db->port->wall_ms(s->db->port->ctx)};
 
     wipe_authorization(s);
@@ -136,17 +254,24 @@ static fb_code build(fb_sync *s, fb_error *err)
     s->report.requests_count++;
     s->report.groups_sent += s->sent.groups_count;
     s->report.bytes_up += s->body.size;
+    s->carried_bytes += s->body.size;
     return FB_OK;
 }
 
 static void describe(fb_sync *s, fb_link_request *out)
 {
+    uint32_t timeout_ms = s->o.timeout_ms + s->sent.wait_ms;
+    uint32_t room_ms = ms_room(s);
+
+    if (s->o.within_budget && room_ms < timeout_ms) {
+        timeout_ms = room_ms > TIMEOUT_MS_MIN ? room_ms : TIMEOUT_MS_MIN;
+    }
     if (s->want.any) {
         *out = (fb_link_request){
             .method = "GET",
             .path = buf_cstr(&s->path),
             .authorization = buf_cstr(&s->authorization),
-            .timeout_ms = s->o.timeout_ms,
+            .timeout_ms = timeout_ms,
             .response_bytes_max = PACK_CHUNK_BYTES_MAX,
         };
         return;
@@ -158,7 +283,7 @@ static void describe(fb_sync *s, fb_link_request *out)
         .content_encoding = s->sent.zstd ? "zstd" : NULL,
         .authorization = buf_cstr(&s->authorization),
         .body = buf_text(&s->body),
-        .timeout_ms = s->o.timeout_ms + s->sent.wait_ms,
+        .timeout_ms = timeout_ms,
         .response_bytes_max = PAGE_BYTES_MAX,
     };
 }
@@ -180,7 +305,7 @@ static fb_code enter_exchange(fb_sync *s, fb_sync_action *action_out, uint32_t *
         return FB_OK;
     }
     if (s->session.state == SES_IDLE && s->fresh) {
-        s->report = (fb_sync_report){.complete = false};
+        s->report = (fb_sync_report){.chunk_level = s->chunk.level};
         s->fresh = false;
     }
     if (s->session.state != SES_EXCHANGE) {
@@ -203,9 +328,19 @@ fb_code fb_sync_next(fb_sync *sync, fb_sync_action *action_out, fb_link_request 
     }
     fb_code rc = sync->out ? FB_OK : enter_exchange(sync, &action, &wait_ms);
     if (rc == FB_OK && action == FB_SYNC_SEND && !sync->out) {
-        rc = build(sync, err);
+        rc = alone_begin(sync);
+        sync->report.crowded = rc == FB_E_BUSY;
+        if (rc == FB_E_BUSY) {
+            *action_out = FB_SYNC_WAIT;
+            *wait_ms_out = CROWDED_MS + random_bits(sync) % CROWDED_MS;
+            return FB_OK;
+        }
+        rc = rc == FB_OK ? build(sync, err) : rc;
     }
     if (rc != FB_OK) {
+        if (!sync->out) {
+            alone_end(sync);
+        }
         return api_said(sync->db, rc, err);
     }
     if (action == FB_SYNC_SEND) {
@@ -300,8 +435,13 @@ fb_code fb_sync_reply(fb_sync *sync, const fb_link_response *response, fb_error 
                           .groups_sent = sync->sent.groups_count};
     sync->out = false;
     sync->report.bytes_down += response->body.size;
+    sync->carried_bytes += response->body.size;
     fb_code rc = sync->want.any ? reply_chunk(sync, &answer, &result, err)
                                 : reply_sync(sync, &answer, &result, err);
+    alone_end(sync);
+    if (rc != FB_OK || response->status == 200) {
+        chunk_note(sync, rc);
+    }
     fb_code stepped = step(sync, result.event, result.retry_ms, &action);
     FB_ASSERT(stepped == FB_OK);
     sync->finished = result.event == EV_DONE;
@@ -317,13 +457,17 @@ fb_code fb_sync_failed(fb_sync *sync, fb_code code, fb_error *err)
     FB_REQUIRE(sync != NULL && sync->out && code != FB_OK);
     api_clear(err);
     sync->out = false;
+    alone_end(sync);
+    chunk_note(sync, code);
     return api_said(sync->db, step(sync, EV_LATER, 0, &action), err);
 }
 
 void fb_sync_get_report(const fb_sync *sync, fb_sync_report *out)
 {
     if (sync != NULL && out != NULL) {
+        outbox_state box = {.last = 0};
         *out = sync->report;
+        out->groups_left = outbox_state_get(sync->db->r, &box) == FB_OK ? box.last - box.acked : 0;
     }
 }
 
@@ -351,17 +495,16 @@ static fb_code insist(fb_sync *s)
     return s->session.state == SES_WAIT ? step(s, EV_START, 0, &action) : FB_OK;
 }
 
-static bool is_used_up(const fb_sync *s, uint64_t begin_ms, uint32_t budget_ms)
+static bool is_used_up(const fb_sync *s)
 {
-    return budget_ms > 0 && now_ms(s) - begin_ms >= budget_ms;
+    return ms_room(s) == 0 || (s->step_end_bytes > 0 && s->carried_bytes >= s->step_end_bytes);
 }
 
-static fb_code run(fb_sync *s, const fb_link *link, uint32_t budget_ms, fb_error *err)
+static fb_code run(fb_sync *s, const fb_link *link, fb_error *err)
 {
     fb_sync_action action = FB_SYNC_SEND;
     fb_link_request request;
     uint32_t wait_ms = 0;
-    uint64_t begin_ms = now_ms(s);
 
     FB_TRY(insist(s));
     do {
@@ -369,7 +512,11 @@ static fb_code run(fb_sync *s, const fb_link *link, uint32_t budget_ms, fb_error
         if (action == FB_SYNC_SEND) {
             FB_TRY(carry(s, link, &request, err));
         }
-    } while (action == FB_SYNC_SEND && !s->finished && !is_used_up(s, begin_ms, budget_ms));
+    } while (action == FB_SYNC_SEND && !s->finished && !is_used_up(s));
+    if (action == FB_SYNC_WAIT && s->report.crowded) {
+        return fail(err, FB_E_BUSY, "device",
+                    "another process synchronises this replica: it brings the news here as well");
+    }
     if (action == FB_SYNC_WAIT) {
         return fail(err, FB_E_BUSY, "server",
                     "the server asks to come back later: try again in %u ms", wait_ms);
@@ -387,9 +534,16 @@ fb_code fb_sync_step(fb_sync *sync, const fb_link *link, uint32_t budget_ms,
     api_clear(err);
     uint64_t begin_ms = now_ms(sync);
     uint64_t before_ms = sync->fresh ? 0 : sync->report.elapsed_ms;
-    fb_code rc = run(sync, link, budget_ms, err);
+    sync->step_end_ms = budget_ms > 0 ? begin_ms + budget_ms : 0;
+    sync->step_end_bytes =
+        sync->o.budget_bytes > 0 ? sync->carried_bytes + sync->o.budget_bytes : 0;
+    fb_code rc = run(sync, link, err);
 
     sync->report.elapsed_ms = before_ms + (now_ms(sync) - begin_ms);
+    sync->report.budget_ms_left = budget_ms > 0 ? ms_room(sync) : 0;
+    sync->report.budget_bytes_left =
+        sync->o.budget_bytes > 0 && !is_used_up(sync) ? bytes_room(sync) : 0;
+    sync->step_end_ms = sync->step_end_bytes = 0;
     fb_sync_get_report(sync, report_out);
     return api_said(sync->db, rc, err);
 }

@@ -54,7 +54,8 @@ static fb_code read_source(replica *r, push_source *s, fb_error *err)
 }
 
 /* Groups from acked + 1 on. Without any the chain of the last group goes along instead. */
-static fb_code read_groups(replica *r, push_source *s, size_t bytes_target, sync_request *m)
+static fb_code read_groups(replica *r, push_source *s, uint32_t groups_max, size_t bytes_target,
+                           sync_request *m)
 {
     int64_t first = s->outbox.acked + 1;
 
@@ -63,7 +64,7 @@ static fb_code read_groups(replica *r, push_source *s, size_t bytes_target, sync
     if (first > s->outbox.last) {
         return FB_OK;
     }
-    FB_TRY(outbox_read(r, first, PUSH_GROUPS_MAX, bytes_target, &s->groups, &m->groups_count,
+    FB_TRY(outbox_read(r, first, groups_max, bytes_target, &s->groups, &m->groups_count,
                        &m->chain_before));
     FB_ASSERT(m->groups_count > 0);
     m->first = first;
@@ -117,9 +118,11 @@ fb_code push_build(replica *r, const push_plan *plan, buf *body, push_request *o
     FB_REQUIRE(r != NULL && plan != NULL && body != NULL && out != NULL);
     source_init(&s);
     fb_code rc = read_source(r, &s, err);
-    for (size_t target = PUSH_BYTES_TARGET; rc == FB_OK; target /= 4) {
+    size_t most = plan->group_bytes > 0 ? plan->group_bytes : PUSH_BYTES_TARGET;
+    uint32_t groups_max = plan->groups_max > 0 ? plan->groups_max : PUSH_GROUPS_MAX;
+    for (size_t target = most; rc == FB_OK; target /= 4) {
         fill_request(r, &s, plan, &m);
-        if ((rc = read_groups(r, &s, target, &m)) != FB_OK) {
+        if ((rc = read_groups(r, &s, groups_max, target, &m)) != FB_OK) {
             break;
         }
         m.wait_ms = m.groups_count == 0 && !m.no_page ? plan->wait_ms : 0;

@@ -13,6 +13,8 @@ enum { PUSH_PLAIN_BYTES_MAX = 300 };
 typedef struct push_plan {
     uint32_t wait_ms;    /* long poll, used only when no group is carried */
     uint32_t page_bytes; /* 0: the server's choice */
+    uint32_t groups_max; /* at most, 0: PUSH_GROUPS_MAX */
+    size_t group_bytes;  /* no further group beyond it, 0: PUSH_BYTES_TARGET */
     int64_t wall_ms;     /* device clock, uncorrected */
 } push_plan;
 

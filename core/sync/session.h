@@ -13,7 +13,8 @@
  * Invariants
  *   SES-1  a group leaves the outbox only through a reply, never through a send
  *   SES-2  WAIT always has a deadline in the future, at most 15 minutes away
- *   SES-3  a request is out only in EXCHANGE, and only one */
+ *   SES-3  a request is out only in EXCHANGE, and only one
+ *   SES-4  of all handles and processes on one replica only one has a request out */
 #ifndef FB_SYNC_SESSION_H
 #define FB_SYNC_SESSION_H
 

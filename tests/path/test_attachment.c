@@ -54,7 +54,7 @@ static bad_link *bad_link_new(fleet *f)
 {
     static bad_link b;
     memset(&b, 0, sizeof b);
-    b.real = fleet_link(f);
+    b.real = fleet_link(&f->devices[0]);
     b.flip_at = -1;
     return &b;
 }
@@ -76,7 +76,7 @@ static fb_lane_report lane_run(fleet_device *d)
 {
     fb_lane_report r;
     fb_lane_options o = FB_LANE_OPTIONS_INIT;
-    fb_link link = fleet_link(d->world);
+    fb_link link = fleet_link(d);
     o.piece_bytes_max = PIECE_BYTES;
     fleet_must(lane_once(d, &link, &o, &r), NULL, "lane");
     assert_true(r.complete);
@@ -486,7 +486,7 @@ static void metered_network_carries_thumbnails_only(void **state)
     stage *s = *state;
     fb_lane_report r = {0};
     fb_lane_options o = FB_LANE_OPTIONS_INIT;
-    fb_link link = fleet_link(&s->f);
+    fb_link link = fleet_link(&s->f.devices[0]);
     fb_error err = {0};
     fleet_sync(s->rep);
     o.metered = true;
@@ -518,7 +518,7 @@ static void full_disks_lose_nothing(void **state)
     fb_error err = {0};
     fb_lane_report r = {0};
     fb_lane_options o = FB_LANE_OPTIONS_INIT;
-    fb_link link = fleet_link(&s->f);
+    fb_link link = fleet_link(&s->f.devices[0]);
     fb_attachment_in a = FB_ATTACHMENT_IN_INIT;
     s->photo[0] ^= 1;
     a.media_type = "image/jpeg";

@@ -204,7 +204,8 @@ int64_t file_bytes_of(const char *path)
 
 void file_remove(const char *path)
 {
-    static const char *const TAILS[] = {"", "-wal", "-shm", "-outbox1", "-outbox2", "-reserve"};
+    static const char *const TAILS[] = {"",         "-wal",  "-shm",    "-outbox1",
+                                        "-outbox2", "-sync", "-reserve"};
     for (size_t i = 0; i < sizeof TAILS / sizeof *TAILS; i++) {
         char name[PATH_BYTES];
         path_of(name, "%s%s", path, TAILS[i]);

@@ -357,9 +357,9 @@ fb_code fleet_exchange(fleet_device *d, bool *done_out, fb_error *err)
     return rc;
 }
 
-fb_link fleet_link(fleet *f)
+fb_link fleet_link(fleet_device *d)
 {
-    return (fb_link){&f->devices[0], exchange}; /* the recorder takes it for the first device */
+    return (fb_link){d, exchange};
 }
 
 fb_code fleet_try_sync(fleet_device *d, fb_error *err)

@@ -83,8 +83,8 @@ void fleet_open_again(fleet_device *d); /* after fb_db_close */
 void fleet_put_file(fleet *f, const char *name, const void *data, size_t size);
 /* The phone's database is gone; its second copy is not. Closed before, opened after. */
 void fleet_lose_database(fleet_device *d);
-/* The way to the server: bytes straight into the server library. */
-fb_link fleet_link(fleet *f);
+/* A network that never fails: straight into the server. */
+fb_link fleet_link(fleet_device *d);
 /* Sync until complete. */
 void fleet_sync(fleet_device *d);
 /* One sync attempt; its code. */

@@ -103,7 +103,8 @@ void lab_find_columns(lab *l)
 
 static void remove_files(const lab *l)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", "-outbox1", "-outbox2", "-reserve"};
+    static const char *const ends[] = {"",         "-wal",  "-shm",    "-outbox1",
+                                       "-outbox2", "-sync", "-reserve"};
     char name[160];
     for (size_t i = 0; l->vfs == NULL && i < sizeof ends / sizeof *ends; i++) {
         snprintf(name, sizeof name, "%s%s", l->path, ends[i]);
@@ -111,11 +112,16 @@ static void remove_files(const lab *l)
     }
 }
 
+void lab_port(lab *l)
+{
+    l->port = (fb_port){.ctx = l, .mono_ms = mono, .wall_ms = wall, .random = fill};
+}
+
 void lab_init(lab *l, const char *path, const char *vfs, uint64_t seed)
 {
     *l = (lab){.wall_ms = LAB_WALL_MS, .random = seed, .vfs = vfs};
     snprintf(l->path, sizeof l->path, "%s", path);
-    l->port = (fb_port){.ctx = l, .mono_ms = mono, .wall_ms = wall, .random = fill};
+    lab_port(l);
     l->user = lab_id(0xF00001);
     l->device = lab_id(0xF00002);
     l->role = lab_id(0xF00003);

@@ -45,6 +45,7 @@ void lab_stop(lab *l); /* closes and removes the files */
 void lab_close(lab *l);
 /* Pieces of lab_start, for tests that need less. */
 void lab_init(lab *l, const char *path, const char *vfs, uint64_t seed);
+void lab_port(lab *l); /* clock and randomness only; the files stay */
 fb_code lab_open(lab *l, fb_error *err);
 void lab_enrol(lab *l);
 void lab_first_sync(lab *l);

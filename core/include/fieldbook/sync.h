@@ -83,13 +83,16 @@ typedef struct fb_sync fb_sync;
 
 typedef struct fb_sync_options {
     uint32_t size_bytes;
-    uint32_t wait_ms;    /* hold the last request at the server until there is news, 0..60000 */
-    uint32_t page_bytes; /* wanted size of a page, unpacked; 0: the server's choice */
-    uint32_t timeout_ms; /* longest exchange, beside wait_ms; 0: 60000 */
+    uint32_t wait_ms;      /* hold the last request at the server until there is news, 0..60000 */
+    uint32_t page_bytes;   /* wanted size of a page, unpacked; 0: the server's choice */
+    uint32_t timeout_ms;   /* longest exchange, beside wait_ms; 0: 60000 */
+    uint64_t budget_bytes; /* fb_sync_step: bytes one call may carry, both ways; 0: no limit */
+    bool within_budget;    /* fb_sync_step: an exchange may not outlast the call's budget_ms, as in
+                              a background window that ends with the process */
 } fb_sync_options;
 
 /* clang-format off */
-#define FB_SYNC_OPTIONS_INIT {sizeof(fb_sync_options), 0, 0, 0}
+#define FB_SYNC_OPTIONS_INIT {sizeof(fb_sync_options), 0, 0, 0, 0, false}
 /* clang-format on */
 
 typedef struct fb_sync_report {
@@ -113,6 +116,11 @@ typedef struct fb_sync_report {
     uint32_t chunks_left;   /* still missing */
     uint32_t packs_dropped; /* offers or chunks that were not what the server had signed, or gone:
                                the download began anew */
+    int64_t groups_left;           /* saved here and not answered yet */
+    uint32_t budget_ms_left;       /* fb_sync_step: of the last call; 0: used up or no limit */
+    uint64_t budget_bytes_left;
+    uint32_t chunk_level; /* 0: exchanges carry what there is; up to 6, one group: they broke */
+    bool crowded;         /* another handle synchronises this replica just now */
 } fb_sync_report;
 
 /* Begin: reads where things stand, sends nothing. *out ends with fb_sync_close before its fb_db.
@@ -150,11 +158,18 @@ FB_API FB_MUST_USE fb_code fb_sync_failed(fb_sync *sync, fb_code code, fb_error 
 /* What happened since fb_sync_open or the last DONE. */
 FB_API void fb_sync_get_report(const fb_sync *sync, fb_sync_report *out);
 
-/* Synchronise, blocking: until complete (FB_OK, report.complete), until budget_ms milliseconds are
- * used up (FB_OK, not complete: call again), or until a failure, which is returned (FB_E_OFFLINE
- * ...; retry_ms says when to come back). What was exchanged before a failure is kept. budget_ms 0:
- * no limit; a request that is out is not cut short by it. *report_out may be NULL; it is filled in
- * every case. */
+/* Synchronise, blocking: until complete (FB_OK, report.complete), until budget_ms milliseconds or
+ * options.budget_bytes are used up (FB_OK, not complete: call again; the report says what is left),
+ * or until a failure, which is returned (FB_E_OFFLINE ...; retry_ms says when to come back). What
+ * was exchanged before a failure is kept. budget_ms 0: no limit; a request that is out is not cut
+ * short by it unless options.within_budget says so. At least one exchange is tried. *report_out may
+ * be NULL; it is filled in every case.
+ *
+ * Exchanges that break (cut, timeout) carry less the next time, down to one group and a page of
+ * 1 KiB, also by the next fb_sync of this replica; when they succeed they grow again. So every
+ * window makes durable progress as soon as one small exchange gets through. FB_E_BUSY with
+ * report.crowded: another process or handle synchronises this replica at this moment; it brings the
+ * news here as well. */
 FB_API FB_MUST_USE fb_code fb_sync_step(fb_sync *sync, const fb_link *link, uint32_t budget_ms,
                                         fb_sync_report *report_out, fb_error *err);
 

@@ -1,0 +1,209 @@
+/* test_background.c - short windows and bad connections: every window makes durable progress, and
+ * one synchronises at a time. Over a server and devices in memory; real processes are in
+ * tests/server/test_two_processes.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "support/fleet.h"
+
+#include <cmocka.h>
+
+enum { LETS_THROUGH = 4096, GROUPS = 60 };
+
+static fleet f;
+
+typedef struct thin_link {
+    fb_link inner;
+    size_t bytes_max;      /* of one exchange, both ways together */
+    uint64_t bytes_passed; /* in all, also of broken ones */
+    int exchanges, broken;
+} thin_link;
+
+/* A connection that dies when it has carried so much: the server may or may not have heard. */
+static fb_code thin_exchange(void *ctx, const fb_link_request *q, fb_link_response *out)
+{
+    thin_link *t = ctx;
+    fb_link_response whole = {.status = 0};
+    t->exchanges++;
+    if (q->body.size > t->bytes_max) {
+        t->bytes_passed += t->bytes_max;
+        t->broken++;
+        return FB_E_TIMEOUT;
+    }
+    fb_code rc = t->inner.exchange(t->inner.ctx, q, &whole);
+    if (rc == FB_OK && q->body.size + whole.body.size > t->bytes_max) {
+        t->bytes_passed += t->bytes_max;
+        t->broken++;
+        return FB_E_TRUNCATED;
+    }
+    t->bytes_passed += q->body.size + whole.body.size;
+    *out = whole;
+    return rc;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    fleet_open(&f);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fleet_close(&f);
+    return 0;
+}
+
+static void talk(fleet_device *d, int number)
+{
+    /* Texts that do not pack: a group of about a kilobyte. */
+    char subject[40];
+    char content[900];
+    uint64_t z = (uint64_t)number * 7919 + 1;
+    for (size_t i = 0; i + 1 < sizeof content; i++) {
+        z = z * 6364136223846793005u + 1442695040888963407u;
+        content[i] = (char)('!' + (z >> 33) % 90);
+        content[i] = content[i] == '"' || content[i] == '\\' ? 'x' : content[i];
+    }
+    content[sizeof content - 1] = '\0';
+    snprintf(subject, sizeof subject, "talk %d", number);
+    fb_activity_options o = FB_ACTIVITY_OPTIONS_INIT;
+    o.content = content;
+    fleet_must(fb_activity_log(d->db, &f.customers[0], subject, &o, NULL, NULL), NULL, "talk");
+}
+
+static int64_t groups_left(fleet_device *d)
+{
+    fb_status st = FB_STATUS_INIT;
+    fleet_must(fb_status_get(d->db, &st, NULL), NULL, "status");
+    return st.pending_count;
+}
+
+/* One window of a background worker: a process of its own, so it knows only what the replica does.
+ */
+static void window(fleet_device *d, thin_link *thin, const fb_sync_options *o, fb_sync_report *r)
+{
+    fb_sync *sync = NULL;
+    fb_link link = {thin, thin_exchange};
+    fleet_reopen(d);
+    fleet_must(fb_sync_open(d->db, o, &sync, NULL), NULL, "fb_sync_open");
+    f.now_ms += 1000;
+    (void)!fb_sync_step(sync, &link, 25000, r, NULL);
+    fb_sync_close(sync);
+}
+
+static void window__makes_progress_through_four_kilobytes(void **state)
+{
+    (void)state;
+    fb_sync_report r;
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    thin_link thin = {.inner = fleet_link(d), .bytes_max = LETS_THROUGH};
+    for (int i = 0; i < GROUPS; i++) {
+        talk(d, i);
+    }
+    int windows = 0;
+    while (groups_left(d) > 0 && windows < 1000) {
+        window(d, &thin, NULL, &r);
+        windows++;
+    }
+    assert_int_equal(groups_left(d), 0);
+    /* One group for each 4 KiB that got through, but for the first windows, which learn. */
+    assert_true(thin.bytes_passed <= (uint64_t)(GROUPS + 16) * LETS_THROUGH);
+    assert_int_equal(r.rebirths_count, 0);
+    fleet_device *other = fleet_device_add(&f, &f.users[0]);
+    assert_int_equal(fleet_number(other, "SELECT count(*) FROM activity"), GROUPS);
+}
+
+static void window__downloads_through_four_kilobytes(void **state)
+{
+    (void)state;
+    fb_sync_report r = {.complete = false};
+    fleet_device *writer = fleet_device_add(&f, &f.users[0]);
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    thin_link thin = {.inner = fleet_link(d), .bytes_max = LETS_THROUGH};
+    for (int i = 0; i < GROUPS; i++) {
+        talk(writer, i);
+    }
+    fleet_sync(writer);
+    int windows = 0;
+    while (!r.complete && windows < 300) {
+        window(d, &thin, NULL, &r);
+        windows++;
+    }
+    assert_true(r.complete);
+    assert_int_equal(fleet_number(d, "SELECT count(*) FROM activity"), GROUPS);
+}
+
+static void budget__of_bytes_ends_a_step_and_says_what_is_left(void **state)
+{
+    (void)state;
+    fb_sync_report r;
+    fb_sync_options o = FB_SYNC_OPTIONS_INIT;
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    thin_link wide = {.inner = fleet_link(d), .bytes_max = SIZE_MAX};
+    for (int i = 0; i < GROUPS; i++) {
+        talk(d, i);
+    }
+    o.budget_bytes = 8192;
+    window(d, &wide, &o, &r);
+    assert_false(r.complete);
+    assert_true(r.groups_left > 0 && r.groups_left < GROUPS);
+    assert_int_equal(r.groups_left, groups_left(d));
+    assert_true(r.bytes_up + r.bytes_down < 2 * o.budget_bytes);
+    assert_int_equal(r.budget_bytes_left, 0);
+    o.budget_bytes = 0;
+    window(d, &wide, &o, &r);
+    assert_true(r.complete);
+    assert_int_equal(r.groups_left, 0);
+}
+
+/* SES-4 */
+static void two_handles__do_not_synchronise_at_once(void **state)
+{
+    (void)state;
+    fb_db *db = NULL;
+    fb_sync *first = NULL;
+    fb_sync *second = NULL;
+    fb_sync_report r;
+    fb_error err = {0};
+    fb_sync_action action;
+    fb_link_request request;
+    uint32_t wait_ms = 0;
+    fb_db_options o = FB_DB_OPTIONS_INIT;
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    fb_link link = fleet_link(d);
+    talk(d, 1);
+    o.port = &d->port;
+    o.vfs = "fleetfs";
+    fleet_must(fb_db_open(d->path, &o, &db, &err), &err, "second handle");
+    fleet_must(fb_sync_open(d->db, NULL, &first, &err), &err, "first");
+    fleet_must(fb_sync_open(db, NULL, &second, &err), &err, "second");
+    fleet_must(fb_sync_next(first, &action, &request, &wait_ms, &err), &err, "next");
+    assert_int_equal(action, FB_SYNC_SEND);
+    assert_int_equal(fb_sync_step(second, &link, 0, &r, &err), FB_E_BUSY);
+    assert_true(r.crowded);
+    assert_string_equal(err.field, "device");
+    assert_int_equal(fb_task_add(db, "saved meanwhile", NULL, NULL, &err), FB_OK);
+    fleet_must(fb_sync_failed(first, FB_E_OFFLINE, &err), &err, "failed");
+    fleet_must(fb_sync_step(second, &link, 0, &r, &err), &err, "now");
+    assert_true(r.complete && !r.crowded);
+    fb_sync_close(first);
+    fb_sync_close(second);
+    fb_db_close(db);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(window__makes_progress_through_four_kilobytes),
+        TEST(window__downloads_through_four_kilobytes),
+        TEST(budget__of_bytes_ends_a_step_and_says_what_is_left),
+        TEST(two_handles__do_not_synchronise_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
