@@ -52,7 +52,7 @@ static fb_code lane_once(stage *s, fb_lane_report *report)
 {
     fb_lane *lane = NULL;
     fb_error err = {0};
-    fb_link link = fleet_link(&s->f);
+    fb_link link = fleet_link(&s->f.devices[0]);
     fb_lane_options o = FB_LANE_OPTIONS_INIT;
     o.piece_bytes_max = PIECE_BYTES;
     s->f.now_ms += 1000;

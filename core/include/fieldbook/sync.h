@@ -112,12 +112,12 @@ typedef struct fb_sync_report {
     bool digest_alarm;             /* and they still are not: tell IT */
     uint64_t bytes_up, bytes_down; /* bodies as carried */
     uint64_t elapsed_ms;           /* fb_sync_step only */
-    uint32_t chunks_count;  /* of packs, received: a first download comes as packs where it can */
-    uint32_t chunks_left;   /* still missing */
-    uint32_t packs_dropped; /* offers or chunks that were not what the server had signed, or gone:
-                               the download began anew */
-    int64_t groups_left;           /* saved here and not answered yet */
-    uint32_t budget_ms_left;       /* fb_sync_step: of the last call; 0: used up or no limit */
+    uint32_t chunks_count;   /* of packs, received: a first download comes as packs where it can */
+    uint32_t chunks_left;    /* still missing */
+    uint32_t packs_dropped;  /* offers or chunks that were not what the server had signed, or gone:
+                                the download began anew */
+    int64_t groups_left;     /* saved here and not answered yet */
+    uint32_t budget_ms_left; /* fb_sync_step: of the last call; 0: used up or no limit */
     uint64_t budget_bytes_left;
     uint32_t chunk_level; /* 0: exchanges carry what there is; up to 6, one group: they broke */
     bool crowded;         /* another handle synchronises this replica just now */

@@ -24,7 +24,7 @@ typedef struct lane_run {
 
 static void ask(lane_run *w, const fb_link_request *q, size_t size)
 {
-    fb_link link = fleet_link(&w->f);
+    fb_link link = fleet_link(&w->f.devices[0]);
     fb_link_request cut = *q;
     fb_link_response r = {.status = 0};
     memcpy(w->body, q->body.data, q->body.size);
@@ -121,7 +121,7 @@ static void message_cuts(lane_run *w, const fb_link_request *first)
 /* What is left, over a good line. */
 static void finish(lane_run *w)
 {
-    fb_link link = fleet_link(&w->f);
+    fb_link link = fleet_link(&w->f.devices[0]);
     for (int i = 0; i < 10 && is_under_way(w); i++) {
         fb_lane_report r;
         fb_error err = {0};
