@@ -1,6 +1,8 @@
 /* faults.c - what breaks: power, processes, disks, memory, clocks. See sim.h. */
 #include "sim/sim.h"
 
+#include "sql/sql.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -94,17 +96,17 @@ bool fault_no_memory_device(sim *s, sim_device *d)
 bool fault_downgrade(sim *s, sim_device *d)
 {
     fb_db *db = NULL;
-    sqlite3 *raw = NULL;
+    sql_db *raw = NULL;
     fb_error err = {0};
     fb_db_options o = FB_DB_OPTIONS_INIT;
+    const sql_options newer = {.vfs = "simfs", .page_sums = true};
     if (!device_alive(d)) {
         return false;
     }
     crash_vfs_copy(s->vfs, d->machine, "newer");
-    bool made =
-        sqlite3_open_v2("newer/replica.db", &raw, SQLITE_OPEN_READWRITE, "simfs") == SQLITE_OK &&
-        sqlite3_exec(raw, "PRAGMA user_version = 9999", NULL, NULL, NULL) == SQLITE_OK;
-    sqlite3_close(raw);
+    bool made = sql_open("newer/replica.db", &newer, &raw, NULL) == FB_OK &&
+                sql_exec(raw, "PRAGMA user_version = 9999") == FB_OK;
+    sql_close(raw);
     o.port = &d->port;
     o.vfs = "simfs";
     fb_code rc = made ? fb_db_open("newer/replica.db", &o, &db, &err) : FB_E_NEWER;
