@@ -248,7 +248,8 @@ static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
                            .page_sums = true,
                            .cache_kib = o->cache_kib,
                            .busy_timeout_ms = BUSY_TIMEOUT_MS,
-                           .sync_normal = o->sync_normal};
+                           .sync_normal = o->sync_normal,
+                           .secure = true};
     if (!memory_start(r)) {
         return fail(err, FB_E_NO_MEMORY, "",
                     "out of memory while opening the database: close something and try again");
@@ -257,6 +258,7 @@ static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
     bool unclean = sql_log_exists(o->vfs, o->path);
     FB_TRY(sql_open(o->path, &s, &r->db, err));
     sql_checkpoint_by_hand(r->db);
+    r->purge_due = unclean; /* it may have been killed between the two */
     FB_TRY(migrate(r, err));
     FB_TRY(check_sums(r, err));
     if (unclean && !o->read_only) {

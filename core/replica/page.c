@@ -360,6 +360,7 @@ static fb_code apply_row(walk *w, fb_text line, void *ctx)
     observe_entity(w->r, w->head.entity);
     FB_TRY(sums_take_row(w->r, p, &id->u.id));
     if (w->head.kind != BLOCK_ROW) {
+        w->r->purge_due = true;
         FB_TRY(row_remove(w->r, p, &id->u.id));
         return unknown_drop(w, &id->u.id);
     }

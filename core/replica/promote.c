@@ -155,6 +155,7 @@ static void decide_role(const promo *m, promo_group *g)
 fb_code base_wipe(replica *r)
 {
     const catalog *c = r->edition->catalog;
+    r->purge_due = true;
     for (uint32_t i = 0; i < c->entities_count; i++) {
         buf_reset(&r->text);
         buf_printf(&r->text, "DELETE FROM %.*s", (int)c->entities[i].name.size,

@@ -20,6 +20,8 @@
  *   VIS-1  a group's effect is on top of the base if it is HELD, or PENDING with gseq > based
  *   VIS-2  settled <= based; groups in (settled, based] are inside the base although their verdict
  *          is not known yet (only after a new epoch); groups <= based are never undone or replayed
+ *   PUR-1  once a row has left, and no other connection reads, none of its bytes is in any file:
+ *          secure_delete clears pages, second_tend the write-ahead log
  *   VIS-3  while base_stale only a reset page may be promoted: images of old groups are gone */
 #ifndef FB_REPLICA_ROOM_H
 #define FB_REPLICA_ROOM_H
@@ -142,6 +144,8 @@ struct replica {
     uint32_t roles_count;
     int roles_known; /* 0 not read, 1 read, -1 nothing synced yet */
     bool has_alias;
+    bool purge_due; /* rows left this device: their bytes go from the write-ahead log as well
+                       (PUR-1) */
     int64_t stamp;
     int64_t life;               /* incarnations this file has had */
     uint8_t salvaged_nonce[16]; /* of the salvage that made this file; zero: none */

@@ -371,7 +371,13 @@ void second_tend(replica *r)
             trace(r->port, TRACE_SECOND, "code=%s", fb_code_name(rc));
         }
     }
-    if (sql_log_pages(r->db) >= CHECKPOINT_PAGES && journal_sync(&s->j) == FB_OK) {
+    bool due = r->purge_due || sql_log_pages(r->db) >= CHECKPOINT_PAGES;
+    if (!due || journal_sync(&s->j) != FB_OK) {
+        return;
+    }
+    if (r->purge_due && sql_checkpoint_all(r->db) == FB_OK) {
+        r->purge_due = false; /* PUR-1; else it is tried again after the next commit */
+    } else if (r->purge_due || sql_log_pages(r->db) >= CHECKPOINT_PAGES) {
         (void)!sql_checkpoint(r->db); /* a later one does it */
     }
 }

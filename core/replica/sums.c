@@ -202,6 +202,7 @@ static fb_code list_bucket_rows(replica *r, const cat_entity *e, const bucket_se
 fb_code sums_empty_buckets(replica *r, const bucket_set *set)
 {
     const catalog *c = r->edition->catalog;
+    r->purge_due = true;
     r->sums.uncertain = true; /* rows that await a newer catalogue have buckets too */
     for (uint32_t i = 0; i < c->entities_count; i++) {
         id_list l = {.count = 0};

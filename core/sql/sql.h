@@ -19,11 +19,12 @@ typedef struct sql_options {
     int cache_kib;   /* 0: SQLite's default */
     int busy_timeout_ms;
     bool sync_normal; /* synchronous=NORMAL instead of FULL: benches only */
+    bool secure; /* secure_delete=ON instead of FAST: what is deleted is gone from free pages too */
 } sql_options;
 
-/* WAL, synchronous=FULL, foreign_keys=OFF (checked by our rules), secure_delete=FAST,
- * trusted_schema=OFF, cell_size_check=ON, defensive. E_NOT_FOUND: there is no file and `create` is
- * false; E_IO: it cannot be opened or made. */
+/* WAL, synchronous=FULL, foreign_keys=OFF (checked by our rules), secure_delete=FAST unless
+ * `secure`, trusted_schema=OFF, cell_size_check=ON, defensive. E_NOT_FOUND: there is no file and
+ * `create` is false; E_IO: it cannot be opened or made. */
 FB_MUST_USE fb_code sql_open(const char *path, const sql_options *o, sql_db **out, fb_error *err);
 void sql_close(sql_db *db); /* NULL is fine; finalises every statement */
 
@@ -78,6 +79,9 @@ FB_MUST_USE fb_code sql_backup(sql_db *db, const char *to_path,
                                fb_error *err);
 FB_MUST_USE fb_code sql_check(sql_db *db, fb_error *err); /* quick_check */
 FB_MUST_USE fb_code sql_checkpoint(sql_db *db);           /* passive */
+/* All of the write-ahead log into the database, and the log cut to nothing. Waits for nobody:
+ * E_BUSY while another connection reads. */
+FB_MUST_USE fb_code sql_checkpoint_all(sql_db *db);
 /* From now on nothing is checkpointed by itself before the connection ends: sql_log_pages says how
  * long the write-ahead log was at this connection's last commit, and sql_checkpoint is called. */
 void sql_checkpoint_by_hand(sql_db *db);

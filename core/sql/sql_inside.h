@@ -16,6 +16,7 @@ struct sql_db {
     bool inside;  /* one of our own texts is running: sql_restrict_reads lets it through */
     bool damaged; /* SQLite said so at least once */
     int log_pages;
+    int busy_timeout_ms;
     fb_code code;
     char message[192];
 };

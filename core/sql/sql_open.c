@@ -56,8 +56,8 @@ static fb_code configure_writing(sql_db *db, const char *path, const sql_options
     }
     FB_TRY(pragma_is(db, "PRAGMA journal_mode=WAL", on_disk ? "wal" : "memory"));
     snprintf(text, sizeof text,
-             "PRAGMA synchronous=%s; PRAGMA secure_delete=FAST; PRAGMA journal_size_limit=%d;",
-             o->sync_normal ? "NORMAL" : "FULL", (int)JOURNAL_BYTES_MAX);
+             "PRAGMA synchronous=%s; PRAGMA secure_delete=%s; PRAGMA journal_size_limit=%d;",
+             o->sync_normal ? "NORMAL" : "FULL", o->secure ? "ON" : "FAST", (int)JOURNAL_BYTES_MAX);
     return sql_exec(db, text);
 }
 
@@ -66,6 +66,7 @@ static fb_code configure(sql_db *db, const char *path, const sql_options *o)
     int rc = sqlite3_extended_result_codes(db->handle, 1);
     if (rc == SQLITE_OK) {
         rc = sqlite3_busy_timeout(db->handle, o->busy_timeout_ms);
+        db->busy_timeout_ms = o->busy_timeout_ms;
     }
     if (rc != SQLITE_OK) {
         return sql_failed(db, rc);

@@ -116,6 +116,18 @@ fb_code sql_checkpoint(sql_db *db)
     return rc == SQLITE_OK || rc == SQLITE_BUSY ? FB_OK : sql_failed(db, rc);
 }
 
+fb_code sql_checkpoint_all(sql_db *db)
+{
+    (void)sqlite3_busy_timeout(db->handle, 0);
+    int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    (void)sqlite3_busy_timeout(db->handle, db->busy_timeout_ms);
+    if (rc != SQLITE_OK) {
+        return sql_failed(db, rc);
+    }
+    db->log_pages = 0;
+    return FB_OK;
+}
+
 static int note_log_pages(void *ctx, sqlite3 *handle, const char *database, int pages)
 {
     sql_db *db = ctx;
