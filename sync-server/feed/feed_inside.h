@@ -126,9 +126,9 @@ typedef struct feed_token {
     bool dropping;     /* scopes of earlier layers that the last one lacks are being emptied */
     int64_t drop_pos;  /* done up to here */
     int64_t whole_pos; /* the device was complete here, in the scopes of all layers */
-    bool filling;     /* scopes that did not come as packs are being filled up to the layers' pos */
-    int64_t fill_pos; /* done up to here */
-    fb_text packed;   /* while filling: scopes that came as packs; borrowed */
+    bool filling;      /* after packs: scopes are being filled up to the last layer's pos */
+    int64_t fill_pos;  /* done up to here */
+    fb_text packed;    /* while filling: where each pack stands; borrowed */
 } feed_token;
 bool feed_token_get(fb_text text, feed_token *out);
 void feed_token_put(buf *out, const feed_token *t);
@@ -166,8 +166,9 @@ typedef struct feed_view {
     int64_t *wholes;  /* likewise: up to there the device holds all that was in the scope then */
     int64_t cursor_max;
     int64_t head_pos;  /* last possible position of the snapshot */
-    scope_list packed; /* token.packed */
-    bool offered;      /* this page goes with packs: it says nothing of what comes after them */
+    scope_list packed; /* token.packed: the scopes, and where their packs stand */
+    int64_t *packed_pos;
+    bool offered; /* this page goes with packs, and without rows: they come before it */
     scope_cache *cache;
     int64_t incarnation; /* number; -1: not looked up yet, 0: unknown to the server */
     int64_t commit_cid;  /* the commit looked at last, and whether it is an own plain one */

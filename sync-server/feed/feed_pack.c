@@ -1,8 +1,9 @@
 /* feed_pack.c - offers of packs to a download from nothing. FED-6 in feed.h.
  *
  * The offers stand in the order of positions, so that a row that is in two packs ends at its newer
- * version. The token then says: everything of the packed scopes up to the least position is there,
- * and what came later follows as pages. Nothing here writes. */
+ * version. The token then says where each pack stands, and what came later follows as pages: a
+ * scope that seldom changes has an old pack, which must not make the others come twice. Nothing
+ * here writes. */
 #include "base/check.h"
 #include "base/id.h"
 #include "sync-server/feed/feed_inside.h"
@@ -75,26 +76,44 @@ static fb_code offers_find(feed_view *v, offers *o)
     return FB_OK;
 }
 
-/* The scopes of the offers stand at the least position, the others at nothing. */
-static fb_code token_after(feed_view *v, const offers *o)
+/* Where each pack stands, by scope, as the token says it. */
+static fb_code packed_write(feed_view *v, const offers *o)
 {
-    scope_builder b = {.memory = v->memory};
-    buf text;
-    for (uint32_t i = 0; i < o->count; i++) {
-        FB_TRY(scope_builder_add(&b, o->infos[i].scope));
+    const scope_list *set = v->request->set;
+    int64_t *scopes = arena_take(v->memory, o->count * sizeof *scopes);
+    v->packed_pos = arena_take(v->memory, o->count * sizeof *v->packed_pos);
+    if (scopes == NULL || v->packed_pos == NULL) {
+        return FB_E_NO_MEMORY;
     }
-    v->packed = (scope_list){.scopes = b.scopes, .count = b.count};
+    uint32_t n = 0;
+    buf text;
     buf_init(&text, OFFERS_BYTES_MAX);
-    scope_list_write(&text, &v->packed);
+    for (uint32_t i = 0; i < set->count; i++) {
+        for (uint32_t at = 0; at < o->count; at++) {
+            if (o->infos[at].scope == set->scopes[i]) {
+                scopes[n] = set->scopes[i];
+                v->packed_pos[n] = o->infos[at].position;
+                buf_printf(&text, n == 0 ? "%lld.%lld" : ",%lld.%lld", (long long)scopes[n],
+                           (long long)v->packed_pos[n]);
+                n++;
+            }
+        }
+    }
+    v->packed = (scope_list){.scopes = scopes, .count = n};
     fb_code rc = text.code;
     if (rc == FB_OK) {
         v->token.packed = arena_text(v->memory, buf_text(&text));
-        rc = v->token.packed.data == NULL ? FB_E_NO_MEMORY : FB_OK;
+        rc = v->token.packed.data != NULL ? FB_OK : FB_E_NO_MEMORY;
     }
     buf_clear(&text);
-    FB_TRY(rc);
+    return rc;
+}
+
+static fb_code token_after(feed_view *v, const offers *o)
+{
+    FB_TRY(packed_write(v, o));
     v->token.layers[0].pos = o->infos[0].position;
-    v->token.layers[1].pos = o->infos[0].position;
+    v->token.layers[1].pos = o->infos[o->count - 1].position;
     v->token.filling = true;
     v->token.fill_pos = 0;
     v->offered = true;

@@ -116,48 +116,36 @@ static fb_code sink_scopes(page_sink *k, const sink_range *range, int64_t *pos, 
     return FB_OK;
 }
 
-/* The same with all scopes standing at *pos. */
-static fb_code sink_even(page_sink *k, sink_range range, int64_t *pos, bool *ended_out)
-{
-    int64_t *cursors = arena_take(k->view->memory, (range.scopes->count + 1) * sizeof *cursors);
-    if (cursors == NULL) {
-        return FB_E_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < range.scopes->count; i++) {
-        cursors[i] = *pos;
-    }
-    range.cursors = cursors;
-    return sink_scopes(k, &range, pos, ended_out);
-}
-
 static fb_code empty_dropped(page_sink *k)
 {
     feed_view *v = k->view;
     scope_list dropped = {0};
     bool ended = false;
     FB_TRY(feed_view_dropped(v, &dropped));
-    const sink_range range = {.scopes = &dropped, .last = INT64_MAX, .in_dropped = true};
-    FB_TRY(sink_even(k, range, &v->token.drop_pos, &ended));
+    int64_t *cursors = arena_take(v->memory, (dropped.count + 1) * sizeof *cursors);
+    if (cursors == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < dropped.count; i++) {
+        cursors[i] = v->token.drop_pos;
+    }
+    const sink_range range = {
+        .scopes = &dropped, .cursors = cursors, .last = INT64_MAX, .in_dropped = true};
+    FB_TRY(sink_scopes(k, &range, &v->token.drop_pos, &ended));
     if (ended) {
         v->token.dropping = false;
     }
     return FB_OK;
 }
 
-/* After packs: what of the set did not come as one, up to the position of the packs. */
-static fb_code fill_unpacked(page_sink *k)
+/* After packs: what they do not hold, up to the position of the newest. */
+static fb_code fill_after_packs(page_sink *k)
 {
     feed_view *v = k->view;
-    scope_builder b = {.memory = v->memory};
     bool ended = false;
-    for (uint32_t i = 0; i < v->request->set->count; i++) {
-        if (!scope_list_has(&v->packed, v->request->set->scopes[i])) {
-            FB_TRY(scope_builder_add(&b, v->request->set->scopes[i]));
-        }
-    }
-    const scope_list rest = {.scopes = b.scopes, .count = b.count};
-    const sink_range range = {.scopes = &rest, .last = v->token.layers[1].pos};
-    FB_TRY(sink_even(k, range, &v->token.fill_pos, &ended));
+    const sink_range range = {
+        .scopes = v->request->set, .cursors = v->cursors, .last = v->token.layers[1].pos};
+    FB_TRY(sink_scopes(k, &range, &v->token.fill_pos, &ended));
     if (ended) {
         v->token.filling = false;
         feed_view_cursors(v);
@@ -199,10 +187,13 @@ static fb_code sink_fill(page_sink *k, bool *complete_out)
     if (v->token.dropping) {
         FB_TRY(empty_dropped(k));
     }
-    if (v->token.filling) {
-        FB_TRY(fill_unpacked(k));
+    if (v->offered) {
+        return FB_OK; /* its rows would be staged before the packs, which may hold older ones */
     }
-    if (v->token.dropping || v->token.filling || v->offered) {
+    if (v->token.filling) {
+        FB_TRY(fill_after_packs(k));
+    }
+    if (v->token.dropping || v->token.filling) {
         return FB_OK;
     }
     const sink_range range = {
@@ -305,7 +296,7 @@ static fb_code page_put(page_sink *k, const page_digest *d, const page_request *
     char room[ROW_TOTALS_TEXT_BYTES];
     buf token;
     FB_TRY(digest_write(k, d, q, room, head));
-    buf_init(&token, q->token.size + 256);
+    buf_init(&token, q->token.size + k->view->token.packed.size + 256);
     feed_token_put(&token, &k->view->token);
     head->token = buf_text(&token);
     if (token.code == FB_OK) {

@@ -10,9 +10,10 @@
  * one was complete, at pos, it holds still, in the scopes of all layers. Absent: the pos of the
  * only layer; with several layers 0, nothing is known Set 0 is "nothing": 0.<head>+<set>.<pos> is a
  * first download in its course that began when the feed stood at <head>.
- *   0.<P>+<set>.<P>*<pos>:<scopes>  the same after packs: the scopes named came as packs and stand
- * at P, the others of the set are being filled up to P, done up to pos. Then * goes, and everything
- * after P follows. Anything else is refused. */
+ *   0.<P>+<set>.<Q>*<pos>:<packs>   the same after packs, "scope.pos" each, joined by commas: these
+ * scopes stand at the positions of their packs, of which P is the least and Q the greatest, the
+ * others of the set at nothing; all are being filled up to Q, done up to pos. Then * goes, and
+ * everything after Q follows. Anything else is refused. */
 #include <string.h>
 
 #include "base/decimal.h"
@@ -57,7 +58,7 @@ static bool take_layer(fb_text *rest, feed_token *t)
     return i == 0 || layer->set > t->layers[i - 1].set; /* numbers of sets grow */
 }
 
-/* "*<pos>:<scopes>", or nothing; the list is read by feed_view.c. */
+/* "*<pos>:<packs>", or nothing; the list is read by feed_view.c. */
 static bool take_filling(fb_text *rest, feed_token *t)
 {
     if (!take_mark(rest, '*')) {

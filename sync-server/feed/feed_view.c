@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/decimal.h"
 #include "sync-server/feed/feed_inside.h"
 
 /* ---- opening ---- */
@@ -103,17 +104,50 @@ static void start_anew(feed_view *v)
     v->reset = true;
 }
 
+/* One number before `mark`, or before the end of the text where the mark is a comma. */
+static bool packed_number(fb_text *rest, char mark, int64_t *out)
+{
+    const char *at = rest->size > 0 ? memchr(rest->data, mark, rest->size) : NULL;
+    size_t size = at != NULL ? (size_t)(at - rest->data) : rest->size;
+    if ((at == NULL && mark != ',') || !i64_get((fb_text){rest->data, size}, out) || *out <= 0) {
+        return false;
+    }
+    size_t taken = at != NULL ? size + 1 : size;
+    *rest = (fb_text){rest->data + taken, rest->size - taken};
+    return true;
+}
+
+/* token.packed: ascending scopes with their positions, none beyond the last layer's. */
+static fb_code packed_read(feed_view *v, bool *good_out)
+{
+    fb_text rest = v->token.packed;
+    uint32_t room = 1, n = 0;
+    for (size_t i = 0; i < rest.size; i++) {
+        room += rest.data[i] == ',' ? 1 : 0;
+    }
+    int64_t *scopes = arena_take(v->memory, room * sizeof *scopes);
+    v->packed_pos = arena_take(v->memory, room * sizeof *v->packed_pos);
+    if (scopes == NULL || v->packed_pos == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    *good_out = true;
+    for (; *good_out && rest.size > 0 && n < room; n++) {
+        *good_out =
+            packed_number(&rest, '.', &scopes[n]) && packed_number(&rest, ',', &v->packed_pos[n]) &&
+            v->packed_pos[n] <= v->token.layers[1].pos && (n == 0 || scopes[n] > scopes[n - 1]);
+    }
+    *good_out = *good_out && n > 0 && rest.size == 0;
+    v->packed = (scope_list){.scopes = scopes, .count = n};
+    return FB_OK;
+}
+
 static fb_code open_token(feed_view *v)
 {
     int64_t horizon = 0;
     FB_TRY(store_meta_int(v->store, "horizon", 0, &horizon));
     bool good = feed_token_get(v->request->token, &v->token) && is_within(v, horizon);
     if (good && v->token.filling) {
-        fb_code rc = scope_list_read(v->token.packed, v->memory, &v->packed);
-        if (rc != FB_OK && rc != FB_E_CORRUPT) {
-            return rc;
-        }
-        good = rc == FB_OK;
+        FB_TRY(packed_read(v, &good));
     }
     if (good) {
         fb_code rc = read_sets(v);
@@ -132,8 +166,13 @@ static fb_code open_token(feed_view *v)
 static int64_t cursor_of(const feed_view *v, int64_t scope)
 {
     int64_t cursor = 0;
-    if (v->token.filling && !scope_list_has(&v->packed, scope)) {
-        return v->token.fill_pos;
+    if (v->token.filling) {
+        uint32_t at = 0;
+        while (at < v->packed.count && v->packed.scopes[at] != scope) {
+            at++;
+        }
+        int64_t packed = at < v->packed.count ? v->packed_pos[at] : 0;
+        return packed > v->token.fill_pos ? packed : v->token.fill_pos;
     }
     for (uint32_t i = 0; i < v->token.count; i++) {
         if (!scope_list_has(&v->sets[i], scope)) {
