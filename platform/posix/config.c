@@ -58,7 +58,7 @@ static const config_key KEYS[] = {
     LIMIT(strangers_per_address_max, 500,
           "Connections of one address that no device has authorised yet."),
     LIMIT(requests_per_connection_max, 100000, "Then the connection is closed and made anew."),
-    LIMIT(handshake_ms, 5000, "Milliseconds for a TLS handshake."),
+    LIMIT(handshake_ms, 20000, "Milliseconds for a TLS handshake; 2 KB take long on the worst lines."),
     LIMIT(head_ms, 10000, "For the head of a request."),
     LIMIT(idle_ms, 30000, "Between two requests of a connection."),
     LIMIT(progress_ms, 10000, "Within which 1 KiB of a body or a reply must move."),
