@@ -18,6 +18,7 @@ typedef struct judging {
     replica *r;
     const page_head *page;
     bool reset;
+    bool asked; /* the request carried the buckets, as far as it could */
     stage_result *result;
     bool counted;      /* the sums are a count of the tables */
     bool sums_strayed; /* the tables did not hold what had been summed up */
@@ -66,12 +67,13 @@ static fb_code agree(judging *j)
     return meta_drop(j->r, "digest_fixed");
 }
 
-/* The buckets mended in this affair; *again: one of the page's is among them already. */
+/* The buckets mended in this affair; *again: one of the page's is among them already, or none came
+ * although they were asked for. */
 static fb_code remember_fixed(judging *j, bool *again)
 {
     bucket_set fixed = {{0}};
     FB_TRY(meta_find_blob(j->r, "digest_fixed", &fixed, sizeof fixed));
-    *again = bucket_set_count(&j->page->fix) == 0;
+    *again = j->asked && bucket_set_count(&j->page->fix) == 0;
     for (unsigned b = 0; b < ROW_BUCKETS; b++) {
         if (bucket_set_has(&j->page->fix, b)) {
             *again = *again || bucket_set_has(&fixed, b);
@@ -101,9 +103,10 @@ static fb_code differ(judging *j)
     return FB_OK;
 }
 
-fb_code digest_judge(replica *r, const page_head *page, bool reset, stage_result *result)
+fb_code digest_judge(replica *r, const page_head *page, bool reset, bool direct,
+                     stage_result *result)
 {
-    judging j = {.r = r, .page = page, .reset = reset, .result = result};
+    judging j = {.r = r, .page = page, .reset = reset, .asked = direct, .result = result};
     row_totals told;
     bool is_told = row_totals_get(page->totals, &told);
     if (r->sums.uncertain || is_due(r)) {
@@ -130,9 +133,15 @@ fb_code digest_ask(replica *r, bool *check, buf *buckets)
 {
     row_sums sums;
     bool known = false;
+    int64_t staged = 0;
     FB_REQUIRE(r != NULL && check != NULL && buckets != NULL);
     *check = r->state.head_cid > 0 && is_due(r);
     if (r->state.digest_state != DIGEST_MENDING || r->state.base_stale) {
+        return FB_OK;
+    }
+    /* In the course of a download the sums say nothing, and asking would begin it anew. */
+    FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_stage)", &staged));
+    if (staged != 0) {
         return FB_OK;
     }
     FB_TRY(sums_load(r, &sums, &known));

@@ -390,7 +390,7 @@ static fb_code run_steps(promo *m)
     }
     FB_TRY(take_all_aliases(m));
     FB_TRY(apply_pages(m));
-    FB_TRY(digest_judge(r, m->p->page, m->reset, m->p->result));
+    FB_TRY(digest_judge(r, m->p->page, m->reset, m->p->direct, m->p->result));
     FB_TRY(sums_end(r));
     r->state.versioned = r->state.acked;
     FB_TRY(put_on(m));

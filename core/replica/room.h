@@ -225,7 +225,8 @@ FB_MUST_USE fb_code sums_empty_buckets(replica *r, const bucket_set *set);
 FB_MUST_USE fb_code own_versions(replica *r, int64_t gseq, const group *g, int64_t **out);
 FB_MUST_USE fb_code sums_own_versions(replica *r);
 /* --- digest.c --- */
-FB_MUST_USE fb_code digest_judge(replica *r, const page_head *page, bool reset,
+/* direct: no page was staged before this one. */
+FB_MUST_USE fb_code digest_judge(replica *r, const page_head *page, bool reset, bool direct,
                                  stage_result *result);
 
 /* --- row.c --- */

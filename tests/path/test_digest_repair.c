@@ -153,15 +153,36 @@ static void digest__wrong_sum_is_told_and_costs_no_row(void **state)
     fleet_close(&f);
 }
 
-/* Most is wrong: one download from the start. */
+static void sync_in_pages(fleet_device *d, uint32_t page_bytes)
+{
+    fb_error err = {0};
+    fb_link link = fleet_link(d);
+    fb_sync *sync = NULL;
+    fb_sync_options o = FB_SYNC_OPTIONS_INIT;
+    o.page_bytes = page_bytes;
+    f.now_ms += DAY;
+    fleet_must(fb_sync_open(d->db, &o, &sync, &err), &err, "open");
+    for (int i = 0; i < 4 && !d->report.complete; i++) {
+        fleet_must(fb_sync_step(sync, &link, 60000, &d->report, &err), &err, "step");
+    }
+    fb_sync_close(sync);
+}
+
+/* Most is wrong: one download from the start, in one page and in many. */
 static void digest__ruin_is_fetched_anew(void **state)
 {
     (void)state;
+    static const uint32_t sizes[] = {0, 8000};
     fleet_device *d = world();
-    tamper(d->path, "DELETE FROM customer WHERE code LIKE 'K%'");
-    sync_next_day(d);
-    assert_int_equal(d->report.digest_faults_count, 1);
-    assert_mended(d);
+    for (size_t i = 0; i < 2; i++) {
+        tamper(d->path, "DELETE FROM customer WHERE code LIKE 'K%'");
+        d->report.complete = false;
+        sync_in_pages(d, sizes[i]);
+        assert_true(d->report.complete);
+        assert_int_equal(d->report.digest_faults_count, 1);
+        assert_true(i == 0 || (d->report.requests_count > 5 && d->report.requests_count < 100));
+        assert_mended(d);
+    }
     fleet_close(&f);
 }
 
