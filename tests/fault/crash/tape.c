@@ -197,7 +197,9 @@ void disk_write(disk *d, int file, uint64_t offset, const void *data, size_t siz
     disk_file *f = &d->files[file];
     undo_note(d, file, offset, size);
     file_grow(f, (size_t)offset + size);
-    memcpy(f->data + offset, data, size);
+    if (size > 0) { /* a file may begin empty, without bytes of its own */
+        memcpy(f->data + offset, data, size);
+    }
     f->exists = true;
 }
 
