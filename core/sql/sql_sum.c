@@ -209,10 +209,15 @@ static int open_database(sqlite3_vfs *base, const char *name, sqlite3_file *f, i
         return rc;
     }
     f->pMethods = &METHODS;
-    if (rc == SQLITE_OK && s->real->pMethods->xRead(s->real, head, HEAD_BYTES, 0) == SQLITE_OK) {
-        s->on = head[RESERVED_AT] == SUM_BYTES;
+    if (rc != SQLITE_OK) {
+        return rc;
     }
-    return rc;
+    rc = s->real->pMethods->xRead(s->real, head, HEAD_BYTES, 0);
+    if (rc == SQLITE_IOERR_SHORT_READ) {
+        return SQLITE_OK; /* a new file */
+    }
+    s->on = rc == SQLITE_OK && head[RESERVED_AT] == SUM_BYTES;
+    return rc; /* what could not be read is not known to be without sums: that is no damage */
 }
 
 static int x_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *flags_out)

@@ -41,6 +41,17 @@ static fb_code reply_turn(fb_text line, buf *out)
     return FB_OK;
 }
 
+/* Whatever was read is hexadecimal; whether it is a signature is not asked here. */
+static fb_code offer_turn(const pack_offer *o, buf *out)
+{
+    sign_public key;
+    signature sig;
+    FB_TRY(hex_get(o->key, key.b, sizeof key.b) ? FB_OK : FB_E_PROTOCOL);
+    FB_TRY(hex_get(o->signature, sig.b, sizeof sig.b) ? FB_OK : FB_E_PROTOCOL);
+    pack_offer_put(out, &key, &sig, o->manifest);
+    return FB_OK;
+}
+
 static fb_code item_turn(fb_text line, buf *out)
 {
     reply_item m;
@@ -56,6 +67,8 @@ static fb_code item_turn(fb_text line, buf *out)
     case LINE_CATALOG:
         catalog_line_put(out, m.catalog_json);
         break;
+    case LINE_PACK:
+        return offer_turn(&m.pack, out);
     case LINE_PAGE:
         page_head_put(out, &m.page);
         break;
