@@ -229,6 +229,10 @@ fb_code cmd_status(command_call *c)
     out_int(c, "digest_buckets", s.digest_buckets_count);
     json_put_key(c->w, "digest_alarm");
     json_put_bool(c->w, s.digest_alarm);
+    if (s.salvaged_ms != 0) {
+        out_instant(c, "salvaged_at", s.salvaged_ms);
+        out_int(c, "salvaged_groups", s.salvaged_groups);
+    }
     json_put_end(c->w);
     return FB_OK;
 }

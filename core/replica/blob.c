@@ -98,8 +98,7 @@ fb_code blob_find(replica *r, const digest *hash, blob_info *out)
     return FB_OK;
 }
 
-/* Everything but `hash` is as `b` says; epoch and error are empty. */
-static fb_code blob_row_put(replica *r, const blob_info *b, int64_t at_ms)
+fb_code blob_row_put(replica *r, const blob_info *b, int64_t at_ms)
 {
     char name[BLOB_NAME_BYTES + 1];
     sql_stmt *s = sql_prepare(

@@ -20,4 +20,7 @@ FB_MUST_USE fb_code blob_stage_put(replica *r, const digest *hash, blob_stage st
 /* Inside a transaction: the file is not what it was. */
 FB_MUST_USE fb_code blob_damaged(replica *r, const blob_info *b);
 
+/* Everything but `hash` is as `b` says; epoch and error are empty. */
+FB_MUST_USE fb_code blob_row_put(replica *r, const blob_info *b, int64_t at_ms);
+
 #endif

@@ -120,9 +120,33 @@ static fb_code name_is_wanted(replica *r, fb_text name, bool *out)
     return FB_OK;
 }
 
+/* After a salvage no row says what is owed to the server: every whole file may be, so the server is
+ * asked whether it has it. */
+static fb_code adopt(replica *r, const char *path, const char *name, bool *adopted)
+{
+    blob_info b = {.stage = BLOB_ASK, .made_here = true};
+    digest found;
+    if (!blob_name_get(text_of(name), &b.hash)) {
+        return FB_OK;
+    }
+    FB_TRY(blob_file_hash(r->files, path, &found, &b.size));
+    if (memcmp(&found, &b.hash, sizeof found) != 0) {
+        return FB_OK;
+    }
+    b.thumb = b.size <= BLOB_THUMB_BYTES_MAX;
+    *adopted = true;
+    return blob_row_put(r, &b, replica_now_ms(r, NULL, NULL));
+}
+
+typedef struct sweep {
+    replica *r;
+    bool adopts; /* the database was made again: salvage.h */
+} sweep;
+
 static fb_code sweep_one(void *ctx, const char *name)
 {
-    replica *r = ctx;
+    const sweep *w = ctx;
+    replica *r = w->r;
     bool wanted = false;
     buf path;
     FB_TRY(name_is_wanted(r, text_of(name), &wanted));
@@ -132,7 +156,13 @@ static fb_code sweep_one(void *ctx, const char *name)
     buf_init(&path, strlen(r->blob_folder) + NAME_BYTES_LIMIT);
     buf_printf(&path, "%s/%s", r->blob_folder, name);
     const char *whole = buf_cstr(&path);
-    fb_code rc = path.code == FB_OK ? r->files->remove(r->files->ctx, whole) : path.code;
+    fb_code rc = path.code;
+    if (rc == FB_OK && w->adopts) {
+        rc = adopt(r, whole, name, &wanted);
+    }
+    if (rc == FB_OK && !wanted) {
+        rc = r->files->remove(r->files->ctx, whole);
+    }
     buf_clear(&path);
     return rc;
 }
@@ -174,8 +204,13 @@ static fb_code begin_inside(replica *r, const void *ctx)
  * own: files go only after the rows that let go of them are committed. */
 static fb_code sweep_inside(replica *r, const void *ctx)
 {
+    int64_t adopts = 0;
     (void)ctx;
-    return r->files->each(r->files->ctx, r->blob_folder, sweep_one, r);
+    FB_TRY(read_count(r, "SELECT coalesce((SELECT value FROM fb_meta WHERE key='blobs_adopt'), 0)",
+                      &adopts));
+    sweep w = {.r = r, .adopts = adopts != 0};
+    FB_TRY(r->files->each(r->files->ctx, r->blob_folder, sweep_one, &w));
+    return w.adopts ? meta_put_int(r, "blobs_adopt", 0) : FB_OK;
 }
 
 fb_code blob_round_begin(replica *r, int64_t now_ms)

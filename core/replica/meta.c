@@ -35,7 +35,7 @@ static const char *const own_keys[] = {
     "life", "file_id", "salvaged", "salvaged_ms", "salvaged_groups", "outbox_generation",
     "adopted",
     "epochs_left",
-    "page_sums",
+    "page_sums",   "blobs_adopt",
 };
 /* clang-format on */
 enum {

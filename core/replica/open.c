@@ -16,6 +16,11 @@ fb_code sql_fail(replica *r, fb_code code, fb_error *err)
 {
     switch (code) {
     case FB_E_DISK_FULL:
+        if (reserve_free(r)) {
+            return fail(err, code, "",
+                        "the disk is full and nothing was changed, but a reserve was freed: save "
+                        "once more, then free some space");
+        }
         return fail(err, code, "", "the disk is full: free some space; nothing was changed");
     case FB_E_BUSY:
         return fail(err, code, "", "another process is writing: try again");
@@ -132,6 +137,7 @@ static fb_code name_file(replica *r)
     if (sql_has_sums(r->db)) {
         FB_TRY(meta_put_int(r, "page_sums", 1));
     }
+    FB_TRY(meta_put_int(r, "outbox_generation", 0));
     return meta_put_blob(r, "file_id", id.b, sizeof id.b);
 }
 

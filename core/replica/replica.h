@@ -214,6 +214,20 @@ typedef struct problem_patch {
 FB_MUST_USE fb_code problem_resubmit(replica *r, int64_t gseq, const problem_patch *patches,
                                      uint32_t count, int64_t *gseq_out, fb_error *err);
 
+/* --- the outbox of a file that cannot be opened (rescue.c) ------------------------------------ */
+typedef struct rescued {
+    int64_t gseq, captured_at_ms;
+    uint8_t state;      /* as in fb_outbox; what was not answered is 0 */
+    fb_text kind, line; /* borrowed */
+} rescued;
+typedef fb_code (*rescue_fn)(void *ctx, const rescued *group);
+/* Every group of the second copy, and those of the database that it lacks and whose bytes the chain
+ * proves. Writes nothing. E_NOT_FOUND: there is nothing at the path. */
+FB_MUST_USE fb_code rescue_each(const replica_options *o, rescue_fn fn, void *ctx, fb_error *err);
+/* The same line as a new group of this replica; *gseq_out 0: it is in the outbox already. E_AUTH:
+ * not enrolled; E_PROTOCOL and friends: it is no group of this catalogue. Synced. */
+FB_MUST_USE fb_code rescue_take(replica *r, fb_text line, int64_t *gseq_out, fb_error *err);
+
 /* --- drafts: work that is no group yet, seen by this device only (draft.c) ------------------- */
 typedef struct draft {
     fb_id id;
@@ -244,6 +258,7 @@ typedef struct replica_status {
     int64_t digest_fault_ms; /* when last, 0 never */
     int64_t digest_buckets;  /* of 256, sent anew in all */
     bool digest_alarm;
+    int64_t salvaged_ms, salvaged_groups; /* of the last salvage; 0: never */
 } replica_status;
 FB_MUST_USE fb_code replica_status_get(replica *r, replica_status *out);
 

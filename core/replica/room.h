@@ -13,6 +13,7 @@
  *   blob.c      bytes of attachments at rest;  blob_lane.c  on their way (blob.h)
  *   problem.c   the tray;  rights.c  who may what;  observe.c  what changed;  rebirth.c  new
  * incarnation check.c     the invariants
+ *   reserve.c   space for the last order;  rescue.c  the outbox of a file that cannot be opened
  *   journal.c   the second copy's file;  second*.c  what is in it and when;  salvage*.c  a lost
  * database made again from it
  *
@@ -154,6 +155,7 @@ struct replica {
         row_sums now, before;
         bool counting, uncertain;
     } sums;
+    bool reserved; /* reserve.c holds space */
 };
 
 /* --- open.c --- */
@@ -364,6 +366,10 @@ FB_MUST_USE fb_code promote(replica *r, const promotion *p);
 bool group_is_on_top(const replica *r, int64_t gseq, int64_t state);
 /* Delete every row of every entity. */
 FB_MUST_USE fb_code base_wipe(replica *r);
+
+/* --- reserve.c --- */
+void reserve_keep(replica *r);
+bool reserve_free(replica *r); /* true: there is more space now */
 
 /* --- salvage.c --- */
 /* The database is lost or damaged: move it aside, make a new one from the second copy and whatever

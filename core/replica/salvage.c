@@ -7,7 +7,7 @@
 #include "replica/salvage.h"
 #include "schema/limits.h"
 
-enum { NAME_ROOM = 48, EXTRAS_BYTES_MAX = 512 << 20 };
+enum { NAME_ROOM = 48 };
 
 typedef struct work {
     const replica_options *o;
@@ -19,7 +19,6 @@ typedef struct work {
     sql_file *alone; /* the database's file, locked */
     char *name;      /* scratch for file names */
     size_t name_room;
-    bool copying; /* the walk over `old` copies instead of looking */
     digest chain; /* of the newest group in `made` */
     int64_t last;
 } work;
@@ -166,16 +165,19 @@ static fb_code write_segment(work *w)
 
 /* --- evidence ------------------------------------------------------------------------ */
 
-/* Copies that do not fit on the disk are not worth a group. */
+/* SLV-4: the places take turns with the generations of the second copy, so that a salvage that was
+ * cut short and begins again uses the same one. Copies that do not fit on the disk are given up. */
 static void keep_evidence(work *w)
 {
     char suffix[NAME_ROOM];
     sql_file *log = NULL;
-    long long now = (long long)w->o->port->wall_ms(w->o->port->ctx);
-    snprintf(suffix, sizeof suffix, "-damaged-%lld", now);
-    (void)!sql_file_copy(w->alone, w->o->vfs, beside(w, suffix));
+    int place = (int)(w->old.generation % EVIDENCE_KEPT) + 1;
+    snprintf(suffix, sizeof suffix, "-damaged%d", place);
+    if (sql_file_copy(w->alone, w->o->vfs, beside(w, suffix)) != FB_OK) {
+        (void)!sql_file_delete(w->o->vfs, beside(w, suffix));
+    }
     if (sql_file_open(w->o->vfs, beside(w, "-wal"), false, &log) == FB_OK) {
-        snprintf(suffix, sizeof suffix, "-damaged-%lld-wal", now);
+        snprintf(suffix, sizeof suffix, "-damaged%d-wal", place);
         (void)!sql_file_copy(log, w->o->vfs, beside(w, suffix));
         sql_file_close(log);
     }
@@ -223,7 +225,7 @@ static fb_code gather(work *w, fb_code why, fb_error *err)
 }
 
 /* Alone with the files: the segment, then the end of the old ones. */
-static fb_code replace(work *w, fb_error *err)
+static fb_code replace(work *w, fb_code why, fb_error *err)
 {
     fb_code rc = sql_file_open_alone(w->o->vfs, w->o->path, &w->alone);
     if (rc == FB_E_BUSY) {
@@ -232,7 +234,9 @@ static fb_code replace(work *w, fb_error *err)
     }
     FB_TRY(rc);
     if (!w->seen.salvage) {
-        keep_evidence(w);
+        if (why != FB_E_NOT_FOUND) {
+            keep_evidence(w);
+        }
         rc = write_segment(w);
     }
     if (rc == FB_OK) {
@@ -246,7 +250,7 @@ static fb_code replace(work *w, fb_error *err)
 static fb_code run(work *w, fb_code why, replica **out, fb_error *err)
 {
     FB_TRY(gather(w, why, err));
-    fb_code rc = replace(w, err);
+    fb_code rc = replace(w, why, err);
     if (rc != FB_OK) {
         return rc == FB_E_LOCKED ? rc
                                  : fail(err, rc, "path",
@@ -261,17 +265,15 @@ static fb_code run(work *w, fb_code why, replica **out, fb_error *err)
 static fb_code work_init(work *w, const replica_options *o)
 {
     *w = (work){.o = o, .name_room = strlen(o->path) + NAME_ROOM};
-    w->x.end = &w->x.first;
-    w->x.memory = arena_new(EXTRAS_BYTES_MAX);
-    buf_init(&w->x.marks, EXTRAS_BYTES_MAX);
-    buf_init(&w->x.line, GROUP_BYTES_MAX);
-    buf_init(&w->x.packed, JOURNAL_RECORD_BYTES_MAX);
     w->name = malloc(w->name_room);
-    fb_code rc = journal_init(&w->old, o->vfs, o->path);
+    fb_code rc = extras_init(&w->x);
+    if (rc == FB_OK) {
+        rc = journal_init(&w->old, o->vfs, o->path);
+    }
     if (rc == FB_OK) {
         rc = journal_init(&w->made, o->vfs, o->path);
     }
-    return rc == FB_OK && (w->name == NULL || w->x.memory == NULL) ? FB_E_NO_MEMORY : rc;
+    return rc == FB_OK && w->name == NULL ? FB_E_NO_MEMORY : rc;
 }
 
 fb_code salvage(const replica_options *o, fb_code why, replica **out, fb_error *err)
@@ -291,10 +293,7 @@ fb_code salvage(const replica_options *o, fb_code why, replica **out, fb_error *
     }
     journal_clear(&w.old);
     journal_clear(&w.made);
-    buf_clear(&w.x.marks);
-    buf_clear(&w.x.line);
-    buf_clear(&w.x.packed);
-    arena_free(w.x.memory);
+    extras_clear(&w.x);
     free(w.name);
     return rc;
 }

@@ -19,7 +19,7 @@
 
 #include "replica/room.h"
 
-enum { EVIDENCE_KEPT = 2 };
+enum { EVIDENCE_KEPT = 2, EXTRAS_BYTES_MAX = 512 << 20 };
 
 /* Something that the second copy lacks. */
 typedef struct extra {
@@ -38,6 +38,8 @@ typedef struct extras {
     fb_id file_id;
 } extras;
 
+FB_MUST_USE fb_code extras_init(extras *x);
+void extras_clear(extras *x); /* safe after a failed init */
 /* salvage_read.c: whatever of the damaged database is sound. *seen: what the second copy has, or
  * nothing. Never fails for damage. */
 FB_MUST_USE fb_code extras_read(const replica_options *o, const second_seen *seen, extras *x);

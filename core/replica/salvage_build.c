@@ -213,6 +213,7 @@ static fb_code set_marks(building *b)
         FB_TRY(meta_put_int(b->r, marks[i], b->pruned));
     }
     FB_TRY(meta_put_int(b->r, "base_stale", 1));
+    FB_TRY(meta_put_int(b->r, "blobs_adopt", 1)); /* before the first sweep: BLO-4 */
     FB_TRY(meta_put_blob(b->r, "salvaged", b->nonce, sizeof b->nonce));
     FB_TRY(meta_put_int(b->r, "salvaged_ms", b->r->port->wall_ms(b->r->port->ctx)));
     return meta_put_int(b->r, "salvaged_groups", b->groups);

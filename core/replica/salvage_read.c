@@ -36,6 +36,24 @@ static fb_code extra_add(extras *x, journal_type type, int64_t gseq, fb_text pay
     return FB_OK;
 }
 
+fb_code extras_init(extras *x)
+{
+    *x = (extras){.memory = arena_new(EXTRAS_BYTES_MAX)};
+    x->end = &x->first;
+    buf_init(&x->marks, EXTRAS_BYTES_MAX);
+    buf_init(&x->line, GROUP_BYTES_MAX);
+    buf_init(&x->packed, JOURNAL_RECORD_BYTES_MAX);
+    return x->memory != NULL ? FB_OK : FB_E_NO_MEMORY;
+}
+
+void extras_clear(extras *x)
+{
+    buf_clear(&x->marks);
+    buf_clear(&x->line);
+    buf_clear(&x->packed);
+    arena_free(x->memory);
+}
+
 static uint64_t mark_of(fb_text line)
 {
     digest d;
@@ -251,7 +269,10 @@ static fb_code read_all(reading *w)
 
 fb_code extras_read(const replica_options *o, const second_seen *seen, extras *x)
 {
-    const sql_options so = {.vfs = o->vfs, .page_sums = true, .busy_timeout_ms = BUSY_TIMEOUT_MS};
+    const sql_options so = {.read_only = o->read_only,
+                            .vfs = o->vfs,
+                            .page_sums = true,
+                            .busy_timeout_ms = BUSY_TIMEOUT_MS};
     sql_db *db = NULL;
     if (sql_open(o->path, &so, &db, NULL) != FB_OK) {
         return FB_OK;

@@ -271,10 +271,16 @@ fb_code second_prepare(replica *r, int64_t gseq, const stored_group *g)
         return FB_OK;
     }
     FB_TRY(second_align(r));
-    FB_ASSERT(s->seen.last == r->state.last); /* SEC-1 */
     buf_reset(&s->j.payload);
     stored_group_put(&s->j.payload, g);
+    return second_prepare_payload(r, gseq);
+}
+
+fb_code second_prepare_payload(replica *r, int64_t gseq)
+{
+    second *s = &r->second;
     FB_TRY(s->j.payload.code);
+    FB_ASSERT(s->seen.last == r->state.last); /* SEC-1 */
     return journal_append(&s->j, JOURNAL_GROUP, gseq, buf_text(&s->j.payload), true);
 }
 
@@ -334,6 +340,7 @@ fb_code second_start(replica *r, const replica_options *o, second_verdict *out)
     FB_TRY(journal_init(&s->j, o->vfs, o->path));
     s->on = true;
     s->check = true;
+    reserve_keep(r);
     fb_code rc = second_judge(r, out);
     if (rc == FB_OK && *out == SECOND_MATCHES) {
         s->check = false;

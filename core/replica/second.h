@@ -87,6 +87,8 @@ FB_MUST_USE fb_code second_judge(replica *r, second_verdict *out);
 FB_MUST_USE fb_code second_align(replica *r);
 /* The group that is about to be committed, then what became of it. */
 FB_MUST_USE fb_code second_prepare(replica *r, int64_t gseq, const stored_group *g);
+/* The same for what second.j.payload holds already. */
+FB_MUST_USE fb_code second_prepare_payload(replica *r, int64_t gseq);
 void second_confirm(replica *r, int64_t gseq, const digest *chain);
 void second_withdraw(replica *r);
 /* Something beside groups changes in this transaction. A note that could not be written costs a

@@ -527,6 +527,9 @@ fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_ms, stage_res
     if (rc == FB_OK) {
         *out = result;
         second_tend(r);
+        if (!r->reserved) {
+            reserve_keep(r);
+        }
     }
     return rc;
 }

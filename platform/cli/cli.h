@@ -88,6 +88,8 @@ int run_lane(const cli *c, const fb_link *link); /* files_run.c: bytes of attach
 int run_attachment_save(cli *c, const cli_command *cmd);
 int run_pull(cli *c, const cli_command *cmd);
 int run_batch(cli *c, const cli_command *cmd);
+int run_outbox_export(cli *c, const cli_command *cmd);
+int run_outbox_import(cli *c, const cli_command *cmd);
 int run_check(cli *c, const cli_command *cmd);
 int run_version(cli *c, const cli_command *cmd);
 int run_help(cli *c, const cli_command *cmd);

@@ -100,6 +100,8 @@ const cli_command CLI_COMMANDS[] = {
     {"pull", NULL, run_pull, NULL, "--out DIR|FILE [--format csv|ndjson|sqlite]", TEXT_HELP_PULL},
     {"batch", NULL, run_batch, NULL, "FILE [--continue]", TEXT_HELP_BATCH},
     {"entities", NULL, run_command, "entity.list", "[entity]", TEXT_HELP_ENTITIES},
+    {"outbox", "export", run_outbox_export, NULL, "FILE", TEXT_HELP_OUTBOX_EXPORT},
+    {"outbox", "import", run_outbox_import, NULL, "FILE", TEXT_HELP_OUTBOX_IMPORT},
     {"check", NULL, run_check, NULL, "", TEXT_HELP_CHECK},
     {"version", NULL, run_version, NULL, "", TEXT_HELP_VERSION},
     {"help", NULL, run_help, NULL, "[command]", TEXT_HELP_HELP},

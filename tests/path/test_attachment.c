@@ -202,6 +202,26 @@ static void photo_reaches_the_manager(void **state)
     fleet_must(fb_db_check(s->manager->db, &err), &err, "check");
 }
 
+/* No row says any more what is owed to the server: the files themselves do. */
+static void photo_outlives_the_database(void **state)
+{
+    stage *s = *state;
+    fb_error err = {0};
+    fleet_lose_database(s->rep);
+    fleet_sync(s->rep);
+    fb_lane_report up = lane_run(s->rep);
+    assert_int_equal(up.stored_count, 2);
+    assert_reads(s->rep, &s->attachment, FB_PART_ORIGINAL, s->photo, PHOTO_BYTES);
+    assert_int_equal(STATE(s->rep, FB_PART_ORIGINAL), FB_BYTES_SENT);
+    fleet_sync(s->manager);
+    (void)lane_run(s->manager);
+    fleet_must(fb_attachment_want(s->manager->db, &s->attachment, FB_PART_ORIGINAL, false, &err),
+               &err, "want");
+    (void)lane_run(s->manager);
+    assert_reads(s->manager, &s->attachment, FB_PART_ORIGINAL, s->photo, PHOTO_BYTES);
+    fleet_must(fb_db_check(s->rep->db, &err), &err, "check");
+}
+
 /* Every second request or answer is lost, in turn; the server is stopped after each. */
 static void every_piece_is_cut_and_none_is_lost(void **state)
 {
@@ -555,6 +575,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(photo_reaches_the_manager, setup, teardown),
+        cmocka_unit_test_setup_teardown(photo_outlives_the_database, setup, teardown),
         cmocka_unit_test_setup_teardown(every_piece_is_cut_and_none_is_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(same_bytes_are_kept_once, setup, teardown),
         cmocka_unit_test_setup_teardown(changed_bytes_are_refused, setup, teardown),

@@ -437,11 +437,7 @@ fleet_device *fleet_device_add(fleet *f, const fb_id *user)
 
 void fleet_open_again(fleet_device *d)
 {
-    fb_error err = {0};
-    fb_db_options o = FB_DB_OPTIONS_INIT;
-    o.port = &d->port;
-    o.vfs = "fleetfs";
-    fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "fb_db_open again");
+    db_open(d);
 }
 
 void fleet_reopen(fleet_device *d)

@@ -17,6 +17,7 @@
 #include "fieldbook/files.h"
 #include "fieldbook/observe.h"
 #include "fieldbook/order.h"
+#include "fieldbook/outbox.h"
 #include "fieldbook/payment.h"
 #include "fieldbook/port.h"
 #include "fieldbook/problem.h"

@@ -28,10 +28,13 @@ typedef struct fb_status {
     int64_t digest_faults_count;  /* times that was found, mended or not */
     int64_t digest_fault_ms;      /* when last; 0: never */
     int64_t digest_buckets_count; /* of 256, fetched anew in all */
+    int64_t salvaged_ms;     /* when this file was made again because the one before was damaged or
+                                lost; 0: never */
+    int64_t salvaged_groups; /* saved groups that came over then: all that no backup had */
 } fb_status;
 
 /* clang-format off */
-#define FB_STATUS_INIT {sizeof(fb_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, false, 0, 0, 0}
+#define FB_STATUS_INIT {sizeof(fb_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, false, 0, 0, 0, 0, 0}
 /* clang-format on */
 
 /* Fill *out. A few index reads. */
