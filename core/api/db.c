@@ -370,8 +370,10 @@ bool fb_id_get(const char *text, fb_id *out)
 
 fb_code api_entity(fb_db *db, const char *name, const cat_entity **out, fb_error *err)
 {
+    if (!capture_is_open(db->r)) {
+        FB_TRY(replica_refresh(db->r)); /* a background worker may have brought a catalogue */
+    }
     const cat_entity *e = name == NULL ? NULL : catalog_entity_str(replica_catalog(db->r), name);
-
     if (e == NULL) {
         return fail(err, FB_E_NOT_FOUND, name == NULL ? "entity" : name,
                     "the catalogue has no such entity: see the list of entities");

@@ -32,12 +32,15 @@ static fb_code keeps_values(const cat_entity *e, const cat_column *a, const cat_
     return FB_OK;
 }
 
-/* By the parts that say what follows from what; the source's name is in the same entity. */
-static bool keeps_source(const cat_column *a, const cat_column *b)
+/* By name: columns may stand elsewhere in the next catalogue. Without a source both name "id". */
+static bool keeps_source(const cat_entity *base, const cat_column *a, const cat_entity *next,
+                         const cat_column *b)
 {
-    bool same = (a->from_column == 0) == (b->from_column == 0) && a->from_part == b->from_part &&
-                text_equal(a->from_separator, b->from_separator) &&
-                a->from_pairs_count <= b->from_pairs_count;
+    bool same =
+        (a->from_column == 0) == (b->from_column == 0) && a->from_part == b->from_part &&
+        text_equal(base->columns[a->from_column].name, next->columns[b->from_column].name) &&
+        text_equal(a->from_separator, b->from_separator) &&
+        a->from_pairs_count <= b->from_pairs_count;
     for (uint32_t i = 0; same && i < a->from_pairs_count; i++) {
         same = text_equal(a->from_pairs[i].before, b->from_pairs[i].before) &&
                text_equal(a->from_pairs[i].now, b->from_pairs[i].now);
@@ -68,9 +71,6 @@ static fb_code keeps_column(const catalog *base, const catalog *next, const cat_
             err, e, a,
             "the column became required or unique: restore it, stored rows may break it");
     }
-    if (!keeps_source(a, b)) {
-        return changed(err, e, a, "\"from\" was changed: restore it, rows were made by it");
-    }
     return keeps_values(e, a, b, err);
 }
 
@@ -83,6 +83,10 @@ static fb_code keeps_columns(const catalog *base, const catalog *next, const cat
             return changed(err, a, &a->columns[i], "the column was removed: put it back");
         }
         FB_TRY(keeps_column(base, next, a, &a->columns[i], &b->columns[at], err));
+        if (!keeps_source(a, &a->columns[i], b, &b->columns[at])) {
+            return changed(err, a, &a->columns[i],
+                           "\"from\" was changed: restore it, rows were made by it");
+        }
     }
     for (uint32_t i = 0; i < b->columns_count; i++) {
         const cat_column *c = &b->columns[i];

@@ -104,18 +104,12 @@ static fb_code tables_drop(replica *r, const catalog *now)
 /* The rows were another catalogue's: they come again, and what is on top is put on at once. */
 static fb_code groups_put_on(replica *r)
 {
-    int64_t at = 0;
-    bool found = true;
-    while (found) {
-        int64_t state = 0;
-        FB_TRY(read_int(r, "SELECT gseq FROM fb_outbox WHERE gseq > ?1 ORDER BY gseq LIMIT 1", at,
-                        &found, &at));
-        if (found) {
-            bool there = false;
-            FB_TRY(read_int(r, "SELECT state FROM fb_outbox WHERE gseq=?1", at, &there, &state));
-            if (group_is_on_top(r, at, state)) {
-                FB_TRY(group_replay(r, at, REPLAY_PENDING));
-            }
+    int64_t state = 0;
+    bool found = false;
+    for (int64_t gseq = 1; gseq <= r->state.last; gseq++) {
+        FB_TRY(read_int(r, "SELECT state FROM fb_outbox WHERE gseq=?1", gseq, &found, &state));
+        if (found && group_is_on_top(r, gseq, state)) {
+            FB_TRY(group_replay(r, gseq, REPLAY_PENDING));
         }
     }
     return FB_OK;

@@ -64,6 +64,10 @@ sql_db *replica_sql(replica *r);
 /* The newest known; earlier ones and their entities stay valid until close, so that a caller may
  * finish with the entity it holds after a promotion brought a newer catalogue. */
 const catalog *replica_catalog(replica *r);
+/* Notice what another handle or process did, its catalogue too; cheap when it did nothing. Not
+ * while a capture is open: that one looked when it began, and inside its transaction the answer
+ * stays true. */
+FB_MUST_USE fb_code replica_refresh(replica *r);
 id_maker *replica_ids(replica *r);
 const fb_port *replica_port(replica *r);
 const fb_files *replica_files(replica *r); /* NULL: none were given */

@@ -159,9 +159,6 @@ struct replica {
 };
 
 /* --- open.c --- */
-/* Notice what another connection did; cheap when it did nothing. Inside a write transaction the
- * answer stays true until it ends. */
-FB_MUST_USE fb_code replica_refresh(replica *r);
 /* Forget what memory holds and read it again: after a rollback. */
 FB_MUST_USE fb_code replica_reload(replica *r);
 /* --- catalogue.c --- */

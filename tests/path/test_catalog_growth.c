@@ -148,10 +148,34 @@ static void growth__a_column_takes_the_place_of_an_older_one(void **state)
     fleet_close(&f);
 }
 
+/* The value before follows from the older column's: what nobody else touched is no conflict, only
+ * because another column of the row changed meanwhile. */
+static void growth__an_old_app_does_not_make_conflicts_of_newer_columns(void **state)
+{
+    (void)state;
+    static fleet f;
+    fb_error err = {0};
+    fleet_open(&f);
+    fleet_must(door_catalog_grow(f.admin, text_of(OLDER), &f.port, &err), &err, "older");
+    fleet_device *rep = fleet_device_add(&f, &f.users[0]);
+    edit(rep, 0, "{\"second_phone\":\"111\"}");
+    fleet_sync(rep);
+    fleet_must(door_catalog_grow(f.admin, text_of(NEWER), &f.port, &err), &err, "newer");
+    fleet_sync(rep);
+    edit(rep, 0, "{\"second_phone\":\"222\"}");
+    company_set(&f.company, "customer", &f.customers[0], PAIRS("website", "www.example.com"));
+    fleet_sync(rep);
+    assert_int_equal(rep->report.merged_count, 0);
+    expect_customer(rep, "C1", "mobile='222' AND website='www.example.com'");
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM conflict"), 0);
+    fleet_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(growth__a_column_takes_the_place_of_an_older_one),
+        cmocka_unit_test(growth__an_old_app_does_not_make_conflicts_of_newer_columns),
         cmocka_unit_test(growth__entity_and_column_reach_the_manager),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,30 +17,6 @@
 
 static fleet f;
 
-static void server_stop(void)
-{
-    server_job_free(f.job);
-    f.job = NULL;
-    store_close(f.admin);
-    server_reader_close(f.reader);
-    server_close(f.srv);
-    f.admin = NULL;
-    f.reader = NULL;
-    f.srv = NULL;
-}
-
-static void server_start(void)
-{
-    fb_error err = {0};
-    server_options o = {.path = "server/master.db", .vfs = "fleetfs", .port = &f.port};
-    fleet_must(
-        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f.admin, &err),
-        &err, "store_open");
-    company_init(&f.company, f.admin, &f.port, (uint64_t)f.now_ms);
-    fleet_must(server_open(&o, &f.srv, &err), &err, "server_open");
-    fleet_must(server_reader_open(f.srv, &f.reader, &err), &err, "server_reader_open");
-}
-
 typedef struct mark_file {
     const char *name;
     void *data;
@@ -67,7 +43,7 @@ static void backup_take(void)
 static void database_put_back(void)
 {
     mark_file mark = {.name = "server/master.db.high-water"};
-    server_stop();
+    fleet_server_stop(&f);
     crash_vfs_each(f.vfs, mark_take, &mark);
     assert_non_null(mark.data);
     crash_vfs_remove(f.vfs, "server");
@@ -130,12 +106,12 @@ static void server__refuses_everybody_when_its_database_was_put_back(void **stat
     talk(d, "after the backup");
     fleet_sync(d);
     database_put_back();
-    server_start();
+    fleet_server_start(&f);
     assert_true(server_is_suspect(f.srv));
     assert_int_equal(fleet_try_sync(d, &err), FB_E_EPOCH);
-    server_stop();
+    fleet_server_stop(&f);
     epoch_new();
-    server_start();
+    fleet_server_start(&f);
     assert_false(server_is_suspect(f.srv));
     fleet_sync(d);
     assert_true(d->report.epoch_changed);
@@ -150,15 +126,15 @@ static void server__starts_again_after_a_clean_end_and_after_a_crash(void **stat
     fleet_device *d = fleet_device_add(&f, &f.users[0]);
     talk(d, "one");
     fleet_sync(d);
-    server_stop();
-    server_start();
+    fleet_server_stop(&f);
+    fleet_server_start(&f);
     assert_false(server_is_suspect(f.srv));
     talk(d, "two");
     fleet_sync(d);
     crash_vfs_crash(f.vfs, "server");
-    server_stop();
+    fleet_server_stop(&f);
     crash_vfs_reboot(f.vfs, "server");
-    server_start();
+    fleet_server_start(&f);
     assert_false(server_is_suspect(f.srv));
     talk(d, "three");
     fleet_sync(d);
@@ -183,7 +159,7 @@ static void server__notices_a_database_that_went_another_way(void **state)
     company_set(&c, "customer", &customer, PAIRS("remark", "another"));
     company_set(&c, "customer", &customer, PAIRS("remark", "and another"));
     store_close(db);
-    server_start();
+    fleet_server_start(&f);
     assert_true(server_is_suspect(f.srv));
 }
 
@@ -220,7 +196,7 @@ static void backup__holds_a_verdict_without_a_commit_only_when_taken_after_it(vo
     fleet_sync(d);
     database_put_back();
     epoch_new();
-    server_start();
+    fleet_server_start(&f);
     fleet_sync(d); /* was E_GAP for ever */
     assert_int_equal(d->report.rejected_count, 1);
 }
@@ -235,7 +211,7 @@ static void enrolled_anew__sends_again_what_the_restored_server_lacks(void **sta
     fleet_sync(d);
     database_put_back();
     epoch_new();
-    server_start();
+    fleet_server_start(&f);
     assert_int_equal(fleet_try_sync(d, &err), FB_E_AUTH);
     fleet_must(fleet_enrol_again(d, &f.users[0], &err), &err, "enrol again");
     fleet_sync(d);
@@ -257,7 +233,7 @@ static void enrolled_anew__is_not_refused_what_the_old_device_had_delivered(void
     backup_take();
     database_put_back();
     epoch_new();
-    server_start();
+    fleet_server_start(&f);
     fleet_must(fleet_enrol_again(d, &f.users[0], &err), &err, "enrol again");
     fleet_sync(d);
     assert_int_equal(d->report.groups_sent, 1);
@@ -474,7 +450,7 @@ static void restored_server__ends_where_it_would_have_without_the_accident(void 
         if (accident != 0) {
             database_put_back();
             epoch_new();
-            server_start();
+            fleet_server_start(&f);
         }
         everybody_syncs(&s);
         everybody_syncs(&s);
@@ -510,7 +486,7 @@ static void server__refuses_everybody_when_two_people_know_more_than_it(void **s
     fleet_sync(b);
     database_put_back();
     crash_vfs_put(f.vfs, "server/master.db.high-water", NULL, 0);
-    server_start();
+    fleet_server_start(&f);
     assert_false(server_is_suspect(f.srv));
     assert_int_equal(fleet_try_sync(a, &err), FB_E_GAP);
     assert_int_equal(fleet_try_sync(again, &err), FB_E_GAP); /* the same person: no new witness */
@@ -519,9 +495,9 @@ static void server__refuses_everybody_when_two_people_know_more_than_it(void **s
     assert_int_equal(fleet_try_sync(b, &err), FB_E_GAP);
     assert_true(server_is_suspect(f.srv));
     assert_int_equal(fleet_try_sync(c, &err), FB_E_EPOCH);
-    server_stop();
+    fleet_server_stop(&f);
     epoch_new(); /* a person confirms */
-    server_start();
+    fleet_server_start(&f);
     fleet_sync(a);
     fleet_sync(again);
     fleet_sync(b);
@@ -536,14 +512,14 @@ static void server__takes_an_older_mark_for_what_it_is(void **state)
     (void)state;
     mark_file old = {.name = "server/master.db.high-water"};
     fleet_device *d = fleet_device_add(&f, &f.users[0]);
-    server_stop();
+    fleet_server_stop(&f);
     crash_vfs_each(f.vfs, mark_take, &old);
-    server_start();
+    fleet_server_start(&f);
     talk(d, "one");
     fleet_sync(d);
-    server_stop();
+    fleet_server_stop(&f);
     crash_vfs_put(f.vfs, "server/master.db.high-water", old.data, old.size);
-    server_start();
+    fleet_server_start(&f);
     assert_false(server_is_suspect(f.srv));
     fleet_sync(d);
     free(old.data);
@@ -554,13 +530,13 @@ static void server__says_that_its_mark_is_damaged(void **state)
     (void)state;
     fb_error err = {0};
     server_options o = {.path = "server/master.db", .vfs = "fleetfs", .port = &f.port};
-    server_stop();
+    fleet_server_stop(&f);
     crash_vfs_put(f.vfs, "server/master.db.high-water", "this is no mark, whatever it says", 33);
     assert_int_not_equal(server_open(&o, &f.srv, &err), FB_OK);
     assert_true(strstr(err.message, "remove it") != NULL ||
                 strstr(err.field, "high-water") != NULL || err.message[0] != '\0');
     crash_vfs_put(f.vfs, "server/master.db.high-water", NULL, 0);
-    server_start();
+    fleet_server_start(&f);
 }
 
 /* ---- a server that is empty, and one that answers beside the first (T8, T9) ---- */
@@ -601,7 +577,7 @@ static void empty_server__takes_nothing_from_a_phone(void **state)
     fleet_sync(d);
     int64_t rows = fleet_number(d, "SELECT count(*) FROM customer");
     talk(d, "not sent yet");
-    server_stop();
+    fleet_server_stop(&f);
     crash_vfs_remove(f.vfs, "server");
     server_create_options create = {.path = "server/master.db",
                                     .vfs = "fleetfs",
@@ -610,7 +586,7 @@ static void empty_server__takes_nothing_from_a_phone(void **state)
                                     .company_name = "Acme",
                                     .admin_code = "IT1"};
     fleet_must(server_create(&create, &err), &err, "server_create");
-    server_start();
+    fleet_server_start(&f);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(fleet_try_sync(d, &err), FB_E_AUTH);
         assert_int_equal(fleet_number(d, "SELECT count(*) FROM customer"), rows);
@@ -634,11 +610,11 @@ static void two_servers__do_not_get_a_phone_to_mix_them(void **state)
     fleet_device *d = fleet_device_add(&f, &f.users[0]);
     talk(d, "one");
     fleet_sync(d);
-    server_stop();
+    fleet_server_stop(&f);
     crash_vfs_copy(f.vfs, "server", "blue");
     epoch_new();
     crash_vfs_copy(f.vfs, "server", "green");
-    server_start();
+    fleet_server_start(&f);
     fleet_sync(d);
     assert_true(d->report.epoch_changed);
     for (int i = 0; i < 4; i++) {
@@ -647,18 +623,18 @@ static void two_servers__do_not_get_a_phone_to_mix_them(void **state)
         talk(d, "more");
         fleet_text(d, "SELECT count(*) || ' ' || ifnull(group_concat(subject), '') FROM activity",
                    cursor, sizeof cursor);
-        server_stop();
+        fleet_server_stop(&f);
         crash_vfs_remove(f.vfs, "server");
         crash_vfs_copy(f.vfs, green ? "green" : "blue", "server");
-        server_start();
+        fleet_server_start(&f);
         assert_int_equal(fleet_try_sync(d, &err), green ? FB_OK : FB_E_EPOCH);
         fleet_text(d, "SELECT count(*) || ' ' || ifnull(group_concat(subject), '') FROM activity",
                    after, sizeof after);
         assert_string_equal(after, cursor); /* nothing of it is gone, nothing twice */
-        server_stop();
+        fleet_server_stop(&f);
         crash_vfs_remove(f.vfs, green ? "green" : "blue");
         crash_vfs_copy(f.vfs, "server", green ? "green" : "blue");
-        server_start();
+        fleet_server_start(&f);
     }
     fb_status s = FB_STATUS_INIT;
     fleet_must(fb_status_get(d->db, &s, &err), &err, "status");

@@ -128,29 +128,6 @@ static void disk_error_once_at_every_call(void **state)
     call_fails_and_heals(SQLITE_IOERR_WRITE, false);
 }
 
-static void server_stop(void)
-{
-    server_job_free(f.job);
-    f.job = NULL;
-    store_close(f.admin);
-    server_reader_close(f.reader);
-    server_close(f.srv);
-    f.admin = NULL;
-    f.reader = NULL;
-    f.srv = NULL;
-}
-
-static void server_start(void)
-{
-    fb_error err = {0};
-    server_options o = {.path = "server/master.db", .vfs = "fleetfs", .port = &f.port};
-    fleet_must(
-        store_open(&(store_options){.path = "server/master.db", .vfs = "fleetfs"}, &f.admin, &err),
-        &err, "store_open");
-    fleet_must(server_open(&o, &f.srv, &err), &err, "server_open");
-    fleet_must(server_reader_open(f.srv, &f.reader, &err), &err, "server_reader_open");
-}
-
 /* Power is lost instead of the n-th call. (Between commit and reply no call is left: test_poison.c
  * kills the process there.) */
 static void power_lost_at_every_call(void **state)
@@ -168,9 +145,9 @@ static void power_lost_at_every_call(void **state)
         is_told_to_come_back(d, rc, &err);
         bool answered = pending(d) == 0;
         if (hit) {
-            server_stop();
+            fleet_server_stop(&f);
             crash_vfs_reboot(f.vfs, "server");
-            server_start();
+            fleet_server_start(&f);
             crashes++;
             assert_true(!answered || on_server(n) == 1); /* SRV-1 */
             assert_false(server_is_suspect(f.srv));      /* MRK-1 */
@@ -192,9 +169,9 @@ static void full_disk_is_no_attempt(void **state)
     (void)state;
     fleet_device *d = fleet_device_add(&f, &f.users[0]);
     crash_vfs_crash(f.vfs, "server");
-    server_stop();
+    fleet_server_stop(&f);
     crash_vfs_reboot(f.vfs, "server");
-    server_start();
+    fleet_server_start(&f);
     talk(d, 1);
     for (int i = 0; i < 200; i++) {
         fb_error err = {0};

@@ -938,6 +938,67 @@ static void release__adds_what_is_new_and_keeps_what_it_added(void **state)
     catalog_free(c);
 }
 
+#define WEBSITE "\"name\": \"website\", \"type\": \"text\", \"max\": 254"
+
+/* The built-in catalogue, version `version`, with `more` added to the column website. */
+static fb_code load_website(const char *version, const char *more, catalog **out, fb_error *err)
+{
+    buf text, numbered;
+    char column[300];
+    buf_init(&text, 1 << 20);
+    buf_init(&numbered, 1 << 20);
+    snprintf(column, sizeof column, WEBSITE "%s", more);
+    fb_text with = release_with(&text, WEBSITE, column);
+    const char *at = strstr(buf_cstr(&text), "\"version\":1");
+    assert_non_null(at);
+    buf_put(&numbered, with.data, (size_t)(at - with.data));
+    buf_printf(&numbered, "\"version\":%s", version);
+    buf_put_str(&numbered, at + strlen("\"version\":1"));
+    fb_code rc = catalog_load(buf_text(&numbered), out, err);
+    buf_clear(&text);
+    buf_clear(&numbered);
+    return rc;
+}
+
+static void from__CAT_5_a_source_fits_and_never_changes(void **state)
+{
+    static const char *const wrong[] = {
+        ",\"from\":{\"column\":\"nobody\"}",
+        ",\"from\":{\"column\":\"id\"}",
+        ",\"from\":{\"column\":\"website\"}",
+        ",\"from\":{\"column\":\"remark\"}",
+        ",\"from\":{\"column\":\"name\"}",
+        ",\"from\":{\"column\":\"is_key_account\"}",
+        ",\"from\":{\"column\":\"name_key\"}",
+        ",\"from\":{}",
+        ",\"from\":{\"column\":\"email\",\"part\":2}",
+        ",\"from\":{\"column\":\"email\",\"separator\":\"@\",\"part\":0}",
+        ",\"from\":{\"column\":\"email\",\"values\":[]}",
+        ",\"from\":{\"column\":\"email\",\"colour\":1}"};
+    static const char plain[] = ",\"from\":{\"column\":\"email\"}";
+    static const char *const others[] = {
+        "", ",\"from\":{\"column\":\"phone\"}",
+        ",\"from\":{\"column\":\"email\",\"separator\":\"@\",\"part\":2}"};
+    catalog *a = NULL;
+    catalog *b = NULL;
+    fb_error err = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(load_website("1", wrong[i], &a, &err), FB_E_CATALOG);
+        assert_non_null(strstr(err.field, "website"));
+    }
+    assert_int_equal(load_website("1", plain, &a, &err), FB_OK);
+    assert_int_equal(load_website("2", plain, &b, &err), FB_OK);
+    assert_int_equal(catalog_extends(a, b, &err), FB_OK);
+    catalog_free(b);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_int_equal(load_website("2", others[i], &b, &err), FB_OK);
+        assert_int_equal(catalog_extends(a, b, &err), FB_E_CATALOG);
+        catalog_free(b);
+    }
+    catalog_free(a);
+}
+
 static void builtin__finds_every_column_by_its_name_and_no_other(void **state)
 {
     (void)state;
@@ -981,6 +1042,7 @@ int main(void)
         cmocka_unit_test(add__joins_a_module_and_raises_the_version),
         cmocka_unit_test(add__refuses_what_is_no_module),
         cmocka_unit_test(release__adds_what_is_new_and_keeps_what_it_added),
+        cmocka_unit_test(from__CAT_5_a_source_fits_and_never_changes),
     };
     return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);
 }
