@@ -15,9 +15,7 @@ typedef struct merging {
     const group_op *op;
     view_row *row;
     bool as_seen;
-    int64_t mine_at_ms;   /* capture time, between the base's commit and receipt */
-    int64_t theirs_at_ms; /* filled at the first conflict */
-    bool times_known;
+    int64_t mine_at_ms; /* capture time, between the base's commit and receipt */
     int *columns;
     fb_value *values;
     uint32_t count, capacity;
@@ -52,18 +50,46 @@ static fb_code mine_time(decide *d, merging *m)
     return FB_OK;
 }
 
-static fb_code times_read(decide *d, merging *m)
+/* Whose value the server has, and when it was captured. */
+typedef struct author {
+    int64_t at_ms;
+    fb_id user;
+} author;
+
+/* A row whose column was not changed since it was made; one from before entries were kept is taken
+ * for as late as its last change. */
+static fb_code author_of_row(decide *d, const view_row *row, author *out)
 {
-    const entity_facts *f = facts_of(d, m->row->e);
-    const fb_value *before = m->row->before;
-    if (m->times_known) {
-        return FB_OK;
+    const entity_facts *f = facts_of(d, row->e);
+    int64_t since_ms = 0, made_ms = value_int(row->before, f->created_at);
+    FB_TRY(store_meta_int(d->view, "column_times_ms", 0, &since_ms));
+    bool as_made = made_ms > 0 && made_ms >= since_ms;
+    out->at_ms = as_made ? made_ms : value_int(row->before, f->updated_at);
+    out->user = value_id(row->before, as_made ? f->created_by : f->updated_by);
+    return out->at_ms > 0
+               ? FB_OK
+               : commit_time(d, value_int(row->before, cat_ver_column(row->e)), &out->at_ms);
+}
+
+/* Asked only where the server's value is not what the device saw. */
+static fb_code theirs_read(decide *d, const view_row *row, int column, author *out)
+{
+    bool known = false;
+    *out = (author){.user = value_id(row->values, facts_of(d, row->e)->updated_by)};
+    if (row->before == NULL) {
+        return FB_OK; /* made by this group: what it says last stands */
     }
-    m->theirs_at_ms = before != NULL ? value_int(before, f->updated_at) : 0;
-    if (m->theirs_at_ms == 0 && before != NULL) {
-        FB_TRY(commit_time(d, value_int(before, cat_ver_column(m->row->e)), &m->theirs_at_ms));
+    store_stmt *q = store_prepare(d->view, STORE_decide_column_time);
+    store_bind_text(q, 1, row->e->name);
+    store_bind_id(q, 2, &row->id);
+    store_bind_text(q, 3, row->e->columns[column].name);
+    FB_TRY(store_step(q, &known));
+    if (!known) {
+        return author_of_row(d, row, out);
     }
-    m->times_known = true;
+    out->at_ms = store_int(q, 0);
+    out->user = store_is_null(q, 1) ? (fb_id){{0}} : store_id(q, 1);
+    store_reset(q);
     return FB_OK;
 }
 
@@ -91,6 +117,7 @@ static fb_text policy_name(cat_policy p)
 typedef struct clash {
     int column;
     const fb_value *base, *mine, *theirs;
+    author other; /* of theirs */
     bool mine_won;
 } clash;
 
@@ -165,8 +192,6 @@ static fb_code conflict_add(decide *d, const merging *m, const clash *c)
     const cat_entity *ce = catalog_entity_str(d->cat, "conflict"), *e = m->row->e;
     const cat_column *col = &e->columns[c->column];
     fb_id id = made_id(d), customer = customer_of(m->row);
-    fb_id other = value_id(m->row->before != NULL ? m->row->before : m->row->values,
-                           facts_of(d, e)->updated_by);
     char text[FB_ID_TEXT_BYTES];
     view_row *made = NULL;
     fb_value *row = ce != NULL ? fill_row(ce, &id, d->memory) : NULL;
@@ -183,9 +208,9 @@ static fb_code conflict_add(decide *d, const merging *m, const clash *c)
     fill_printed(d, ce, row, "theirs", e, c->column, c->theirs);
     fill_text(ce, row, "policy", policy_name(col->policy));
     fill_id(ce, row, "user_id", &d->who->user);
-    fill_id(ce, row, "other_user_id", &other);
+    fill_id(ce, row, "other_user_id", &c->other.user);
     fill_int(ce, row, "mine_at", m->mine_at_ms);
-    fill_int(ce, row, "theirs_at", m->theirs_at_ms);
+    fill_int(ce, row, "theirs_at", c->other.at_ms);
     if (col->policy == CAT_MAN) {
         fill_str(ce, row, "state", "open");
     } else {
@@ -250,13 +275,13 @@ static fb_code merge_one(decide *d, merging *m, uint32_t i)
                       .base = base,
                       .mine = &m->op->mine[i],
                       .theirs = theirs};
+    author other = {0};
     if (!m->as_seen && m->op->kind == OP_UPDATE && !fb_value_equal(base, theirs)) {
-        FB_TRY(times_read(d, m));
+        FB_TRY(theirs_read(d, m->row, column, &other));
     }
     in.mine_at_ms = m->mine_at_ms;
-    in.theirs_at_ms = m->theirs_at_ms;
-    in.mine_is_person_in_charge =
-        m->mine_at_ms == m->theirs_at_ms && is_person_in_charge(d, m->row);
+    in.theirs_at_ms = other.at_ms;
+    in.mine_is_person_in_charge = m->mine_at_ms == other.at_ms && is_person_in_charge(d, m->row);
     merge_output out = merge_column(&in);
     if (in.policy == CAT_SM && out.result == MERGE_THEIRS && out.keep_loser &&
         step_still_possible(d, m, &in)) {
@@ -271,7 +296,7 @@ static fb_code merge_one(decide *d, merging *m, uint32_t i)
     if (!out.keep_loser) {
         return FB_OK;
     }
-    const clash c = {column, base, in.mine, theirs, out.result == MERGE_MINE};
+    const clash c = {column, base, in.mine, theirs, other, out.result == MERGE_MINE};
     fb_value kept = *theirs; /* theirs is a place in the row that will be overwritten */
     clash stable = c;
     fb_value *copy = arena_take(d->memory, sizeof *copy);

@@ -160,7 +160,7 @@ static fb_code write_update(const commit_job *job, const change *c, int64_t ver)
     return store_row_update(job->store, c->entity, &c->id, columns, values, c->columns_count + 1);
 }
 
-fb_code ledger_row_write(const commit_job *job, const change *c, int64_t ver)
+static fb_code write_change(const commit_job *job, const change *c, int64_t ver)
 {
     switch (c->kind) {
     case CHANGE_INSERT:
@@ -171,6 +171,12 @@ fb_code ledger_row_write(const commit_job *job, const change *c, int64_t ver)
         break;
     }
     return store_row_delete(job->store, c->entity, &c->id);
+}
+
+fb_code ledger_row_write(const commit_job *job, const change *c, int64_t ver)
+{
+    FB_TRY(write_change(job, c, ver));
+    return ledger_column_times(job, c);
 }
 
 /* New rows that move nothing else: no list of scopes before, parents from memory. */

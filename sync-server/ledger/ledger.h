@@ -5,7 +5,8 @@
  *
  *   LED-1  every commit has the next cid, no gaps, assigned inside the write transaction
  *   LED-2  row write, feed entries, commit row, verdict and device.applied stand or fall together
- *   LED-3  a row's feed entries are exactly its scopes after the commit (STO-2) */
+ *   LED-3  a row's feed entries are exactly its scopes after the commit (STO-2)
+ *   LED-4  a column's own time (fs_column_time) stands or falls with its change */
 #ifndef FB_LEDGER_LEDGER_H
 #define FB_LEDGER_LEDGER_H
 

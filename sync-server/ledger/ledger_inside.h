@@ -43,6 +43,9 @@ typedef struct commit_job {
 /* moves.c: commits in which rows may change their scopes. */
 FB_MUST_USE fb_code moves_run(commit_job *job);
 
+/* column_time.c: after the change is written, or its row deleted. */
+FB_MUST_USE fb_code ledger_column_times(const commit_job *job, const change *c);
+
 /* audit.c */
 FB_MUST_USE fb_code audit_commit(const commit_job *job);
 /* A row with its new version; asserts that `values` name the change's own id. */

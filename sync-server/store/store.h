@@ -7,6 +7,7 @@
  *   fs_meta(key, value)                     epoch, high water, backed_up_cid, secrets' salts
  *   fs_catalog(version, body)
  *   fs_entity(number, name)                 stable numbers of entity names
+ *   fs_column_time(entity, id, name, at_ms, user_id)       last change of one column
  *   fs_commit(cid PRIMARY KEY, at_ms, incarnation, gseq, plain, user_id)   one row per commit
  *   fs_device(...)                          credentials, current incarnation number, scope set
  *   fs_incarnation(no, device, incarnation, applied, chain, acked, settled, ...)

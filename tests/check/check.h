@@ -56,6 +56,7 @@ typedef enum check_name {
 } check_name;
 
 enum { COLUMNS_MAX = 256, NEVER = 0 };
+#define TIME_UNKNOWN INT64_MIN
 
 /* --- company ---- */
 
@@ -135,7 +136,9 @@ typedef struct row {
     int64_t born; /* its first version; 0: it was never there */
     bool alive, erased;
     uint32_t count;
-    value *values; /* by the entity's columns */
+    value *values;   /* by the entity's columns */
+    int64_t *times;  /* COLUMNS_MAX: when each was captured last; NULL: none was changed */
+    int64_t made_at; /* the same of all others; TIME_UNKNOWN: put back by a restore */
     uint32_t *links;
     uint32_t mark;
 } row;
@@ -332,6 +335,8 @@ bool value_int(value v, int64_t *out);
 name_id value_name(judge *j, value v);
 value row_value(const row *r, int column);
 void row_write(judge *j, row *r, int64_t ver, value *values, uint32_t count); /* takes them */
+void row_times_forget(row *r);
+int64_t row_time(const row *r, int column); /* when it was captured; TIME_UNKNOWN */
 void row_delete(judge *j, row *r, int64_t ver);
 /* 1 as that version was, 0 not so, -1 unknown version */
 int version_same(judge *j, const row *r, int64_t ver, const value *values, uint32_t count);

@@ -127,7 +127,11 @@ bool on_have(judge *j, const event *ev)
                say(j, id), (long long)ver);
     }
     r->mark = j->mark;
+    bool as_it_was = r->alive && r->ver == ver;
     row_write(j, r, ver, values, count);
+    if (!as_it_was) {
+        row_times_forget(r); /* its columns' times went back too, to what nobody kept */
+    }
     return true;
 }
 

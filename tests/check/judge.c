@@ -256,6 +256,7 @@ static void company_free(judge *j)
     }
     for (size_t i = 0; i < array_count(j->rows); i++) {
         values_free(j->rows[i].values, j->rows[i].count);
+        free(j->rows[i].times);
         array_free(j->rows[i].links);
     }
     for (size_t i = 0; i < array_count(j->groups); i++) {

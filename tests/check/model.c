@@ -86,17 +86,17 @@ static int64_t later_of(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* When the value that stands was captured: the row says so, else its commit does. */
-static int64_t theirs_at(const running *run, const wish *w)
+/* A restore took the column's time back to one that no event told: what was written is believed. */
+static bool wrote(const running *run, const wish *w, int column, value mine)
 {
-    const entity_info *e = &run->j->entities[w->entity];
-    const row *r = row_find(run->j, w->entity, w->id);
-    int64_t at = 0;
-    if (r != NULL && r->alive && e->at >= 0 && row_value(r, e->at).p != NULL &&
-        value_int(row_value(r, e->at), &at)) {
-        return at;
+    const judge *j = run->j;
+    for (size_t i = 0; i < array_count(j->tx.changes); i++) {
+        const change *c = &j->tx.changes[i];
+        if (c->entity == w->entity && c->id == w->id) {
+            return (uint32_t)column < c->count && value_same(c->values[column], mine);
+        }
     }
-    return r != NULL ? commit_time(run->j, r->ver >> 20) : 0;
+    return false;
 }
 
 static bool in_charge(const running *run, const wish *w)
@@ -106,10 +106,15 @@ static bool in_charge(const running *run, const wish *w)
            value_name(run->j, w->values[e->charge]) == run->j->users[run->g->user].name;
 }
 
-static bool later_wins(const running *run, const wish *w, const op *o)
+/* Of the column, not of its row: others may have been changed since. */
+static bool later_wins(const running *run, const wish *w, const op *o, int i, value mine_value)
 {
+    const row *r = row_find(run->j, w->entity, w->id);
     int64_t mine = later_of(run->at_ms, commit_time(run->j, o->base_ver >> 20));
-    int64_t theirs = theirs_at(run, w);
+    int64_t theirs = r != NULL && r->alive ? row_time(r, o->columns[i]) : 0;
+    if (theirs == TIME_UNKNOWN) {
+        return wrote(run, w, o->columns[i], mine_value);
+    }
     mine = mine < run->received_at_ms ? mine : run->received_at_ms;
     return mine > theirs || (mine == theirs && in_charge(run, w));
 }
@@ -149,7 +154,7 @@ static bool mine_wins(running *run, const wish *w, const op *o, int i, value bas
     bool both = !value_same(theirs, base);
     switch (run->j->entities[w->entity].columns[column].policy) {
     case POLICY_LWW:
-        return !both || later_wins(run, w, o);
+        return !both || later_wins(run, w, o, i, mine);
     case POLICY_MAX:
         return value_compare(mine, theirs) > 0;
     case POLICY_MIN:

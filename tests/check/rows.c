@@ -174,8 +174,54 @@ static void link_keep(judge *j, uint32_t entity, name_id id)
     }
 }
 
+/* When what this commit writes was captured: the row says so, but the office need not have. */
+static int64_t captured_at(const judge *j, const row *r, const value *values, uint32_t count)
+{
+    int at = j->entities[r->entity].at;
+    value now = at >= 0 && (uint32_t)at < count ? values[at] : (value){NULL, 0};
+    bool said = now.p != NULL && !(j->tx.office && r->alive && value_same(row_value(r, at), now));
+    int64_t ms = 0;
+    return said && value_int(now, &ms) ? ms : j->tx.at_ms;
+}
+
+static void times_keep(judge *j, row *r, const value *values, uint32_t count)
+{
+    int64_t at = captured_at(j, r, values, count);
+    if (!r->alive) {
+        row_times_forget(r);
+        r->made_at = at;
+        return;
+    }
+    for (int i = 0; i < COLUMNS_MAX; i++) {
+        value now = (uint32_t)i < count ? values[i] : (value){NULL, 0};
+        if (value_same(row_value(r, i), now)) {
+            continue;
+        }
+        if (r->times == NULL) {
+            r->times = must_take(NULL, COLUMNS_MAX * sizeof *r->times);
+            for (int n = 0; n < COLUMNS_MAX; n++) {
+                r->times[n] = r->made_at;
+            }
+        }
+        r->times[i] = at;
+    }
+}
+
+void row_times_forget(row *r)
+{
+    free(r->times);
+    r->times = NULL;
+    r->made_at = TIME_UNKNOWN;
+}
+
+int64_t row_time(const row *r, int column)
+{
+    return r->times != NULL ? r->times[column] : r->made_at;
+}
+
 void row_write(judge *j, row *r, int64_t ver, value *values, uint32_t count)
 {
+    times_keep(j, r, values, count);
     money_row(j, r->entity, r->id, r->values, r->alive ? r->count : 0, values, count);
     values_free(r->values, r->count);
     r->values = values;

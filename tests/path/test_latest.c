@@ -3,6 +3,7 @@
  * Property over clocks from 1901 to beyond 2106: two people change one column from the same base.
  * What is compared is the capture time, not before the base version's commit and not after the time
  * of receipt; on a tie the server's value stays; the loser is in a conflict record with both times.
+ * The server's side of it is the time of the column itself, whatever was written beside it since.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -97,18 +98,23 @@ static int64_t commit_at(bench *b, int64_t ver)
     return at;
 }
 
-static void edit(bench *b, raw_device *d, int64_t ver, const char *base, const char *mine,
-                 int64_t at)
+static void edit_column(bench *b, raw_device *d, int64_t ver, const char *const *triple, int64_t at)
 {
     raw_group g;
     raw_begin(&g, d, "customer.edit", at, 0);
-    raw_update(&g, "customer", &b->w.customers[0], ver, PAIRS("phone", base, mine));
+    raw_update(&g, "customer", &b->w.customers[0], ver, triple);
     raw_end(&g);
+}
+
+static void edit(bench *b, raw_device *d, int64_t ver, const char *base, const char *mine,
+                 int64_t at)
+{
+    edit_column(b, d, ver, PAIRS("phone", base, mine), at);
 }
 
 /* The only conflict record of this value. */
 static void conflict_is(bench *b, const char *mine, bool mine_won, int64_t mine_at,
-                        int64_t theirs_at)
+                        int64_t theirs_at, const fb_id *other)
 {
     const cat_entity *e = catalog_entity_str(store_catalog(b->w.admin), "conflict");
     arena *memory = arena_new(1 << 20);
@@ -119,6 +125,7 @@ static void conflict_is(bench *b, const char *mine, bool mine_won, int64_t mine_
     assert_true(text_is(values[cat_column_str(e, "winner")].u.text, mine_won ? "mine" : "theirs"));
     assert_int_equal(values[cat_column_str(e, "mine_at")].u.i, mine_at);
     assert_int_equal(values[cat_column_str(e, "theirs_at")].u.i, theirs_at);
+    assert_memory_equal(&values[cat_column_str(e, "other_user_id")].u.id, other, sizeof *other);
     arena_free(memory);
 }
 
@@ -150,7 +157,7 @@ static void round_run(bench *b, int number)
     raw_reply_clear(&r);
     raw_server_text(&b->w, "customer", &b->w.customers[0], "phone", after);
     assert_string_equal(after, phone[mine_at > theirs_at]);
-    conflict_is(b, phone[1], mine_at > theirs_at, mine_at, theirs_at);
+    conflict_is(b, phone[1], mine_at > theirs_at, mine_at, theirs_at, &b->a.user);
 }
 
 static void later_one_wins_by_corrected_clamped_time(void **state)
@@ -165,10 +172,120 @@ static void later_one_wins_by_corrected_clamped_time(void **state)
     }
 }
 
+/* ---- one column among others ---- */
+
+enum { COLUMNS = 3, COLUMN_ROUNDS = 200 };
+static const char *const NAMES[COLUMNS] = {"phone", "remark", "website"};
+
+/* What a naive reader of the rule knows of one column. */
+typedef struct column_life {
+    char before[256], now[256];
+    bool changed, by_office;
+    int64_t at;
+} column_life;
+
+static void value_draw(int number, int step, int column, char out[256])
+{
+    snprintf(out, 256, column == 0 ? "+8613%04d%04d" : "value %d.%d", number % 10000, step);
+}
+
+/* IT's own change carries no capture time: its commit's counts. */
+static void office_edits(bench *b, column_life *c, int column)
+{
+    fb_error err = {0};
+    b->w.now_ms += draw(b, 2000);
+    assert_int_equal(store_catalog_refresh(b->w.admin, &err), FB_OK);
+    company_set(&b->w.company, "customer", &b->w.customers[0], PAIRS(NAMES[column], c->now));
+    c->at = commit_at(b, raw_server_ver(&b->w, "customer", &b->w.customers[0]));
+    c->by_office = true;
+}
+
+static void a_edits(bench *b, column_life *c, const char *was, int column)
+{
+    raw_reply r;
+    int64_t ver = raw_server_ver(&b->w, "customer", &b->w.customers[0]);
+    int64_t at = clock_of(b, b->w.now_ms), base_at = commit_at(b, ver);
+    b->w.now_ms += 1 + draw(b, 30000);
+    edit_column(b, &b->a, ver, PAIRS(NAMES[column], was, c->now), at);
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, b->a.last).code, VERDICT_APPLIED);
+    c->at = clamped(at, base_at, b->w.now_ms);
+    c->by_office = false;
+    raw_reply_clear(&r);
+}
+
+static int columns_change(bench *b, column_life *life, int number)
+{
+    int last = 0;
+    for (int step = 0, steps = 1 + (int)draw(b, 5); step < steps; step++) {
+        char was[256];
+        last = (int)draw(b, COLUMNS);
+        column_life *c = &life[last];
+        snprintf(was, sizeof was, "%s", c->now);
+        value_draw(number, step, last, c->now);
+        c->changed = true;
+        if (draw(b, 4) == 0) {
+            office_edits(b, c, last);
+        } else {
+            a_edits(b, c, was, last);
+        }
+    }
+    int column = (int)draw(b, COLUMNS); /* often not the one that was changed last */
+    return life[column].changed ? column : last;
+}
+
+/* b saw the row before all that and wrote one of the columns. */
+static void columns_round(bench *b, int number)
+{
+    column_life life[COLUMNS] = {{{0}, {0}, false, false, 0}};
+    char mine[256], after[256];
+    raw_reply r;
+    int64_t ver = raw_server_ver(&b->w, "customer", &b->w.customers[0]);
+    int64_t base_at = commit_at(b, ver);
+    for (int i = 0; i < COLUMNS; i++) {
+        raw_server_text(&b->w, "customer", &b->w.customers[0], NAMES[i], life[i].before);
+        memcpy(life[i].now, life[i].before, sizeof life[i].now);
+    }
+    b->w.now_ms += 1 + draw(b, 30000);
+    int column = columns_change(b, life, number);
+    const column_life *c = &life[column];
+    value_draw(number, 9, column, mine);
+    int64_t at = draw(b, 3) == 0 ? c->at + draw(b, 3) - 1 : clock_of(b, b->w.now_ms);
+    edit_column(b, &b->b, ver, PAIRS(NAMES[column], c->before, mine), at);
+    b->w.now_ms += draw(b, 3000);
+    raw_exchange(&b->b, &r);
+    int64_t mine_at = clamped(at, base_at, b->w.now_ms);
+    bool wins = mine_at > c->at;
+    verdict_msg m = raw_verdict(&r, b->b.last);
+    assert_int_equal(m.code, VERDICT_MERGED);
+    assert_int_equal(m.columns[0].mine_won, wins);
+    raw_reply_clear(&r);
+    raw_server_text(&b->w, "customer", &b->w.customers[0], NAMES[column], after);
+    assert_string_equal(after, wins ? mine : c->now);
+    fb_id other = c->by_office ? (fb_id){{0}} : b->a.user;
+    conflict_is(b, mine, wins, mine_at, c->at, &other);
+}
+
+/* An older change of another column makes nobody late, and a later one nobody early. */
+static void time_of_the_column_counts_not_of_the_row(void **state)
+{
+    bench *b = *state;
+    for (int i = 1; i <= COLUMN_ROUNDS; i++) {
+        if (b->a.last > RAW_GROUPS_MAX - 6) {
+            raw_incarnation(&b->a);
+        }
+        if (b->b.last == RAW_GROUPS_MAX) {
+            raw_incarnation(&b->b);
+        }
+        columns_round(b, i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(later_one_wins_by_corrected_clamped_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(time_of_the_column_counts_not_of_the_row, setup, teardown),
     };
     return cmocka_run_group_tests_name("latest", tests, NULL, NULL);
 }
