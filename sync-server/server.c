@@ -79,6 +79,7 @@ static fb_code writer_open(server *s)
     if (s->in.cache == NULL || s->in.work == NULL || s->rate == NULL) {
         return FB_E_NO_MEMORY;
     }
+    FB_TRY(store_settle(s->db));
     FB_TRY(running_set(s, 1, &before));
     FB_TRY(key_open(s));
     FB_TRY(attempt_look(&s->in));

@@ -300,6 +300,25 @@ fb_code replica_open_plain(const replica_options *o, replica **out, fb_error *er
 
 /* --- with the second copy ------------------------------------------------------------ */
 
+/* Nobody sees what the next power loss could take back. The log of a program that was killed or
+ * whose disk failed was not synced since (sql_settle_log); records first (JRN-3). */
+static fb_code settle_log(replica *r, fb_error *err)
+{
+    if (!r->purge_due) {
+        return FB_OK; /* it was closed in order */
+    }
+    if (r->read_only) {
+        (void)!sql_sync_log(r->db); /* the disk may take nothing: who only reads promises nothing */
+        return FB_OK;
+    }
+    bool synced = journal_sync(&r->second.j) == FB_OK;
+    fb_code rc = synced ? sql_settle_log(r->db) : sql_sync_log(r->db);
+    return rc == FB_OK ? FB_OK
+                       : fail(err, rc, "path",
+                              "the disk does not keep what was saved last: check the disk, then "
+                              "open it again; nothing was changed");
+}
+
 static fb_code open_and_judge(const replica_options *o, replica **out, fb_error *err)
 {
     replica *r = NULL;
@@ -310,8 +329,13 @@ static fb_code open_and_judge(const replica_options *o, replica **out, fb_error 
     FB_TRY(replica_open_plain(o, &r, err));
     fb_code rc = second_start(r, o, &verdict);
     if (rc == FB_OK && verdict != SECOND_AHEAD) {
-        *out = r;
-        return FB_OK;
+        rc = settle_log(r, err);
+        if (rc == FB_OK) {
+            *out = r;
+            return FB_OK;
+        }
+        replica_close(r);
+        return rc;
     }
     replica_close(r);
     if (rc == FB_E_NEWER) {

@@ -379,7 +379,11 @@ void second_tend(replica *r)
         }
     }
     bool due = r->purge_due || sql_log_pages(r->db) >= CHECKPOINT_PAGES;
-    if (!due || journal_sync(&s->j) != FB_OK) {
+    if (!due) {
+        return;
+    }
+    if (journal_sync(&s->j) != FB_OK) {
+        s->seen.catalog_version = 0; /* the disk may have forgotten records: worn, write it anew */
         return;
     }
     if (r->purge_due && sql_checkpoint_all(r->db) == FB_OK) {

@@ -82,6 +82,12 @@ FB_MUST_USE fb_code sql_checkpoint(sql_db *db);           /* passive */
 /* All of the write-ahead log into the database, and the log cut to nothing. Waits for nobody:
  * E_BUSY while another connection reads. */
 FB_MUST_USE fb_code sql_checkpoint_all(sql_db *db);
+/* After an open that found a write-ahead log: what this connection reads outlives a power loss. A
+ * commit that failed at its sync, or was killed before it, left frames there that are read like all
+ * others. One checkpoint, or only a sync of the log while another connection uses it. */
+FB_MUST_USE fb_code sql_settle_log(sql_db *db);
+/* The second half alone, for who may not write. */
+FB_MUST_USE fb_code sql_sync_log(sql_db *db);
 /* From now on nothing is checkpointed by itself before the connection ends: sql_log_pages says how
  * long the write-ahead log was at this connection's last commit, and sql_checkpoint is called. */
 void sql_checkpoint_by_hand(sql_db *db);

@@ -128,6 +128,23 @@ fb_code sql_checkpoint_all(sql_db *db)
     return FB_OK;
 }
 
+fb_code sql_sync_log(sql_db *db)
+{
+    sqlite3_file *log = NULL;
+    int rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log);
+    if (rc == SQLITE_OK && log != NULL && log->pMethods != NULL) {
+        rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+    }
+    return rc == SQLITE_OK ? FB_OK : sql_failed(db, rc);
+}
+
+/* A sync that failed once may have forgotten what it should have written, and the next one says
+ * that all is well: so the frames are written once more, into the database. */
+fb_code sql_settle_log(sql_db *db)
+{
+    return sql_checkpoint_all(db) == FB_OK ? FB_OK : sql_sync_log(db);
+}
+
 static int note_log_pages(void *ctx, sqlite3 *handle, const char *database, int pages)
 {
     sql_db *db = ctx;

@@ -146,6 +146,12 @@ void store_close(store *s)
     free(s);
 }
 
+fb_code store_settle(store *s)
+{
+    FB_REQUIRE(!s->read_only);
+    return sql_settle_log(s->db);
+}
+
 /* ---- transactions ---- */
 
 uint64_t store_undos(const store *s)

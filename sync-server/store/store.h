@@ -45,6 +45,10 @@ typedef struct store_options {
 } store_options;
 FB_MUST_USE fb_code store_open(const store_options *o, store **out, fb_error *err);
 void store_close(store *s);
+/* The writer, before anything is read or served: a commit that was killed before its sync, or
+ * failed there, may stand in the log and is read like all others; from now on it lasts
+ * (sql_settle_log). */
+FB_MUST_USE fb_code store_settle(store *s);
 /* The active catalogue (from fs_catalog); reloaded when another connection changed it. Borrowed
  * until the next store_catalog_refresh or close. */
 const catalog *store_catalog(store *s); /* NULL before the first store_catalog_install */

@@ -163,6 +163,39 @@ static void power_lost_at_every_call(void **state)
     assert_in_range(crashes, 4, CALLS_MAX - 1);
 }
 
+/* I2: a commit fails at its sync and the process ends before anything else is written. What the
+ * next one finds in the log, and answers for, is there after the power went. */
+static void unsynced_log__is_made_to_last_before_it_is_answered_for(void **state)
+{
+    (void)state;
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    int answered = 0;
+    bool hit = true;
+    for (int n = 1; n <= CALLS_MAX && hit; n++) {
+        fb_error err = {0};
+        talk(d, n);
+        f.now_ms += 1000;
+        crash_vfs_fail(f.vfs, "server", (uint64_t)n, SQLITE_IOERR_FSYNC, true);
+        (void)fleet_try_sync(d, &err);
+        hit = crash_vfs_failed(f.vfs, "server");
+        crash_vfs_kill(f.vfs, "server");
+        fleet_server_stop(&f);
+        crash_vfs_fail(f.vfs, "server", 0, 0, false);
+        fleet_server_start(&f);
+        bool there = on_server(n) == 1;
+        crash_vfs_crash(f.vfs, "server");
+        fleet_server_stop(&f);
+        crash_vfs_reboot(f.vfs, "server");
+        fleet_server_start(&f);
+        assert_true(!there || on_server(n) == 1);
+        assert_false(server_is_suspect(f.srv));
+        answered += there && hit;
+        fleet_sync(d);
+        assert_int_equal(on_server(n), 1);
+    }
+    assert_true(answered > 0);
+}
+
 /* A careful server whose disk is full again and again: no attempt was made, nothing is held. */
 static void full_disk_is_no_attempt(void **state)
 {
@@ -201,8 +234,11 @@ static void full_disk_is_no_attempt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(disk_full_at_every_call),       CASE(disk_full_once_at_every_call),
-        CASE(disk_error_once_at_every_call), CASE(power_lost_at_every_call),
+        CASE(disk_full_at_every_call),
+        CASE(disk_full_once_at_every_call),
+        CASE(disk_error_once_at_every_call),
+        CASE(power_lost_at_every_call),
+        CASE(unsynced_log__is_made_to_last_before_it_is_answered_for),
         CASE(full_disk_is_no_attempt),
     };
     return cmocka_run_group_tests_name("server trouble", tests, NULL, NULL);

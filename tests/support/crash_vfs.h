@@ -42,11 +42,13 @@ void crash_vfs_reseed(crash_vfs *v, uint64_t seed);
 /* Writes that would grow the machine's files beyond this fail with SQLITE_FULL; 0 = no limit. */
 void crash_vfs_quota(crash_vfs *v, const char *machine, uint64_t bytes);
 uint64_t crash_vfs_used(const crash_vfs *v, const char *machine);
-/* The machine's n-th sync from now fails with an I/O error, once; 0 = never. */
+/* The machine's n-th sync from now fails with an I/O error, once; 0 = never. What it should have
+ * written is forgotten: it can be read until the power goes, and no later sync writes it. */
 void crash_vfs_fail_sync(crash_vfs *v, const char *machine, uint64_t syncs);
 
 /* The machine's n-th mutating call from now fails with this SQLite result and changes nothing; with
- * for_ever, all later ones fail too. SQLITE_IOERR_READ: its n-th read instead. 0 = never. */
+ * for_ever, all later ones fail too; a sync that fails forgets as above. SQLITE_IOERR_READ: its
+ * n-th read instead. 0 = never. */
 void crash_vfs_fail(crash_vfs *v, const char *machine, uint64_t calls, int result, bool for_ever);
 /* Did a fault of crash_vfs_fail fire since it was set? */
 bool crash_vfs_failed(const crash_vfs *v, const char *machine);
