@@ -241,6 +241,7 @@ static void enrol_tend(sim *s, sim_device *d)
 
 void machines_tend(sim *s)
 {
+    faults_tend(s);
     for (int i = 0; i < s->devices_count; i++) {
         device_tend(s, &s->devices[i]);
     }
