@@ -123,6 +123,8 @@ static fb_code page_put(reading *x)
                                .set = &x->scopes,
                                .check = q->check,
                                .buckets = x->job->epoch_differs ? text_of("") : q->buckets,
+                               .takes_moves = q->takes_moves &&
+                                              q->catalog_version == store_catalog(x->view)->version,
                                .packs = q->takes_packs ? server_packs(x->reader) : NULL};
     FB_TRY(feed_page(x->view, &page, x->job->memory, &x->job->out, &x->page));
     trace(x->s->in.trace, TRACE_FEED, "rows=%u complete=%d", x->page.rows, x->page.complete);

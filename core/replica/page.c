@@ -283,6 +283,33 @@ static void put_sets(buf *out, const block_head *h)
     }
 }
 
+/* The row must be there: what a move does not name, it has. */
+static fb_code prepare_move(walk *w)
+{
+    const block_head *h = &w->head;
+    buf *out = &w->r->text;
+    bool first = true;
+    buf_reset(out);
+    buf_put_str(out, "UPDATE ");
+    buf_put_text(out, h->entity->name);
+    for (uint32_t i = 0; i < h->columns_count; i++) {
+        if (h->columns[i] > 0) {
+            buf_put_str(out, first ? " SET " : ",");
+            buf_put_text(out, h->entity->columns[h->columns[i]].name);
+            buf_printf(out, "=?%u", i + 1);
+            first = false;
+        }
+    }
+    buf_printf(out, " WHERE id=?%u", w->id_at + 1);
+    const char *text = buf_cstr(out);
+    FB_TRY(out->code);
+    if (first) {
+        return FB_E_PROTOCOL;
+    }
+    w->upsert = sql_prepare(w->r->db, text);
+    return w->upsert != NULL ? FB_OK : sql_code(w->r->db);
+}
+
 static fb_code prepare_upsert(walk *w)
 {
     const block_head *h = &w->head;
@@ -322,15 +349,6 @@ static fb_code upsert_row(walk *w)
     return sql_run(w->upsert);
 }
 
-static fb_code apply_unknown_entity(walk *w, fb_text line)
-{
-    fb_id id;
-    if (!unknown_id(w, line, &id)) {
-        return FB_E_PROTOCOL;
-    }
-    return w->head.kind == BLOCK_ROW ? unknown_put(w, line, &id) : unknown_drop(w, &id);
-}
-
 /* A row without a version, or beside rows that await a newer catalogue, is counted afterwards. */
 static void count_row_in(walk *w, const fb_id *id)
 {
@@ -339,6 +357,39 @@ static void count_row_in(walk *w, const fb_id *id)
         return;
     }
     sums_add(w->r, w->head.entity, id, w->values[w->ver_at].u.i);
+}
+
+/* A row that is not there, or kept aside: the digest says what is wrong and mends it. */
+static fb_code move_row(walk *w)
+{
+    if (w->upsert == NULL) {
+        FB_TRY(prepare_move(w));
+    }
+    for (uint32_t i = 0; i < w->head.columns_count; i++) {
+        if (w->head.columns[i] >= 0) {
+            sql_bind_value(w->upsert, (int)i + 1, &w->values[i]);
+        }
+    }
+    FB_TRY(sql_run(w->upsert));
+    if (sql_changes(w->r->db) == 0) {
+        w->r->sums.uncertain = true;
+        return FB_OK;
+    }
+    count_row_in(w, &w->values[w->id_at].u.id);
+    return FB_OK;
+}
+
+static fb_code apply_unknown_entity(walk *w, fb_text line)
+{
+    fb_id id;
+    if (!unknown_id(w, line, &id)) {
+        return FB_E_PROTOCOL;
+    }
+    if (w->head.kind == BLOCK_MOVE) {
+        w->r->sums.uncertain = true;
+        return FB_OK;
+    }
+    return w->head.kind == BLOCK_ROW ? unknown_put(w, line, &id) : unknown_drop(w, &id);
 }
 
 static fb_code apply_row(walk *w, fb_text line, void *ctx)
@@ -359,6 +410,9 @@ static fb_code apply_row(walk *w, fb_text line, void *ctx)
     }
     observe_entity(w->r, w->head.entity);
     FB_TRY(sums_take_row(w->r, p, &id->u.id));
+    if (w->head.kind == BLOCK_MOVE) {
+        return move_row(w);
+    }
     if (w->head.kind != BLOCK_ROW) {
         w->r->purge_due = true;
         FB_TRY(row_remove(w->r, p, &id->u.id));

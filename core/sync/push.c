@@ -89,6 +89,7 @@ static void fill_request(replica *r, const push_source *s, const push_plan *plan
         .check = s->check,
         .buckets = buf_text(&s->buckets),
         .takes_packs = s->takes_packs,
+        .takes_moves = s->token.size > 0,
         .no_page = s->no_page,
     };
 }

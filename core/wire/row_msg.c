@@ -3,9 +3,10 @@
  *
  *   {"e":"customer","k":"row","c":["id","code",...,"ver"]}    then one array per row
  *   {"e":"customer","k":"leave"}  {"e":"customer","k":"delete"}   then ["<id>"] per row
- * "c" is left out where it is ["id"] alone; a row block always names its columns. A column name
- * stands once; "id" is always among them. Columns and entities that this catalogue does not know
- * are read over (-1, NULL). */
+ * {"e":"customer","k":"move","c":["id","ver","territory_id"]}   then one array per row
+ * "c" is left out where it is ["id"] alone; row and move blocks always name their columns. A column
+ * name stands once; "id" is always among them. Columns and entities that this catalogue does not
+ * know are read over (-1, NULL). */
 #include "wire/row_msg.h"
 
 #include "base/id.h"
@@ -14,7 +15,7 @@
 _Static_assert((int)CATALOG_COLUMNS_LIMIT == (int)CATALOG_COLUMNS_MAX, "catalog.h, limits.h agree");
 
 static const char *const KINDS[] = {
-    [BLOCK_ROW] = "row", [BLOCK_LEAVE] = "leave", [BLOCK_DELETE] = "delete"};
+    [BLOCK_ROW] = "row", [BLOCK_LEAVE] = "leave", [BLOCK_DELETE] = "delete", [BLOCK_MOVE] = "move"};
 
 void value_put(json_writer *w, const cat_column *c, const fb_value *v)
 {
@@ -93,7 +94,7 @@ void block_head_put(buf *out, const cat_entity *e, block_kind kind, const int *c
     json_put_string(&w, e->name);
     json_put_key(&w, "k");
     json_put_str(&w, KINDS[kind]);
-    if (kind == BLOCK_ROW || count > 1 || (count == 1 && columns[0] != 0)) {
+    if (kind == BLOCK_ROW || kind == BLOCK_MOVE || count > 1 || (count == 1 && columns[0] != 0)) {
         json_put_key(&w, "c");
         json_put_array(&w);
         for (uint32_t i = 0; i < count; i++) {
@@ -115,7 +116,7 @@ static bool kind_get(json_reader *r, block_kind *out)
             return true;
         }
     }
-    json_fail(r, FB_E_PROTOCOL, "the kind of a block is row, leave or delete");
+    json_fail(r, FB_E_PROTOCOL, "the kind of a block is row, move, leave or delete");
     return false;
 }
 
@@ -180,8 +181,9 @@ static void head_members_get(json_reader *r, block_head *h, fb_text *names, bool
             json_skip(r);
         }
     }
-    if (!has_entity || !has_kind || (h->kind == BLOCK_ROW && !*named_out)) {
-        json_fail(r, FB_E_PROTOCOL, "a block needs e, k and, for rows, c");
+    bool names_columns = h->kind == BLOCK_ROW || h->kind == BLOCK_MOVE;
+    if (!has_entity || !has_kind || (names_columns && !*named_out)) {
+        json_fail(r, FB_E_PROTOCOL, "a block needs e, k and, for rows and moves, c");
     }
 }
 

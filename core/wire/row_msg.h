@@ -14,14 +14,15 @@ void value_put(json_writer *w, const cat_column *c, const fb_value *v);
  * shape fails the reader with E_PROTOCOL. Does not check ranges (cat_value_check does). */
 void value_get(json_reader *r, const cat_column *c, fb_value *out);
 
-typedef enum block_kind { BLOCK_ROW, BLOCK_LEAVE, BLOCK_DELETE } block_kind;
+/* BLOCK_MOVE: columns of rows that the device holds, the others stay. */
+typedef enum block_kind { BLOCK_ROW, BLOCK_LEAVE, BLOCK_DELETE, BLOCK_MOVE } block_kind;
 
 typedef struct block_head {
     const cat_entity
         *entity; /* NULL: an entity this catalogue does not know; rows are kept aside */
     fb_text entity_name;
     block_kind kind;
-    int columns[CATALOG_COLUMNS_LIMIT]; /* BLOCK_ROW: catalogue indexes, -1 for unknown columns */
+    int columns[CATALOG_COLUMNS_LIMIT]; /* catalogue indexes, -1 for unknown columns */
     uint32_t columns_count;
 } block_head;
 

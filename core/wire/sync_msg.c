@@ -5,7 +5,7 @@
  *
  *   up    {"m":"sync","v":1,"dev":"<id>","inc":"<id>","cat":3,"ep":"<id>","tok":"...","set":"11",
  *          "ack":"12","first":"13","n":2,"chain":"<64 hex>","last":"14","wall":"<ms>",
- *          "wait":25000,"page":4194304,"dig":1,"bkt":"<4096 hex>","packs":1,"nopage":1}
+ *          "wait":25000,"page":4194304,"dig":1,"bkt":"<4096 hex>","packs":1,"moves":1,"nopage":1}
  *         required: v dev inc cat last wall; first and n come together; last >= first + n - 1
  *   down  {"m":"sync","v":1,"ep":"<id>","wall":"<ms>","ap":"14","bk":"9","head":"5120",
  *          "retry":60000,"audit":"<id>"}
@@ -95,6 +95,7 @@ static const field REQUEST_FIELDS[] = {
     {"dig", FIELD_FLAG, FIELD_OPTIONAL, AT(check)},
     {"bkt", FIELD_TEXT, FIELD_OPTIONAL, AT(buckets)},
     {"packs", FIELD_FLAG, FIELD_OPTIONAL, AT(takes_packs)},
+    {"moves", FIELD_FLAG, FIELD_OPTIONAL, AT(takes_moves)},
     {"nopage", FIELD_FLAG, FIELD_OPTIONAL, AT(no_page)},
 };
 #undef AT

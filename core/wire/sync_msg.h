@@ -41,6 +41,7 @@ typedef struct sync_request {
     bool check;          /* the complete page shall carry totals even if it carries no row */
     fb_text buckets;  /* the device's 256 sums, when the totals did not agree (row_buckets_get) */
     bool takes_packs; /* a download from nothing may come as packs */
+    bool takes_moves; /* rows that stay may be told as moves (block kind "move") */
     bool no_page;     /* only verdicts are wanted: chunks of packs are still missing */
 } sync_request;
 

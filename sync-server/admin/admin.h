@@ -1,10 +1,12 @@
 /* admin.h - fieldbook-admin: what IT does with the server's database.
  *
- *   main.c      options, the table of commands, messages (text.def), the composition root
+ *   main.c      the table of commands, the composition root
+ *   words.c     messages (text.def), options
  *   company.c   init: folder, certificates, configuration, first database
  *   rows.c      entities, add, set, list, setting: single rows by business key
  *   import.c    CSV -> rows, with a dry run and an error for each bad row
  *   export.c    rows -> CSV or NDJSON
+ *   realign.c   many customers to other territories
  *   people.c    enrolment codes, devices
  *   certificate.c  the server's certificate: show, renew
  *   held.c      groups that wait for a person
@@ -46,6 +48,7 @@ typedef enum text_id {
 typedef struct admin {
     const char *home;    /* folder of the company */
     const char *command; /* for messages */
+    const char *usage;   /* its arguments: which options take a value */
     bool json, chinese;
     const fb_port *port;
     store *db; /* open for commands that need it */
@@ -116,6 +119,7 @@ int command_set(admin *a);
 int command_list(admin *a);
 int command_setting(admin *a);
 int command_import(admin *a);
+int command_realign(admin *a);
 int command_export(admin *a);
 int command_code(admin *a);
 int command_device(admin *a);

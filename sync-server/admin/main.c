@@ -1,7 +1,6 @@
 /* main.c - fieldbook-admin: see admin.h. Composition root of the tool. */
 #include "sync-server/admin/admin.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +22,8 @@ static const command COMMANDS[] = {
     {"entities", command_entities, true, "[ENTITY]", "list entities, or the columns of one", "列出实体或某实体的列"},
     {"import", command_import, true, "ENTITY FILE.csv [--key COLUMN[,COLUMN]] [--dry-run] [--skip-bad]",
      "add or change rows from CSV; the first line names columns; references by business key", "从CSV导入; 首行为列名; 引用可用业务编码"},
+    {"realign", command_realign, true, "FILE.csv | --from TERRITORY --to TERRITORY [--where COLUMN=VALUE ...] [--dry-run]",
+     "move many customers to other territories at once; the file's first line is customer,territory", "批量调整客户的区域; 文件首行为 customer,territory"},
     {"export", command_export, true, "ENTITY [--out FILE] [--format csv|ndjson]", "write all rows of an entity", "导出实体的全部记录"},
     {"add", command_add, true, "ENTITY column=value ...", "add one row", "新增一条记录"},
     {"set", command_set, true, "ENTITY KEY column=value ...", "change one row found by its business key or id", "按业务编码或标识修改一条记录"},
@@ -55,116 +56,6 @@ static const command COMMANDS[] = {
 };
 /* clang-format on */
 
-static const char *const TEXT_EN[] = {
-#define X(name, en, zh) en,
-#include "sync-server/admin/text.def"
-#undef X
-};
-static const char *const TEXT_ZH[] = {
-#define X(name, en, zh) zh,
-#include "sync-server/admin/text.def"
-#undef X
-};
-
-const char *admin_text(const admin *a, text_id id)
-{
-    return a->chinese ? TEXT_ZH[id] : TEXT_EN[id];
-}
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-void admin_say(const admin *a, text_id id, ...)
-{
-    if (a->json) {
-        return;
-    }
-    va_list args;
-    va_start(args, id);
-    vprintf(admin_text(a, id), args);
-    va_end(args);
-}
-
-void admin_warn(const admin *a, text_id id, ...)
-{
-    va_list args;
-    va_start(args, id);
-    fputs("fieldbook-admin: ", stderr);
-    vfprintf(stderr, admin_text(a, id), args);
-    fputc('\n', stderr);
-    va_end(args);
-}
-#pragma GCC diagnostic pop
-
-int admin_failed(const admin *a, fb_code code, const fb_error *err)
-{
-    bool told = err != NULL && err->code == code && err->message[0] != '\0';
-    fprintf(stderr, "fieldbook-admin: %s (%s)", fb_code_text(code, a->chinese ? "zh" : "en"),
-            fb_code_name(code));
-    if (told && err->field[0] != '\0') {
-        fprintf(stderr, ": %s", err->field);
-    }
-    if (told) {
-        fprintf(stderr, ": %s", err->message);
-    }
-    fputc('\n', stderr);
-    return fb_code_class(code) == FB_CLASS_USER ? EXIT_REFUSED : EXIT_FAILED;
-}
-
-static void arguments_drop(admin *a, int at, int count)
-{
-    memmove(&a->argv[at], &a->argv[at + count], (size_t)(a->argc - at - count) * sizeof *a->argv);
-    a->argc -= count;
-}
-
-const char *option_take(admin *a, const char *name)
-{
-    for (int i = 0; i + 1 < a->argc; i++) {
-        if (strcmp(a->argv[i], name) == 0 && strncmp(a->argv[i + 1], "--", 2) != 0) {
-            const char *value = a->argv[i + 1];
-            arguments_drop(a, i, 2);
-            return value;
-        }
-    }
-    return NULL;
-}
-
-bool flag_take(admin *a, const char *name)
-{
-    for (int i = 0; i < a->argc; i++) {
-        if (strcmp(a->argv[i], name) == 0) {
-            arguments_drop(a, i, 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-static const command *command_find(const char *name);
-
-/* "--name VALUE" stands in the command's usage. */
-static bool takes_value(const char *command_name, const char *option)
-{
-    const command *c = command_find(command_name);
-    size_t size = strlen(option);
-    const char *at = c != NULL ? strstr(c->usage, option) : NULL;
-    while (at != NULL && at[size] != ' ' && at[size] != ']' && at[size] != '\0') {
-        at = strstr(at + size, option);
-    }
-    return at != NULL && at[size] == ' ' && at[size + 1] != '[' && at[size + 1] != '|';
-}
-
-bool options_left(admin *a)
-{
-    for (int i = 0; i < a->argc; i++) {
-        if (strncmp(a->argv[i], "--", 2) == 0) {
-            bool bare = takes_value(a->command, a->argv[i]);
-            admin_warn(a, bare ? TEXT_OPTION_VALUE : TEXT_UNKNOWN_OPTION, a->argv[i], a->command);
-            return true;
-        }
-    }
-    return false;
-}
-
 static void usage(const admin *a)
 {
     fputs(admin_text(a, TEXT_USAGE_HEAD), stdout);
@@ -184,12 +75,6 @@ static const command *command_find(const char *name)
         }
     }
     return NULL;
-}
-
-int admin_no_company(const admin *a)
-{
-    admin_warn(a, TEXT_NO_COMPANY, a->home);
-    return EXIT_FAILED;
 }
 
 static int command_run(admin *a, const command *c)
@@ -245,6 +130,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     a.command = c->name;
+    a.usage = c->usage;
     a.argc--;
     a.argv++;
     if (flag_take(&a, "--help")) {

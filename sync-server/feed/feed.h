@@ -7,7 +7,8 @@
  * scope
  *   FED-3  a row in several scopes of the device is sent once; leaving one of them sends nothing
  *   FED-4  own plain commits with gseq > settled are left out (echo rule)
- *   FED-5  a row that moves between scopes of the device, unchanged, is not sent again */
+ *   FED-5  a row that moves between scopes of the device, unchanged, is not sent again; of one
+ *          that was changed by its move alone, only what names its scopes */
 #ifndef FB_FEED_FEED_H
 #define FB_FEED_FEED_H
 
@@ -44,8 +45,13 @@ FB_MUST_USE fb_code feed_scopes_of_user(store *s, const fb_id *user, int64_t now
                                         scope_list *out);
 
 /* Ledger's side: move the row's entries to position `pos` in `now`, LEAVE in scopes of `before`
- * that are not in `now` (DELETE everywhere when kind says so). old_pos: the row's ver before, 0 for
- * an insert. */
+ * that are not in `now` (DELETE everywhere when `how` says so). old_pos: the row's ver before, 0
+ * for an insert. */
+typedef enum feed_change {
+    FEED_CHANGED,
+    FEED_MOVED, /* an update of nothing but columns that scope rules name */
+    FEED_DELETED
+} feed_change;
 typedef enum feed_kind {
     FEED_ROW = 0,
     FEED_LEAVE = 1,
@@ -54,7 +60,7 @@ typedef enum feed_kind {
 } feed_kind;
 FB_MUST_USE fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t old_pos,
                                     int64_t pos, const scope_list *before, const scope_list *now,
-                                    bool deleted);
+                                    feed_change how);
 /* A row that keeps its version `ver` and only moves: CAME in scopes it enters, LEAVE in those it
  * leaves, nothing in those it stays in. */
 FB_MUST_USE fb_code feed_entry_follow(store *s, const cat_entity *e, const fb_id *id, int64_t ver,
@@ -123,6 +129,7 @@ typedef struct page_request {
     bool check;               /* totals even if there is no row */
     fb_text buckets;          /* the device's sums: what is wrong is sent anew */
     const pack_source *packs; /* NULL: a download from nothing comes as pages */
+    bool takes_moves;         /* with the catalogue of this snapshot */
 } page_request;
 typedef struct page_result {
     bool complete, empty, reset;

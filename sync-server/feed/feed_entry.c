@@ -6,6 +6,10 @@
  *             yes               no          LEAVE (or DELETE) at pos  LEAVE at pos, since where it
  * was
  *
+ * A change of nothing but what names the scopes: ROW and LEAVE say since where the entry was; ROW
+ * in a scope that is new to the row: SINCE_ELSEWHERE. So a page knows that whoever had the row
+ * before lacks only that (FED-5).
+ *
  * An older LEAVE of the row in a scope it enters is removed. A row that only moves keeps its
  * version, so it costs nothing where it stays and one small entry where it comes or goes. A missing
  * old entry is no failure: the row was without a parent then (SCO-2). */
@@ -15,7 +19,10 @@
 #include "base/decimal.h"
 #include "sync-server/feed/feed_inside.h"
 
-enum { CHUNK_ROWS = 8 }; /* of the statement feed_entry_insert_8 */
+enum {
+    CHUNK_ROWS = 8, /* of the statement feed_entry_insert_8 */
+    SINCE_ELSEWHERE = -1
+};
 
 typedef struct entry_move {
     store *store;
@@ -114,24 +121,69 @@ fb_code feed_row_is_in(store *s, const cat_entity *e, const fb_id *id, int64_t v
     return FB_OK;
 }
 
+/* Scopes that truly had an entry, and where it stood. */
+typedef struct places {
+    scope_list scopes;
+    int64_t *at;
+} places;
+
+static fb_code places_init(places *p, uint32_t room)
+{
+    *p = (places){.at = malloc((room + 1) * sizeof *p->at)};
+    p->scopes.scopes = malloc((room + 1) * sizeof *p->scopes.scopes);
+    return p->at != NULL && p->scopes.scopes != NULL ? FB_OK : FB_E_NO_MEMORY;
+}
+
+static void places_clear(places *p)
+{
+    free(p->at);
+    free(p->scopes.scopes);
+}
+
+static int64_t since_of(const places *p, int64_t scope)
+{
+    for (uint32_t i = 0; i < p->scopes.count; i++) {
+        if (p->scopes.scopes[i] == scope) {
+            return p->at[i];
+        }
+    }
+    return SINCE_ELSEWHERE;
+}
+
 static fb_code leave_scopes(const entry_move *m, const scope_list *before, const scope_list *now,
-                            feed_kind kind, scope_list *found)
+                            feed_change how, places *found)
 {
     for (uint32_t i = 0; i < before->count; i++) {
         int64_t pos = 0;
         FB_TRY(entry_take_away(m, before->scopes[i], &pos));
         if (pos > 0) {
-            found->scopes[found->count++] = before->scopes[i];
+            found->at[found->scopes.count] = pos;
+            found->scopes.scopes[found->scopes.count++] = before->scopes[i];
         }
         if (!scope_list_has(now, before->scopes[i])) {
-            FB_TRY(entry_put(m, before->scopes[i], kind, 0));
+            FB_TRY(entry_put(m, before->scopes[i], how == FEED_DELETED ? FEED_DELETE : FEED_LEAVE,
+                             how == FEED_MOVED ? pos : 0));
         }
     }
-    return count_out(m, found);
+    return count_out(m, &found->scopes);
+}
+
+static fb_code enter_scopes(const entry_move *m, const scope_list *before, const scope_list *now,
+                            feed_change how, const places *found)
+{
+    for (uint32_t i = 0; i < now->count; i++) {
+        if (m->old_pos > 0 && !scope_list_has(before, now->scopes[i])) {
+            FB_TRY(tombstone_take_away(m, now->scopes[i]));
+        }
+        FB_TRY(entry_put(m, now->scopes[i], FEED_ROW,
+                         how == FEED_MOVED ? since_of(found, now->scopes[i]) : 0));
+    }
+    return count_in(m, now, m->pos);
 }
 
 fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t old_pos,
-                        int64_t pos, const scope_list *before, const scope_list *now, bool deleted)
+                        int64_t pos, const scope_list *before, const scope_list *now,
+                        feed_change how)
 {
     const entry_move m = {.store = s,
                           .e = e,
@@ -139,26 +191,19 @@ fb_code feed_entry_move(store *s, const cat_entity *e, const fb_id *id, int64_t 
                           .id = id,
                           .old_pos = old_pos,
                           .pos = pos};
-    scope_list found = {0};
+    places found;
     FB_ASSERT(pos > old_pos && old_pos >= 0);
-    FB_ASSERT(!deleted || now->count == 0);
-    FB_TRY(feed_class_begin(s));
-    if (old_pos > 0) {
-        found.scopes = malloc((before->count + 1) * sizeof *found.scopes);
-        fb_code rc =
-            found.scopes == NULL
-                ? FB_E_NO_MEMORY
-                : leave_scopes(&m, before, now, deleted ? FEED_DELETE : FEED_LEAVE, &found);
-        free(found.scopes);
-        FB_TRY(rc);
+    FB_ASSERT(how != FEED_DELETED || now->count == 0);
+    fb_code rc = places_init(&found, before->count);
+    rc = rc == FB_OK ? feed_class_begin(s) : rc;
+    if (rc == FB_OK && old_pos > 0) {
+        rc = leave_scopes(&m, before, now, how, &found);
     }
-    for (uint32_t i = 0; i < now->count; i++) {
-        if (old_pos > 0 && !scope_list_has(before, now->scopes[i])) {
-            FB_TRY(tombstone_take_away(&m, now->scopes[i]));
-        }
-        FB_TRY(entry_put(&m, now->scopes[i], FEED_ROW, 0));
+    if (rc == FB_OK) {
+        rc = enter_scopes(&m, before, now, how, &found);
     }
-    return count_in(&m, now, pos);
+    places_clear(&found);
+    return rc;
 }
 
 /* A row that stays whole: the scopes that truly have an entry of it, those of them that it leaves.

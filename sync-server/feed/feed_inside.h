@@ -138,8 +138,9 @@ typedef struct feed_entry {
     int64_t pos, entity;
     fb_id id;
     feed_kind kind;
-    int64_t since; /* of a LEAVE, in the table */
-    bool kept;     /* the device holds the row as it is from a scope that the row left here */
+    int64_t since; /* in the table: of a LEAVE, of a ROW that moved */
+    bool kept;     /* the device holds the row as it was before this entry */
+    bool moved;    /* of a ROW: only what names its scopes differs from that */
 } feed_entry;
 typedef struct feed_merge feed_merge;
 /* cursors[i]: entries of scopes->scopes[i] after that position. */
@@ -174,7 +175,7 @@ typedef struct feed_view {
     int64_t commit_cid;  /* the commit looked at last, and whether it is an own plain one */
     bool commit_own;
 } feed_view;
-typedef enum feed_send { SEND_NOTHING, SEND_ROW, SEND_LEAVE, SEND_DELETE } feed_send;
+typedef enum feed_send { SEND_NOTHING, SEND_ROW, SEND_MOVE, SEND_LEAVE, SEND_DELETE } feed_send;
 FB_MUST_USE fb_code feed_view_open(store *s, const page_request *q, arena *memory, feed_view *v);
 /* Where every scope of the set stands, after the token was changed. */
 void feed_view_cursors(feed_view *v);

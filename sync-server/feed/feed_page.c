@@ -10,7 +10,7 @@
 #include "sync-server/feed/feed_inside.h"
 
 enum {
-    BLOCK_KINDS = 3,
+    BLOCK_KINDS = 4,
     FIX_BUCKETS_MAX = 64, /* when more are wrong, starting anew is cheaper */
     ROW_BYTES_GUESSED = 256
 };
@@ -22,6 +22,7 @@ typedef struct page_sink {
     size_t size, size_wanted;
     uint32_t rows;
     int all_columns[CATALOG_COLUMNS_LIMIT];
+    int move_columns[CATALOG_COLUMNS_LIMIT]; /* of the entity asked last */
 } page_sink;
 
 static bool sink_init(page_sink *k, feed_view *v, uint32_t page_bytes)
@@ -44,19 +45,50 @@ static void sink_clear(page_sink *k)
     }
 }
 
-static fb_code sink_row(page_sink *k, const cat_entity *e, block_kind kind, const fb_value *values)
+/* id, ver, and what names the row's scopes. */
+static uint32_t move_columns(page_sink *k, const cat_entity *e)
+{
+    uint32_t count = 2;
+    k->move_columns[1] = cat_ver_column(e);
+    for (uint32_t i = 0; i < e->scopes_count; i++) {
+        bool named = e->scopes[i].column <= 0;
+        for (uint32_t n = 2; n < count; n++) {
+            named = named || k->move_columns[n] == e->scopes[i].column;
+        }
+        if (!named) {
+            k->move_columns[count++] = e->scopes[i].column;
+        }
+    }
+    return count;
+}
+
+static fb_code sink_block(page_sink *k, const cat_entity *e, block_kind kind, const int *columns,
+                          uint32_t count, const fb_value *values)
 {
     buf *b = &k->blocks[(uint32_t)e->number * BLOCK_KINDS + (uint32_t)kind];
-    uint32_t count = kind == BLOCK_ROW ? e->columns_count : 1;
     if (b->max == 0) {
         buf_init(b, PAGE_BYTES_MAX);
-        block_head_put(b, e, kind, k->all_columns, count);
+        block_head_put(b, e, kind, columns, count);
     }
     size_t before = b->size;
-    row_put(b, e, k->all_columns, count, values);
+    row_put(b, e, columns, count, values);
     k->size += b->size - before;
     k->rows++;
     return b->code;
+}
+
+static fb_code sink_row(page_sink *k, const cat_entity *e, block_kind kind, const fb_value *values)
+{
+    fb_value picked[CATALOG_COLUMNS_LIMIT];
+    if (kind != BLOCK_MOVE) {
+        uint32_t count = kind == BLOCK_ROW ? e->columns_count : 1;
+        return sink_block(k, e, kind, k->all_columns, count, values);
+    }
+    uint32_t count = move_columns(k, e);
+    for (uint32_t i = 0; i < count; i++) {
+        picked[i] = values[k->move_columns[i]];
+    }
+    return sink_block(k, e, kind, k->move_columns, count, picked);
 }
 
 static fb_code sink_entry(page_sink *k, const feed_entry *entry, bool in_dropped)
@@ -68,13 +100,13 @@ static fb_code sink_entry(page_sink *k, const feed_entry *entry, bool in_dropped
     if (send == SEND_NOTHING) {
         return FB_OK;
     }
-    if (send == SEND_ROW) {
+    if (send == SEND_ROW || send == SEND_MOVE) {
         fb_code rc = store_row_view(k->view->store, e, &entry->id, values);
         FB_ASSERT(rc != FB_E_NOT_FOUND);
         FB_TRY(rc);
         int64_t ver = values[cat_ver_column(e)].u.i; /* STO-2 */
         FB_ASSERT(entry->kind == FEED_CAME ? ver < entry->pos : ver == entry->pos);
-        return sink_row(k, e, BLOCK_ROW, values);
+        return sink_row(k, e, send == SEND_ROW ? BLOCK_ROW : BLOCK_MOVE, values);
     }
     values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = entry->id};
     return sink_row(k, e, send == SEND_LEAVE ? BLOCK_LEAVE : BLOCK_DELETE, values);

@@ -9,9 +9,10 @@
  *   a row entry      is sent, unless the device holds it: another scope stands at or after the
  * row's entry there, or it made the row itself (echo rule, FED-4: only while the token is settled)
  *   a row that came  is sent, unless the device holds it from another scope that the row stays in
- * or left by the same move (FED-5) a leave, delete  counts only after the first layer's position:
- * before, the device never had the row; and only if the row is in none of the device's scopes now
- * (FED-3) a dropped scope  its rows leave unless they are in one of the device's scopes now */
+ * or left by the same move (FED-5); one that moved is sent as a move then a leave, delete  counts
+ * only after the first layer's position: before, the device never had the row; and only if the row
+ * is in none of the device's scopes now (FED-3) a dropped scope  its rows leave unless they are in
+ * one of the device's scopes now */
 #include <string.h>
 
 #include "base/check.h"
@@ -318,13 +319,14 @@ static fb_code is_held(feed_view *v, const feed_entry *entry, const cat_entity *
 
 static fb_code judge_row(feed_view *v, const feed_entry *entry, const cat_entity *e, feed_send *out)
 {
-    bool held = entry->kept;
+    bool held = entry->kind == FEED_CAME && entry->kept;
+    bool moved = entry->kind == FEED_ROW && entry->kept && entry->moved;
     if (entry->kind == FEED_ROW && v->echo) {
         FB_TRY(is_own(v, entry->pos, &held));
     } else if (!held && (entry->kind == FEED_CAME || v->cursor_max >= entry->pos)) {
         FB_TRY(is_held(v, entry, e, &held));
     }
-    *out = held ? SEND_NOTHING : SEND_ROW;
+    *out = held ? SEND_NOTHING : moved && v->request->takes_moves ? SEND_MOVE : SEND_ROW;
     return FB_OK;
 }
 

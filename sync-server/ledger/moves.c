@@ -27,6 +27,8 @@ typedef struct moved {
     int64_t ver;     /* of the last change in this commit; 0: not changed itself */
     scope_list before;
     bool exists, below; /* below: rows below it are listed */
+    bool changed;       /* by this commit itself */
+    bool only_moved;    /* its changes touch nothing but what names its scopes */
     struct moved *next;
 } moved;
 
@@ -195,16 +197,36 @@ static fb_code note_assignment(moves *m, const change *c)
     return customer == NULL ? FB_OK : list_customer(m, customer);
 }
 
+static bool is_scope_column(const cat_entity *e, int column)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < e->scopes_count; i++) {
+        found = found || e->scopes[i].column == column;
+    }
+    return found;
+}
+
 static bool names_scope_column(const change *c)
 {
+    bool found = false;
     for (uint32_t i = 0; i < c->columns_count; i++) {
-        for (uint32_t n = 0; n < c->entity->scopes_count; n++) {
-            if (c->entity->scopes[n].column == c->columns[i]) {
-                return true;
-            }
-        }
+        found = found || is_scope_column(c->entity, c->columns[i]);
     }
-    return false;
+    return found;
+}
+
+/* Nothing but what names its scopes differs from what the row's devices have. */
+static bool moves_only(const change *c)
+{
+    bool any = false;
+    for (uint32_t i = 0; c->kind == CHANGE_UPDATE && i < c->columns_count; i++) {
+        bool differs = !fb_value_equal(&c->before[c->columns[i]], &c->values[i]);
+        if (differs && !is_scope_column(c->entity, c->columns[i])) {
+            return false;
+        }
+        any = any || differs;
+    }
+    return any;
 }
 
 static fb_code note_change(moves *m, const change *c)
@@ -212,6 +234,8 @@ static fb_code note_change(moves *m, const change *c)
     moved *r = NULL;
     FB_ASSERT(c->kind == CHANGE_INSERT || c->before != NULL);
     FB_TRY(list_row(m, c->entity, &c->id, c->kind == CHANGE_INSERT ? NULL : c->before, &r));
+    r->only_moved = moves_only(c) && (r->only_moved || !r->changed);
+    r->changed = true;
     if (c->entity == m->job->state->assignment) {
         FB_TRY(note_assignment(m, c));
     }
@@ -321,14 +345,15 @@ static fb_code move_row(moves *m, moved *r, scope_cache *after)
     if (!r->exists) {
         return r->old_ver == 0 ? FB_OK
                                : feed_entry_move(s, r->entity, &r->id, r->old_ver, r->ver,
-                                                 &r->before, &now, true);
+                                                 &r->before, &now, FEED_DELETED);
     }
     FB_TRY(store_row_keys(s, r->entity, &r->id, values));
     FB_TRY(feed_scopes_of_row(s, after, r->entity, values, true, m->memory, &now));
     if (r->ver == 0) {
         return scope_list_equal(&r->before, &now) ? FB_OK : follow(m, r, &now);
     }
-    return feed_entry_move(s, r->entity, &r->id, r->old_ver, r->ver, &r->before, &now, false);
+    return feed_entry_move(s, r->entity, &r->id, r->old_ver, r->ver, &r->before, &now,
+                           r->only_moved ? FEED_MOVED : FEED_CHANGED);
 }
 
 fb_code moves_run(commit_job *job)

@@ -111,7 +111,7 @@ static void page_row_write(history *h, int64_t q, int device, fb_text head, fb_t
     json_put_key(&h->w, "e");
     json_put_string(&h->w, entity);
     json_put_key(&h->w, "k");
-    json_put_string(&h->w, kind);
+    json_put_string(&h->w, text_is(kind, "move") ? text_of("row") : kind); /* its version tells */
     json_reader_init(&r, row, scratch);
     json_array_begin(&r);
     while (json_array_next(&r) && count < width) {

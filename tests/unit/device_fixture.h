@@ -44,6 +44,9 @@ typedef struct sim_row {
     int64_t ver;
     char *text; /* its line */
     block_kind kind;
+    fb_value set[4]; /* of a move: what it says beside id and ver */
+    int set_columns[4];
+    uint32_t set_count;
     bool reset;   /* staged only: everything before is void */
     int64_t gseq; /* own only */
 } sim_row;
@@ -68,7 +71,8 @@ typedef struct device {
     int64_t settled, gseq;
     /* What the last page was. */
     bool complete, reset, empty;
-    uint32_t rows, leaves, deletes;
+    uint32_t rows, leaves, deletes, moves;
+    bool takes_moves;
     bool has_totals;
     row_totals totals;
 } device;
@@ -123,6 +127,7 @@ static inline void device_init(fixture *f, device *d, uint32_t number, uint32_t 
     memset(d, 0, sizeof *d);
     d->number = number;
     d->user = user;
+    d->takes_moves = number % 2 == 1; /* the others are of an older app */
     put_device(f, number, user);
 }
 
@@ -150,6 +155,17 @@ static inline void stage_line(device *d, fixture *f, const block_head *head, fb_
         r->ver = values[cat_ver_column(head->entity)].u.i;
         r->text = text_kept(line);
         d->rows++;
+        return;
+    }
+    if (head->kind == BLOCK_MOVE) {
+        r->ver = values[1].u.i;
+        assert_true(head->columns_count > 2 && head->columns_count <= 6);
+        for (uint32_t i = 2; i < head->columns_count; i++) {
+            assert_true(values[i].kind == FB_KIND_ID || values[i].kind == FB_KIND_NULL);
+            r->set[r->set_count] = values[i];
+            r->set_columns[r->set_count++] = head->columns[i];
+        }
+        d->moves++;
         return;
     }
     d->leaves += head->kind == BLOCK_LEAVE ? 1 : 0;
@@ -214,9 +230,40 @@ static inline void stage_page(device *d, fixture *f, fb_text page)
     stage_blocks(d, f, &lines);
 }
 
+/* FED-5: only of a row that the device has; what it does not say stays. */
+static inline void base_move(sim_row *old, const sim_row *r)
+{
+    block_head head = {.entity = r->entity, .columns_count = r->entity->columns_count};
+    fb_value values[CATALOG_COLUMNS_LIMIT];
+    arena *memory = arena_new(1 << 20);
+    buf line;
+    assert_non_null(old);
+    old->ver = r->ver;
+    for (int i = 0; i < CATALOG_COLUMNS_LIMIT; i++) {
+        head.columns[i] = i;
+    }
+    buf_init(&line, 1 << 20);
+    if (old->text != NULL) {
+        ok(row_get(text_of(old->text), &head, memory, values));
+        values[cat_ver_column(r->entity)].u.i = r->ver;
+        for (uint32_t i = 0; i < r->set_count; i++) {
+            values[r->set_columns[i]] = r->set[i];
+        }
+        row_put(&line, r->entity, head.columns, head.columns_count, values);
+        free(old->text);
+        old->text = text_kept((fb_text){line.data, line.size - 1});
+    }
+    buf_clear(&line);
+    arena_free(memory);
+}
+
 static inline void base_put(row_set *base, const sim_row *r)
 {
     sim_row *old = row_find(base, r->entity, &r->id);
+    if (r->kind == BLOCK_MOVE) {
+        base_move(old, r);
+        return;
+    }
     if (old != NULL && (r->kind != BLOCK_ROW || old->text != NULL)) {
         row_remove(base, old);
     }
@@ -305,8 +352,9 @@ static inline void check_page(device *d, fixture *f, const id_list *in_scope, si
         if (r->reset) {
             continue;
         }
-        assert_int_equal(has_id(in_scope, &r->id), r->kind == BLOCK_ROW);
-        for (size_t n = from; n < i && r->kind == BLOCK_ROW; n++) {
+        bool there = r->kind == BLOCK_ROW || r->kind == BLOCK_MOVE;
+        assert_int_equal(has_id(in_scope, &r->id), there);
+        for (size_t n = from; n < i && there; n++) {
             assert_false(d->staged.rows[n].entity == r->entity &&
                          id_equal(&d->staged.rows[n].id, &r->id));
         }
@@ -390,7 +438,7 @@ static inline void device_fetch(device *d, fixture *f)
         d->refused++;
     }
     d->complete = d->reset = d->empty = false;
-    d->rows = d->leaves = d->deletes = 0;
+    d->rows = d->leaves = d->deletes = d->moves = 0;
     buf_clear(&frame);
     buf_clear(&raw);
 }
@@ -413,6 +461,7 @@ static inline void device_pull(device *d, fixture *f, uint32_t page_bytes)
                       .user = user,
                       .settled = d->settled,
                       .packs = d->packs,
+                      .takes_moves = d->takes_moves,
                       .page_bytes = page_bytes};
     ok(store_begin(f->writer));
     ok(feed_scopes_of_user(f->writer, &user, f->now_ms, memory, &scopes));
@@ -438,12 +487,12 @@ static inline void device_pull(device *d, fixture *f, uint32_t page_bytes)
     d->complete = result.complete;
     d->reset = result.reset;
     d->empty = empty;
-    d->rows = d->leaves = d->deletes = 0;
+    d->rows = d->leaves = d->deletes = d->moves = 0;
     assert_true(!empty || (result.complete && result.rows == 0));
     assert_false(result.empty); /* it carries totals */
     size_t from = d->staged.count;
     stage_page(d, f, buf_text(&out));
-    assert_int_equal(result.rows, d->rows + d->leaves + d->deletes);
+    assert_int_equal(result.rows, d->rows + d->moves + d->leaves + d->deletes);
     static id_list in_scope;
     ids_in_scope(f, set, &in_scope);
     check_page(d, f, &in_scope, from, was_settled);

@@ -201,8 +201,8 @@ static void feed__FED_3_leaving_one_of_two_scopes_is_an_update_at_most(void **st
     batch_set(&f, "territory_id", null_value()); /* user 1 still owns it */
     batch_commit(&f);
     device_pull_all(&one, &f, 0);
-    assert_int_equal(one.leaves, 0);
-    assert_int_equal(one.rows, 1); /* the customer that was changed; what is below it stays */
+    assert_int_equal(one.leaves + one.rows, 0);
+    assert_int_equal(one.moves, 1); /* the customer that was changed; what is below it stays */
     finish(&f, &one, &two);
 }
 
@@ -302,6 +302,83 @@ static void feed__row_seen_through_a_kept_scope_is_not_sent_again(void **state)
         device_pull(&one, &f, 1);
     }
     assert_int_equal(rows, 3 + 1); /* customer 3, visit 3, note 3, the membership itself */
+    finish(&f, &one, &two);
+}
+
+/* Customer 1 goes from territory 1 to 4; its device has both. */
+static void move_within(device *one, fixture *f, const char *also)
+{
+    put_user_territory(f, 3, 1, 4);
+    batch_commit(f);
+    device_pull_all(one, f, 0);
+    batch_update(f, "customer", CUSTOMER(1));
+    batch_set(f, "territory_id", id_value(TERRITORY(4)));
+    if (also != NULL) {
+        batch_set(f, "name", text_value(f, also));
+    }
+    batch_commit(f);
+}
+
+static void feed__FED_5_row_that_only_moved_is_told_as_a_move(void **state)
+{
+    (void)state;
+    fixture f;
+    device one, two;
+    two_reps(&f, &one, &two);
+    move_within(&one, &f, NULL);
+    device_pull(&one, &f, 0);
+    assert_true(one.complete);
+    assert_int_equal(one.moves, 1);
+    assert_int_equal(one.rows + one.leaves, 0); /* nor its visit and note */
+    device_pull(&two, &f, 0);
+    assert_int_equal(two.rows, 3); /* new to it: the customer, its visit, its note */
+    assert_int_equal(two.moves, 0);
+    /* There and back between two syncs: what the device saw is two versions ago. */
+    for (uint32_t to = 1; to <= 4; to += 3) {
+        batch_update(&f, "customer", CUSTOMER(1));
+        batch_set(&f, "territory_id", id_value(TERRITORY(to)));
+        batch_commit(&f);
+    }
+    device_pull(&one, &f, 0);
+    assert_int_equal(one.rows, 3); /* with what is below it */
+    assert_int_equal(one.moves, 0);
+    finish(&f, &one, &two);
+}
+
+static void feed__FED_5_row_that_moved_and_changed_is_sent_whole(void **state)
+{
+    (void)state;
+    fixture f;
+    device one, two;
+    two_reps(&f, &one, &two);
+    move_within(&one, &f, "new name");
+    device_pull(&one, &f, 0);
+    assert_int_equal(one.rows, 1);
+    assert_int_equal(one.moves, 0);
+    /* The same move, and a change behind it. */
+    batch_update(&f, "customer", CUSTOMER(1));
+    batch_set(&f, "territory_id", id_value(TERRITORY(1)));
+    batch_commit(&f);
+    batch_update(&f, "customer", CUSTOMER(1));
+    batch_set(&f, "name", text_value(&f, "newer name"));
+    batch_commit(&f);
+    device_pull(&one, &f, 0);
+    assert_int_equal(one.rows, 1);
+    assert_int_equal(one.moves, 0);
+    finish(&f, &one, &two);
+}
+
+static void feed__FED_5_older_app_gets_the_row(void **state)
+{
+    (void)state;
+    fixture f;
+    device one, two;
+    two_reps(&f, &one, &two);
+    one.takes_moves = false;
+    move_within(&one, &f, NULL);
+    device_pull(&one, &f, 0);
+    assert_int_equal(one.rows, 1);
+    assert_int_equal(one.moves, 0);
     finish(&f, &one, &two);
 }
 
@@ -667,6 +744,9 @@ int main(void)
         cmocka_unit_test(feed__delete_reaches_who_had_the_row_and_nobody_else),
         cmocka_unit_test(feed__change_of_scopes_fills_and_empties_in_small_pages),
         cmocka_unit_test(feed__row_seen_through_a_kept_scope_is_not_sent_again),
+        cmocka_unit_test(feed__FED_5_row_that_only_moved_is_told_as_a_move),
+        cmocka_unit_test(feed__FED_5_row_that_moved_and_changed_is_sent_whole),
+        cmocka_unit_test(feed__FED_5_older_app_gets_the_row),
         cmocka_unit_test(feed__change_of_scopes_without_rows_is_not_empty),
         cmocka_unit_test(feed__token_of_an_idle_device_moves_with_the_head),
         cmocka_unit_test(feed__second_change_of_scopes_during_a_fill),
