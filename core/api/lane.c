@@ -280,7 +280,9 @@ static fb_code run(fb_lane *l, const fb_link *link, uint32_t budget_ms, fb_error
         if (action == FB_SYNC_SEND) {
             FB_TRY(carry(l, link, &request, err));
         }
-        used_up = budget_ms > 0 && mono_of(l) - begin_ms >= budget_ms;
+        /* As in sync.c: that the server asked to wait is said on any budget. */
+        used_up = budget_ms > 0 && mono_of(l) - begin_ms >= budget_ms &&
+                  l->machine.session.state != SES_WAIT;
     }
     return action == FB_SYNC_WAIT
                ? fail(err, FB_E_BUSY, "server",

@@ -116,9 +116,7 @@ static void chunk_note(fb_sync *s, fb_code code)
 {
     if (code == FB_OK) {
         chunk_carried(&s->chunk);
-    } else if (code == FB_E_TRUNCATED || code == FB_E_TIMEOUT || code == FB_E_LIMIT ||
-               code == FB_E_DISK_FULL || code == FB_E_IO || code == FB_E_NO_MEMORY) {
-        /* What arrived and found no place is paid for again at each try: let it be little. */
+    } else if (code == FB_E_TRUNCATED || code == FB_E_TIMEOUT || code == FB_E_LIMIT) {
         chunk_broke(&s->chunk, true);
     } else if (code == FB_E_OFFLINE) {
         chunk_broke(&s->chunk, false);
@@ -514,7 +512,10 @@ static fb_code run(fb_sync *s, const fb_link *link, fb_error *err)
         if (action == FB_SYNC_SEND) {
             FB_TRY(carry(s, link, &request, err));
         }
-    } while (action == FB_SYNC_SEND && !s->finished && !is_used_up(s));
+        /* Used up or not: that the server asked to wait must be said, or the app steps again at
+         * once. */
+    } while (action == FB_SYNC_SEND && !s->finished &&
+             (!is_used_up(s) || s->session.state == SES_WAIT));
     if (action == FB_SYNC_WAIT && s->report.crowded) {
         return fail(err, FB_E_BUSY, "device",
                     "another process synchronises this replica: it brings the news here as well");

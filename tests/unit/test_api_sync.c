@@ -167,6 +167,21 @@ static void sync__server_that_says_later_is_obeyed(void **state)
     fb_sync_close(sync);
 }
 
+/* An app steps again as long as a step is fine: a short budget must not hide that the server asked
+ * to wait, or the app asks it as fast as the line permits. */
+static void sync__server_that_says_later_is_obeyed_on_any_budget(void **state)
+{
+    world *w = *state;
+    fb_sync_report r;
+    fb_sync *sync = sync_new(w);
+    w->status = 503;
+    w->error_code = FB_E_BUSY;
+    w->error_retry_ms = 30000;
+    REFUSED(FB_E_BUSY, "server", fb_sync_step(sync, &w->link, 1, &r, &w->err));
+    assert_true(r.waiting && r.retry_ms >= 29000);
+    fb_sync_close(sync);
+}
+
 static void sync__blocked_device_stops_and_loses_nothing(void **state)
 {
     world *w = *state;
@@ -284,6 +299,7 @@ int main(void)
         TEST(sync__budget_ends_between_requests),
         TEST(sync__offline_keeps_the_outbox_and_schedules_a_retry),
         TEST(sync__server_that_says_later_is_obeyed),
+        TEST(sync__server_that_says_later_is_obeyed_on_any_budget),
         TEST(sync__blocked_device_stops_and_loses_nothing),
         TEST(sync__server_without_verdicts_does_not_spin),
         TEST(sync__fork_takes_a_new_incarnation_and_sends_again),
