@@ -346,6 +346,11 @@ void journal_withdraw(journal *j)
     }
 }
 
+void journal_leave_open(journal *j)
+{
+    j->open = false;
+}
+
 fb_code journal_sync(journal *j)
 {
     if (j->file == NULL || !j->unsynced) {

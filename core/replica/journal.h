@@ -88,6 +88,8 @@ FB_MUST_USE fb_code journal_append(journal *j, journal_type type, int64_t gseq, 
 FB_MUST_USE fb_code journal_confirm(journal *j);
 /* The open record does not count: the next one takes its place. */
 void journal_withdraw(journal *j);
+/* Read it again next time: it may be another process's, which is about to confirm it. */
+void journal_leave_open(journal *j);
 FB_MUST_USE fb_code journal_sync(journal *j); /* JRN-3; nothing to do: nothing is done */
 
 /* Write a new segment: begin, appends (never open), end. Until end the old one stands. */

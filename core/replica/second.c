@@ -172,7 +172,8 @@ static fb_code is_before(replica *r, bool *out)
     return rc == FB_E_GAP ? FB_OK : rc;
 }
 
-fb_code second_judge(replica *r, second_verdict *out)
+/* `alone`: under the write lock. Without it nothing is written, and only SECOND_MATCHES is sure. */
+static fb_code judge(replica *r, bool alone, second_verdict *out)
 {
     second *s = &r->second;
     bool known = false;
@@ -201,7 +202,9 @@ fb_code second_judge(replica *r, second_verdict *out)
         *out = SECOND_MISSING;
         return FB_OK;
     }
-    FB_TRY(settle_open(r));
+    if (alone) {
+        FB_TRY(settle_open(r));
+    }
     FB_TRY(is_before(r, &before));
     bool same_life = id_equal(&r->me.incarnation, &s->seen.incarnation);
     *out = !same_life || !before           ? SECOND_AHEAD
@@ -330,6 +333,27 @@ static fb_code bring_up(replica *r, second_verdict verdict)
     return rc;
 }
 
+/* Another process may be saving just now, with a group that only one of the two looks has seen and
+ * a record that waits for its commit: what does not match at first sight is judged again alone. */
+static fb_code judge_both(replica *r, second_verdict *out)
+{
+    second *s = &r->second;
+    fb_code rc = judge(r, false, out);
+    bool matches = rc == FB_OK && *out == SECOND_MATCHES && !s->j.open;
+    journal_leave_open(&s->j);
+    if (matches || (rc != FB_OK && rc != FB_E_CORRUPT)) {
+        return rc;
+    }
+    *out = SECOND_MATCHES; /* if there is no lock: s->check asks again before the next group */
+    FB_TRY(sql_begin(r->db));
+    rc = replica_refresh(r);
+    if (rc == FB_OK) {
+        rc = judge(r, true, out);
+    }
+    sql_rollback(r->db);
+    return rc;
+}
+
 fb_code second_start(replica *r, const replica_options *o, second_verdict *out)
 {
     second *s = &r->second;
@@ -341,7 +365,7 @@ fb_code second_start(replica *r, const replica_options *o, second_verdict *out)
     s->on = true;
     s->check = true;
     reserve_keep(r);
-    fb_code rc = second_judge(r, out);
+    fb_code rc = judge_both(r, out);
     if (rc == FB_OK && *out == SECOND_MATCHES) {
         s->check = false;
     } else if (rc == FB_OK && *out != SECOND_AHEAD) {

@@ -81,8 +81,6 @@ typedef enum second_verdict {
 
 /* Take one record into *seen. */
 FB_MUST_USE fb_code second_see(void *seen, const journal_record *record);
-/* At open, after the database was read. */
-FB_MUST_USE fb_code second_judge(replica *r, second_verdict *out);
 /* Make SEC-1 true; inside a write transaction. E_CORRUPT: the second copy is ahead. */
 FB_MUST_USE fb_code second_align(replica *r);
 /* The group that is about to be committed, then what became of it. */
@@ -100,7 +98,8 @@ void second_tend(replica *r);
 FB_MUST_USE fb_code second_rewrite(replica *r); /* in a transaction of its own */
 extern const char second_identity_text[];       /* rows of fb_meta that an identity record holds */
 named_value named_of_row(sql_stmt *q);          /* name, value, typeof(value); borrows */
-/* Begin keeping the second copy, or bring it up to the database; see second_judge. */
+/* Begin keeping the second copy, or bring it up to the database. Others may be
+ * saving: what does not match at once is judged under the write lock. */
 FB_MUST_USE fb_code second_start(replica *r, const replica_options *o, second_verdict *out);
 /* For second.c: a whole segment, and one row of fb_outbox as a record; inside a transaction. */
 FB_MUST_USE fb_code second_write(replica *r);

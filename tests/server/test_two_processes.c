@@ -3,6 +3,7 @@
  *
  * Children report each saved group over a pipe; what was reported must be there afterwards, in the
  * database and, when that is deleted, in its second copy. */
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -11,7 +12,7 @@
 #include "fieldbook/fieldbook.h"
 #include "support/lab.h"
 
-enum { EACH = 12, CHILDREN = 2 };
+enum { EACH = 12, CHILDREN = 2, ROUNDS = 10, AT_ONCE = 60 };
 
 static void wait_for(pid_t pid)
 {
@@ -128,6 +129,70 @@ static void one_that_is_killed__loses_nothing_it_reported(void **state)
     }
 }
 
+/* In the child: AT_ONCE groups for each byte that comes, a byte back after the last. */
+static void save_when_told(const char *path, int told, int pipe_end)
+{
+    lab l = {.wall_ms = LAB_WALL_MS, .random = 1};
+    fb_error err = {.code = FB_OK};
+    char byte;
+    snprintf(l.path, sizeof l.path, "%s", path);
+    lab_port(&l);
+    if (lab_open(&l, &err) != FB_OK) {
+        _exit(2);
+    }
+    lab_find_columns(&l);
+    for (unsigned i = 0; read(told, &byte, 1) == 1; i++) {
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            lab_save(&l, 1000 + AT_ONCE * i + k, "from a child", 1);
+        }
+        if (write(pipe_end, "s", 1) != 1) {
+            _exit(3);
+        }
+    }
+    _exit(0); /* killed, as far as the file can tell */
+}
+
+/* A worker that opens the file while the app saves must not take the app's group, of which it sees
+ * only the half, for one that was never committed, nor the file for one that lacks it. */
+static void one_that_opens__does_not_disturb_one_that_saves(void **state)
+{
+    lab l;
+    int told[2], ends[2];
+    char byte, name[160];
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_start(&l, lab_path("opener"), 1);
+    lab_close(&l);
+    assert_int_equal(pipe(told), 0);
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close(told[1]);
+        save_when_told(l.path, told[0], ends[1]);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        struct pollfd done = {.fd = ends[0], .events = POLLIN};
+        assert_int_equal(write(told[1], "g", 1), 1);
+        do {
+            assert_int_equal(lab_open(&l, &err), FB_OK);
+            lab_close(&l);
+        } while (poll(&done, 1, 0) == 0);
+        assert_int_equal(read(ends[0], &byte, 1), 1);
+    }
+    close(told[1]);
+    wait_for(pid);
+    snprintf(name, sizeof name, "%s-damaged1", l.path);
+    assert_int_not_equal(access(name, F_OK), 0);
+    lose_database(&l);
+    lab_reopen(&l);
+    assert_int_equal(groups_pending(&l), ROUNDS * AT_ONCE);
+    close(told[0]);
+    close(ends[0]);
+    close(ends[1]);
+    lab_stop(&l);
+}
+
 /* --- synchronising ------------------------------------------------------------------- */
 
 static fb_code nobody_there(void *ctx, const fb_link_request *q, fb_link_response *out)
@@ -200,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_that_save__do_not_lose_each_others_groups),
         cmocka_unit_test(one_that_is_killed__loses_nothing_it_reported),
+        cmocka_unit_test(one_that_opens__does_not_disturb_one_that_saves),
         cmocka_unit_test(one_that_synchronises__keeps_others_waiting_until_it_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
