@@ -7,6 +7,8 @@
 #ifndef FB_BASE_CHECK_H
 #define FB_BASE_CHECK_H
 
+#include <stdbool.h>
+
 #include "fieldbook/error.h"
 
 /* Provided by base/error.c: prints nothing itself; calls the hook set by bug_hook_set or,
@@ -33,6 +35,10 @@ void bug_hook_set(bug_hook hook); /* fb_bug_hook_set, under the name used inside
             return fb_try_rc_;       \
         }                            \
     } while (0)
+
+/* Memory, locks or the disk of this machine: says nothing about what was asked for, which may be
+ * right another time. A damaged file is no such trouble. */
+bool code_is_machines(fb_code code);
 
 /* Fill *err (may be NULL) and return the code. The format must not carry customer data. */
 fb_code fail(fb_error *err, fb_code code, const char *field, const char *format, ...)

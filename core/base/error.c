@@ -57,6 +57,12 @@ fb_class fb_code_class(fb_code code)
     return error_row_of(code)->class_;
 }
 
+bool code_is_machines(fb_code code)
+{
+    fb_class c = fb_code_class(code);
+    return (c == FB_CLASS_RETRY || c == FB_CLASS_STORAGE) && code != FB_E_CORRUPT;
+}
+
 int fb_code_http(fb_code code)
 {
     return error_row_of(code)->http;

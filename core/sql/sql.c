@@ -73,6 +73,11 @@ fb_code sql_code_of(int rc)
 /* Remember a failure. The message names tables and columns, never values. */
 fb_code sql_failed(sql_db *db, int rc)
 {
+    /* Some failures end the transaction inside SQLite. What the caller writes after one that it
+     * takes lightly would be kept on its own: found by fb-torture. */
+    if (db->begun && db->doomed == SQLITE_OK && sqlite3_get_autocommit(db->handle) != 0) {
+        db->doomed = rc;
+    }
     db->code = sql_code_of(rc);
     db->damaged = db->damaged || db->code == FB_E_CORRUPT;
     bool same = db->handle != NULL && sqlite3_extended_errcode(db->handle) == rc;
@@ -302,8 +307,8 @@ fb_code sql_step(sql_stmt *s, bool *row_out)
 {
     *row_out = false;
     int rc = s->bind_rc;
-    if (s->db->doomed) {
-        rc = SQLITE_NOMEM;
+    if (s->db->doomed != SQLITE_OK) {
+        rc = s->db->doomed;
     } else if (rc == SQLITE_OK) {
         rc = sqlite3_step(s->handle);
     }
@@ -413,7 +418,8 @@ fb_value sql_value(sql_stmt *s, int i)
 
 fb_code sql_exec(sql_db *db, const char *text)
 {
-    return result(db, db->doomed ? SQLITE_NOMEM : sqlite3_exec(db->handle, text, NULL, NULL, NULL));
+    int rc = db->doomed;
+    return result(db, rc != SQLITE_OK ? rc : sqlite3_exec(db->handle, text, NULL, NULL, NULL));
 }
 
 static fb_code run_text(sql_db *db, const char *text)
@@ -427,7 +433,9 @@ static fb_code run_text(sql_db *db, const char *text)
 
 fb_code sql_begin(sql_db *db)
 {
-    return run_text(db, "BEGIN IMMEDIATE");
+    fb_code code = run_text(db, "BEGIN IMMEDIATE");
+    db->begun = db->begun || code == FB_OK;
+    return code;
 }
 
 fb_code sql_begin_read(sql_db *db)
@@ -447,6 +455,7 @@ fb_code sql_commit(sql_db *db)
     if (code != FB_OK) {
         sql_rollback(db);
     }
+    db->begun = false;
     return code;
 }
 
@@ -464,7 +473,8 @@ void sql_rollback(sql_db *db)
         db->inside = false;
     }
     db->rollback_due = sqlite3_get_autocommit(db->handle) == 0;
-    db->doomed = false;
+    db->begun = false;
+    db->doomed = SQLITE_OK;
 }
 
 fb_code sql_savepoint(sql_db *db)
@@ -481,7 +491,8 @@ void sql_savepoint_undo(sql_db *db)
 {
     if (sqlite3_get_autocommit(db->handle) == 0 &&
         sqlite3_exec(db->handle, "ROLLBACK TO step; RELEASE step", NULL, NULL, NULL) != SQLITE_OK) {
-        db->doomed = true; /* half a step must not be committed: the caller's commit fails */
+        db->doomed =
+            SQLITE_NOMEM; /* half a step must not be committed: the caller's commit fails */
     }
 }
 

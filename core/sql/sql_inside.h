@@ -12,7 +12,9 @@ struct sql_db {
     uint32_t slots_count, stmts_count;
     sqlite3_stmt *rollback; /* prepared at open: taking back must work when memory is gone */
     bool rollback_due;      /* even so one failed: nothing else runs before it is done */
-    bool doomed;            /* a savepoint could not be undone: nothing runs until sql_rollback */
+    bool begun;             /* a transaction of ours is open */
+    int doomed;             /* SQLite took it back, or a savepoint could not be undone: the result
+                               of everything until sql_rollback */
     bool inside;  /* one of our own texts is running: sql_restrict_reads lets it through */
     bool damaged; /* SQLite said so at least once */
     int log_pages;

@@ -84,6 +84,55 @@ static fb_code configure(sql_db *db, const char *path, const sql_options *o)
     return sql_exec(db, "PRAGMA query_only=ON; SELECT count(*) FROM sqlite_schema;");
 }
 
+/* --- a rollback journal that is not ours --------------------------------------------- */
+
+static bool exists_beside(sqlite3_vfs *vfs, const char *full_path, const char *suffix, char *name,
+                          size_t room)
+{
+    int there = 0;
+    int size = snprintf(name, room, "%s%s", full_path, suffix);
+    return size > 0 && (size_t)size < room &&
+           vfs->xAccess(vfs, name, SQLITE_ACCESS_EXISTS, &there) == SQLITE_OK && there != 0;
+}
+
+/* The header says WAL, and the file is more than the one page with which it became so. */
+static bool keeps_a_log(sqlite3_file *file, bool has_log)
+{
+    enum { VERSIONS_AT = 18, WAL_VERSION = 2, HEAD_BYTES = 100, PAGE_BYTES_MAX = 65536 };
+    unsigned char head[HEAD_BYTES];
+    sqlite3_int64 size = 0;
+    if (file->pMethods->xRead(file, head, sizeof head, 0) != SQLITE_OK ||
+        file->pMethods->xFileSize(file, &size) != SQLITE_OK) {
+        return false;
+    }
+    unsigned page = (unsigned)head[16] << 8 | head[17];
+    bool is_wal = head[VERSIONS_AT] == WAL_VERSION && head[VERSIONS_AT + 1] == WAL_VERSION;
+    return is_wal && (has_log || size > (page == 1 ? PAGE_BYTES_MAX : (sqlite3_int64)page));
+}
+
+/* SQLite would roll it back into any database: pages of another moment, or of another file. A
+ * database with a write-ahead log has no rollback journal, except while it is being made. */
+static void drop_stray_journal(sql_db *db)
+{
+    enum { NAME_BYTES_MAX = 4096 };
+    static const char main_name[] = "main";
+    char name[NAME_BYTES_MAX];
+    sqlite3_file *file = NULL;
+    sqlite3_vfs *vfs = NULL;
+    const char *path = sqlite3_db_filename(db->handle, main_name);
+    int rc = sqlite3_file_control(db->handle, main_name, SQLITE_FCNTL_FILE_POINTER, (void *)&file);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_file_control(db->handle, main_name, SQLITE_FCNTL_VFS_POINTER, (void *)&vfs);
+    }
+    if (rc != SQLITE_OK || file == NULL || file->pMethods == NULL || vfs == NULL || path == NULL) {
+        return;
+    }
+    bool has_log = exists_beside(vfs, path, "-wal", name, sizeof name);
+    if (exists_beside(vfs, path, "-journal", name, sizeof name) && keeps_a_log(file, has_log)) {
+        (void)vfs->xDelete(vfs, name, 1); /* one that stays is met again */
+    }
+}
+
 static fb_code prepare_rollback(sql_db *db)
 {
     int rc = sqlite3_prepare_v3(db->handle, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT,
@@ -130,6 +179,9 @@ fb_code sql_open(const char *path, const sql_options *o, sql_db **out, fb_error 
     bool no_layer = o->page_sums && vfs == NULL;
     int rc = no_layer ? SQLITE_NOMEM
                       : sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, vfs);
+    if (rc == SQLITE_OK && !o->read_only) {
+        drop_stray_journal(db);
+    }
     fb_code code = rc == SQLITE_OK ? configure(db, path, o) : open_failed(path, o, db, rc);
     if (code == FB_OK) {
         code = prepare_rollback(db);
@@ -140,8 +192,11 @@ fb_code sql_open(const char *path, const sql_options *o, sql_db **out, fb_error 
         return code;
     }
     if (code != FB_OK) {
-        fail(err, code, "path", "cannot open the database: %s; check path, rights and free space",
-             db->message);
+        fail(
+            err, code, "path",
+            "cannot open the database: %s; check path, rights and free space, also of PATH-wal and "
+            "PATH-shm",
+            db->message);
         sql_close(db);
         return code;
     }

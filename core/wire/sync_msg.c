@@ -12,7 +12,8 @@
  *         required: v ep wall head
  *   run   {"m":"ok","g":"13","to":"14","cid":"5119"}
  *         groups g..to applied as sent, in commits cid, cid+1, ...; "to" left out when it is g
- *   page  {"m":"page","tok":"...","done":1,"reset":1,"dig":"<rows>:<16 hex>","fix":"<64 hex>"}
+ *   page  {"m":"page","tok":"...","done":1,"reset":1,"dig":"<rows>:<16 hex>","fix":"<64 hex>",
+ *          "of":"<16 hex>"}
  *   pack  see pack_msg.h
  *   cat   {"m":"catalog","catalog":{...}}
  *   end   {"m":"end"}
@@ -190,6 +191,7 @@ static const field PAGE_FIELDS[] = {
     {"reset", FIELD_FLAG, FIELD_OPTIONAL, AT(reset)},
     {"dig", FIELD_TEXT, FIELD_OPTIONAL, AT(totals)},
     {"fix", FIELD_DIGEST, FIELD_OPTIONAL, AT(fix)},
+    {"of", FIELD_TEXT, FIELD_OPTIONAL, AT(of)},
 };
 _Static_assert(sizeof(bucket_set) == sizeof(digest), "a set of buckets is written like a digest");
 #undef AT
@@ -205,6 +207,19 @@ void verdict_run_put(buf *out, int64_t from, int64_t to, int64_t cid_of_from)
     const reply_item item = {
         .run_from = from, .run_to = to > from ? to : 0, .run_cid = cid_of_from};
     message_line_put(out, &RUN, &item);
+}
+
+void token_mark(fb_text token, char out[TOKEN_MARK_TEXT_BYTES])
+{
+    static const char DIGITS[] = "0123456789abcdef";
+    digest d;
+    int at = 0;
+    digest_of(token.data, token.size, &d);
+    for (int i = 0; token.size > 0 && i < (TOKEN_MARK_TEXT_BYTES - 1) / 2; i++) {
+        out[at++] = DIGITS[d.b[i] >> 4];
+        out[at++] = DIGITS[d.b[i] & 15];
+    }
+    out[at] = '\0';
 }
 
 void page_head_put(buf *out, const page_head *m)

@@ -112,7 +112,12 @@ typedef struct page_head {
     bool reset;     /* drop everything downloaded before (not the outbox): the page starts anew */
     fb_text totals; /* with `complete`: of the device's rows after this page (row_totals_get) */
     bucket_set fix; /* with `complete`: the page holds every row of these buckets */
+    fb_text of;     /* goes on from this token and no other (token_mark); empty: from any */
 } page_head;
+
+enum { TOKEN_MARK_TEXT_BYTES = 17 };
+/* The short name of a token, with its NUL; "" for the empty token. */
+void token_mark(fb_text token, char out[TOKEN_MARK_TEXT_BYTES]);
 void page_head_put(buf *out, const page_head *m);
 void catalog_line_put(buf *out, fb_text catalog_json);
 

@@ -75,8 +75,10 @@ static fb_code blocked_list(decide *d)
     }
     for (uint32_t i = 0; i < d->g->ops_count; i++) {
         const group_op *op = &d->g->ops[i];
-        if (op->kind == OP_INSERT && facts_of(d, op->entity)->is_target) {
-            out->blocked[out->blocked_count++] = (decided_block){op->entity, op->id};
+        bool collided = d->collided != NULL && d->collided->e == op->entity &&
+                        id_equal(&d->collided->id, &op->id);
+        if (op->kind == OP_INSERT && (collided || facts_of(d, op->entity)->is_target)) {
+            out->blocked[out->blocked_count++] = (decided_block){op->entity, op->id, collided};
         }
     }
     return FB_OK;

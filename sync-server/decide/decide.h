@@ -20,12 +20,14 @@ typedef struct decide_session {
     fb_id device, user, incarnation;
     int64_t received_at_ms; /* server clock */
     int64_t gseq;
-    bool waived; /* a person accepted it: credit, scope and hidden duplicates do not hold it */
+    bool waived;   /* a person accepted it: credit, scope and hidden duplicates do not hold it */
+    bool collided; /* a row of this incarnation had another one's id: fs_blocked names it */
 } decide_session;
 
 typedef struct decided_block {
     const cat_entity *entity;
     fb_id id;
+    bool collided; /* with a row of somebody else */
 } decided_block;
 
 typedef struct decision {

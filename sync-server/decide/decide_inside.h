@@ -126,6 +126,7 @@ typedef struct decide {
     alias_pair *aliases;
     merged_column *merged, **merged_end;
     uint32_t merged_count, made; /* rows the server made */
+    const view_row *collided;    /* inserted under an id that is another row's */
 } decide;
 
 static inline const entity_facts *facts_of(const decide *d, const cat_entity *e)
@@ -187,6 +188,8 @@ FB_MUST_USE fb_code refs_check(decide *d, const cat_entity *e, fb_value *values,
                                uint32_t count);
 /* The id to use for a row this op names: itself, or what it was merged into. */
 FB_MUST_USE fb_code alias_follow(decide *d, const cat_entity *e, fb_id *id, bool *followed);
+/* T10: the id is a row of somebody else's, and this device meant its own, which was refused. */
+FB_MUST_USE fb_code collided_by(decide *d, const cat_entity *e, const fb_id *id, int64_t *gseq_out);
 FB_MUST_USE fb_code blocked_by(decide *d, const fb_id *id, int64_t *gseq_out); /* 0: by none */
 FB_MUST_USE fb_code unique_lists_check(decide *d, const cat_entity *e, const fb_id *id,
                                        const fb_value *values);

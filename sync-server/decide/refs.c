@@ -69,6 +69,22 @@ fb_code blocked_by(decide *d, const fb_id *id, int64_t *gseq_out)
     return FB_OK;
 }
 
+fb_code collided_by(decide *d, const cat_entity *e, const fb_id *id, int64_t *gseq_out)
+{
+    store_stmt *q = store_prepare(d->view, STORE_decide_collided_get);
+    bool row = false;
+    *gseq_out = 0;
+    store_bind_id(q, 1, id);
+    store_bind_text(q, 2, e->name);
+    store_bind_id(q, 3, &d->who->device);
+    FB_TRY(store_step(q, &row));
+    if (row) {
+        *gseq_out = store_int(q, 0);
+        store_reset(q);
+    }
+    return FB_OK;
+}
+
 /* The reference leads nowhere: an alias, a dependant, or a mistake. */
 static fb_code ref_resolve(decide *d, const cat_entity *e, int column, fb_value *v)
 {
@@ -100,7 +116,15 @@ static fb_code ref_check(decide *d, const cat_entity *e, int column, fb_value *v
     if (v->kind != FB_KIND_ID) {
         return FB_OK;
     }
-    FB_TRY(view_exists(d, &d->cat->entities[e->columns[column].to_entity], &v->u.id, &exists));
+    const cat_entity *to = &d->cat->entities[e->columns[column].to_entity];
+    FB_TRY(view_exists(d, to, &v->u.id, &exists));
+    if (exists && d->who->collided) {
+        int64_t by = 0;
+        FB_TRY(collided_by(d, to, &v->u.id, &by));
+        if (by > 0) {
+            return refuse_blocked(d, by, e, column);
+        }
+    }
     return exists ? FB_OK : ref_resolve(d, e, column, v);
 }
 

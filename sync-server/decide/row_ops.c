@@ -105,6 +105,7 @@ fb_code ids_check(decide *d)
             FB_TRY(store_row_exists(d->view, row->e, &row->id, &exists));
         }
         if (exists) {
+            d->collided = row;
             return refuse_id(d, row->e);
         }
     }
@@ -173,6 +174,13 @@ fb_code op_row(decide *d, const group_op *op, view_row **out)
         return op->kind == OP_DELETE ? rc : row_is_gone(d, op);
     }
     FB_TRY(rc);
+    if (d->who->collided && op->base_ver == 0 && (*out)->before != NULL) {
+        int64_t by = 0; /* no version seen: it means the row it made itself */
+        FB_TRY(collided_by(d, op->entity, &id, &by));
+        if (by > 0) {
+            return refuse_blocked(d, by, op->entity, -1);
+        }
+    }
     return scope_check_row(d, *out);
 }
 

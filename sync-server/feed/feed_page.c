@@ -326,11 +326,16 @@ static fb_code page_put(page_sink *k, const page_digest *d, const page_request *
                         page_head *head)
 {
     char room[ROW_TOTALS_TEXT_BYTES];
+    char of[TOKEN_MARK_TEXT_BYTES];
     buf token;
     FB_TRY(digest_write(k, d, q, room, head));
     buf_init(&token, q->token.size + k->view->token.packed.size + 256);
     feed_token_put(&token, &k->view->token);
     head->token = buf_text(&token);
+    if (!head->reset) {
+        token_mark(q->token, of);
+        head->of = text_of(of);
+    }
     if (token.code == FB_OK) {
         page_head_put(out, head);
         put_blocks(k, out);

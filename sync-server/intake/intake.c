@@ -17,6 +17,7 @@ typedef struct taking {
     fork_marks marks;
     int64_t head;      /* last commit */
     digest chain_next; /* after the group being taken */
+    bool collided;     /* decide_session */
     intake_result *out;
 } taking;
 
@@ -97,8 +98,21 @@ static fb_code blocked_add(taking *t, int64_t gseq, const decision *d)
         store_bind_text(q, 2, d->blocked[i].entity->name);
         store_bind_int(q, 3, t->d.incarnation_no);
         store_bind_int(q, 4, gseq);
+        store_bind_int(q, 5, d->blocked[i].collided);
         FB_TRY(store_run(q));
+        t->collided = t->collided || d->blocked[i].collided;
     }
+    return FB_OK;
+}
+
+static fb_code collided_read(taking *t)
+{
+    store_stmt *q = store_prepare(t->in->db, STORE_intake_collided);
+    bool row = false;
+    store_bind_int(q, 1, t->d.incarnation_no);
+    FB_TRY(store_step(q, &row));
+    t->collided = row && store_int(q, 0) != 0;
+    store_reset(q);
     return FB_OK;
 }
 
@@ -249,7 +263,8 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
                                 .user = t->d.user,
                                 .incarnation = t->d.incarnation,
                                 .received_at_ms = t->r->now_ms,
-                                .gseq = gseq};
+                                .gseq = gseq,
+                                .collided = t->collided};
     uint64_t mark = mark_of(line);
     verdict_row old;
     bool recognised = false;
@@ -284,6 +299,7 @@ static uint32_t groups_limit(const taking *t, const chain_place *place)
 static fb_code groups_take(taking *t, const chain_place *place)
 {
     uint32_t count = groups_limit(t, place);
+    FB_TRY(count > 0 ? collided_read(t) : FB_OK);
     for (uint32_t i = 0; i < count; i++) {
         int64_t gseq = t->d.applied + 1;
         fb_code rc = group_take(t, gseq, t->r->lines[place->repeated + i]);

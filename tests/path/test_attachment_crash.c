@@ -186,7 +186,7 @@ static void failing_calls_lose_nothing(void **state)
         for (uint64_t n = 1; n < 10; n++) {
             stage *s = stage_open();
             fb_lane_report r = {0};
-            mem_files_fail(s->f.files, n, CODES[k]);
+            mem_files_fail(s->f.files, n, CODES[k], false);
             if (photo_add(s) != FB_OK) {
                 assert_int_equal(fleet_number(s->rep, "SELECT count(*) FROM attachment"), 0);
                 assert_int_equal(photo_add(s), FB_OK);

@@ -50,28 +50,54 @@ bool fault_suspended(sim *s, sim_device *d)
     return true;
 }
 
-static bool full(sim *s, const char *machine)
+static int64_t until_somebody_helps(sim *s)
 {
-    if (sim_chance(s, 40)) { /* there is room again */
-        crash_vfs_quota(s->vfs, machine, 0);
-        return false;
-    }
+    return s->now_ms + (20 + (int64_t)sim_random(s, 700)) * MINUTE_MS;
+}
+
+static bool full(sim *s, const char *machine, int64_t *until_ms)
+{
     crash_vfs_quota(s->vfs, machine, crash_vfs_used(s->vfs, machine) + 1 + sim_random(s, 60000));
+    *until_ms = until_somebody_helps(s);
     return true;
 }
 
 bool fault_disk_full_device(sim *s, sim_device *d)
 {
-    return full(s, d->machine);
+    return full(s, d->machine, &d->full_until_ms);
 }
 
 /* The file system is mounted anew without writing: every change fails, until it is cured. */
 bool fault_read_only_device(sim *s, sim_device *d)
 {
-    bool begins = sim_chance(s, 50);
-    crash_vfs_fail(s->vfs, d->machine, begins ? 1 + sim_random(s, 40) : 0, SQLITE_IOERR_WRITE,
-                   begins);
-    return begins;
+    crash_vfs_fail(s->vfs, d->machine, 1 + sim_random(s, 40), SQLITE_IOERR_WRITE, true);
+    d->read_only_until_ms = until_somebody_helps(s);
+    return true;
+}
+
+static bool over(const sim *s, int64_t *until_ms)
+{
+    bool ends = *until_ms != 0 && (s->now_ms >= *until_ms || s->healing);
+    if (ends) {
+        *until_ms = 0;
+    }
+    return ends;
+}
+
+void faults_tend(sim *s)
+{
+    for (int i = 0; i < s->devices_count; i++) {
+        sim_device *d = &s->devices[i];
+        if (over(s, &d->full_until_ms)) {
+            crash_vfs_quota(s->vfs, d->machine, 0);
+        }
+        if (over(s, &d->read_only_until_ms)) {
+            crash_vfs_fail(s->vfs, d->machine, 0, SQLITE_OK, false);
+        }
+    }
+    if (over(s, &s->server_full_until_ms)) {
+        crash_vfs_quota(s->vfs, "server", 0);
+    }
 }
 
 bool fault_sync_error_device(sim *s, sim_device *d)
@@ -185,7 +211,7 @@ bool fault_killed_server(sim *s, sim_device *d)
 bool fault_disk_full_server(sim *s, sim_device *d)
 {
     (void)d;
-    return full(s, "server");
+    return full(s, "server", &s->server_full_until_ms);
 }
 
 bool fault_sync_error_server(sim *s, sim_device *d)

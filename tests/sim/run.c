@@ -14,7 +14,7 @@ enum {
     HEAL_ROUNDS_MAX = 40,
     HEAL_MS = 2 * 3600 * 1000,     /* L1 for a fleet that had everything */
     HEAL_PARTITION_MS = 60 * 1000, /* L1 where only the network was bad */
-    ROUND_MS_MAX = 6 * 3600 * 1000
+    ROUND_REQUESTS_MAX = 400       /* per device: it talks without getting anywhere */
 };
 
 uint64_t sim_random(sim *s, uint64_t below)
@@ -146,7 +146,7 @@ static void heal(sim *s)
     sim_trace(s, "heal");
     net_drop_all(s);
     machines_heal(s);
-    int64_t head = -1;
+    int64_t head = -1, end_ms = began_ms + 2 * HEAL_MS;
     bool quiet = false;
     for (int round = 0; round < HEAL_ROUNDS_MAX && !quiet && s->violations == 0; round++) {
         machines_tend(s);
@@ -154,9 +154,13 @@ static void heal(sim *s)
         office_heal(s);
         int64_t before = head;
         sessions_begin(s);
-        for (int64_t end = s->now_ms + ROUND_MS_MAX;
-             s->now_ms < end && !sessions_over(s) && s->violations == 0;) {
-            life_go_on(s, earlier(life_due(s) + 1, end));
+        uint64_t talk = s->requests + (uint64_t)(ROUND_REQUESTS_MAX * s->devices_count);
+        while (s->now_ms < end_ms && s->requests < talk && !sessions_over(s) &&
+               s->violations == 0) {
+            life_go_on(s, earlier(life_due(s) + 1, end_ms));
+        }
+        if (!sessions_over(s)) {
+            break;
         }
         head = s->srv != NULL ? server_head(s->srv) : -1;
         quiet = settled(s) && head == before;

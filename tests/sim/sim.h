@@ -155,7 +155,8 @@ struct sim_device {
     fb_port port;
     uint64_t random; /* own stream for fb_port.random */
     int64_t clock_skew_ms, boot_ms;
-    int64_t dark_until_ms; /* crashed, or suspended, until */
+    int64_t dark_until_ms;                     /* crashed, or suspended, until */
+    int64_t full_until_ms, read_only_until_ms; /* its disk; 0: neither */
     bool suspended;
     bool session;    /* a sync is going on; the next step is due at wake_ms */
     int64_t wake_ms; /* in flight: the time-out */
@@ -198,7 +199,7 @@ struct sim {
     store *slow;   /* a report that holds its snapshot ... */
     int64_t slow_until_ms;
     fb_port server_port;
-    int64_t server_dark_until_ms;
+    int64_t server_dark_until_ms, server_full_until_ms;
     uint64_t server_random, server_heap_in;
     int poison; /* the server still dies so often over poison_device's groups */
     int poison_device;
@@ -284,6 +285,9 @@ fb_port device_port(sim_device *d);
 /* enrol.c */
 void device_enrol(sim *s, sim_device *d);
 bool device_enrol_again(sim_device *d);
+
+/* faults.c */
+void faults_tend(sim *s); /* disks that somebody made room on, or mounted again */
 
 /* net.c */
 void net_deliver(sim *s); /* what is due */

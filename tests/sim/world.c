@@ -241,6 +241,7 @@ static void enrol_tend(sim *s, sim_device *d)
 
 void machines_tend(sim *s)
 {
+    faults_tend(s);
     for (int i = 0; i < s->devices_count; i++) {
         device_tend(s, &s->devices[i]);
     }
@@ -332,11 +333,11 @@ void world_open(sim *s, sim_company *all)
     if (all == NULL) {
         return; /* the company is about to be made */
     }
+    s->devices_count = s->plan->devices_count;
     record_open(s);
     if (s->recorder == NULL) {
         company_copy(s, all);
     }
-    s->devices_count = s->plan->devices_count;
     for (int i = 0; i < s->devices_count; i++) {
         device_init(s, i, &s->company->users[i]);
         device_boot(&s->devices[i]);

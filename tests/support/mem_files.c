@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/crash_vfs.h"
+
 enum { FILES_MAX = 4096, SECTOR = 512 };
 #define PLENTY (INT64_C(1) << 40)
 
@@ -26,7 +28,7 @@ struct mem_files {
     uint64_t seed, calls, crash_at, fail_at;
     fb_code fail_code;
     int64_t quota;
-    bool crashed;
+    bool crashed, fail_for_ever;
 };
 
 static uint64_t draw(mem_files *m)
@@ -35,24 +37,39 @@ static uint64_t draw(mem_files *m)
     return m->seed >> 33;
 }
 
+/* What a disk holds is not the program's memory: see crash_vfs_realloc. */
+static void *resize(void *p, int64_t size)
+{
+    void *made = crash_vfs_realloc(p, (size_t)size + 1);
+    if (made == NULL) {
+        abort(); /* the test machine itself is out of memory */
+    }
+    return made;
+}
+
 static void set_bytes(mem_bytes *b, const char *data, int64_t size)
 {
-    char *copy = malloc((size_t)size + 1);
-    if (copy == NULL) {
-        abort();
-    }
+    char *copy = resize(NULL, size);
     if (size > 0) {
         memcpy(copy, data, (size_t)size);
     }
-    free(b->data);
+    crash_vfs_release(b->data);
     *b = (mem_bytes){copy, size};
+}
+
+static char *name_copy(const char *path)
+{
+    size_t size = strlen(path);
+    char *copy = resize(NULL, (int64_t)size);
+    memcpy(copy, path, size + 1);
+    return copy;
 }
 
 static void drop(mem_file *f)
 {
-    free(f->path);
-    free(f->now.data);
-    free(f->synced.data);
+    crash_vfs_release(f->path);
+    crash_vfs_release(f->now.data);
+    crash_vfs_release(f->synced.data);
     *f = (mem_file){0};
 }
 
@@ -77,10 +94,10 @@ static mem_file *make(mem_files *m, const char *path)
     for (int i = 0; f == NULL && i < FILES_MAX; i++) {
         if (m->files[i].path == NULL) {
             f = &m->files[i];
-            f->path = strdup(path);
+            f->path = name_copy(path);
         }
     }
-    if (f == NULL || f->path == NULL) {
+    if (f == NULL) {
         abort();
     }
     return f;
@@ -96,7 +113,8 @@ static fb_code mutate(mem_files *m)
         m->crashed = true;
         return FB_E_IO;
     }
-    if (m->fail_at != 0 && m->calls == m->fail_at) {
+    if (m->fail_at != 0 &&
+        (m->calls == m->fail_at || (m->fail_for_ever && m->calls > m->fail_at))) {
         return m->fail_code;
     }
     return FB_OK;
@@ -135,10 +153,7 @@ static fb_code write_at(void *ctx, const char *path, int64_t offset, fb_text byt
         return FB_E_DISK_FULL;
     }
     f = f == NULL ? make(m, path) : f;
-    char *grown = realloc(f->now.data, (size_t)end + 1);
-    if (grown == NULL) {
-        abort();
-    }
+    char *grown = resize(f->now.data, end);
     if (bytes.size > 0) {
         memcpy(grown + offset, bytes.data, bytes.size);
     }
@@ -196,8 +211,8 @@ static fb_code move(void *ctx, const char *from, const char *to)
     if (old != NULL && old != f) {
         drop(old);
     }
-    char *name = strdup(to);
-    free(f->path);
+    char *name = name_copy(to);
+    crash_vfs_release(f->path);
     f->path = name;
     return FB_OK;
 }
@@ -279,10 +294,16 @@ bool mem_files_is_crashed(const mem_files *m)
     return m->crashed;
 }
 
-void mem_files_fail(mem_files *m, uint64_t calls, fb_code code)
+void mem_files_fail(mem_files *m, uint64_t calls, fb_code code, bool for_ever)
 {
     m->fail_at = calls == 0 ? 0 : m->calls + calls;
     m->fail_code = code;
+    m->fail_for_ever = for_ever;
+}
+
+bool mem_files_failed(const mem_files *m)
+{
+    return m->fail_at != 0 && m->calls >= m->fail_at;
 }
 
 void mem_files_quota(mem_files *m, int64_t bytes)

@@ -24,8 +24,10 @@ void mem_files_crash_after(mem_files *m, uint64_t calls);
 bool mem_files_is_crashed(const mem_files *m);
 /* Power comes back for one machine; unsynced bytes are lost or torn. */
 void mem_files_reboot(mem_files *m, const char *machine);
-/* The n-th mutating call from now fails with this code and changes nothing; 0: never. */
-void mem_files_fail(mem_files *m, uint64_t calls, fb_code code);
+/* The n-th mutating call from now (for_ever: and every later one) fails with this code and changes
+ * nothing; 0: never. */
+void mem_files_fail(mem_files *m, uint64_t calls, fb_code code, bool for_ever);
+bool mem_files_failed(const mem_files *m);
 /* Bytes all files together may have; 0: no limit. Beyond: FB_E_DISK_FULL. */
 void mem_files_quota(mem_files *m, int64_t bytes);
 uint64_t mem_files_calls(const mem_files *m); /* mutating calls so far */

@@ -484,6 +484,30 @@ static void sql_savepoint_undo__without_memory_gives_up_the_transaction(void **s
     sql_close(db);
 }
 
+/* SQLite ends the transaction itself: a caller that takes the failure lightly writes nothing more.
+ */
+static void sql_failure__that_ended_the_transaction_ends_it_for_all(void **state)
+{
+    (void)state;
+    sql_db *db = open_new();
+    assert_int_equal(sql_exec(db, "CREATE TABLE t(x UNIQUE)"), FB_OK);
+    assert_int_equal(sql_begin(db), FB_OK);
+    assert_int_equal(sql_exec(db, "INSERT INTO t VALUES(1)"), FB_OK);
+    assert_int_equal(sql_savepoint(db), FB_OK);
+    assert_int_equal(sql_exec(db, "INSERT OR ROLLBACK INTO t VALUES(1)"), FB_E_EXISTS);
+    sql_savepoint_undo(db);
+    assert_int_equal(sql_exec(db, "INSERT INTO t VALUES(2)"), FB_E_EXISTS);
+    sql_stmt *s = sql_prepare(db, "INSERT INTO t VALUES(3)");
+    assert_int_equal(sql_run(s), FB_E_EXISTS);
+    assert_int_equal(sql_commit(db), FB_E_EXISTS);
+    assert_int_equal(int_of(db, "SELECT count(*) FROM t"), 0);
+    assert_int_equal(sql_begin(db), FB_OK); /* and all is well again */
+    assert_int_equal(sql_exec(db, "INSERT INTO t VALUES(4)"), FB_OK);
+    assert_int_equal(sql_commit(db), FB_OK);
+    assert_int_equal(int_of(db, "SELECT count(*) FROM t"), 1);
+    sql_close(db);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, clean)
 
 int main(void)
@@ -502,6 +526,7 @@ int main(void)
         TEST(sql_prepare__empty_text_is_lack_of_memory),
         TEST(sql_rollback__works_when_memory_is_gone),
         TEST(sql_savepoint_undo__without_memory_gives_up_the_transaction),
+        TEST(sql_failure__that_ended_the_transaction_ends_it_for_all),
         TEST(sql_restrict_reads__shows_plain_tables_only),
         TEST(sql_backup__is_a_whole_database_in_one_file),
         TEST(sql_check__finds_a_damaged_page),

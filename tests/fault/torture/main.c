@@ -10,8 +10,18 @@
 #include "base/decimal.h"
 #include "fault/torture/torture.h"
 
-typedef enum weapon { NO_MEMORY, WRITE_ERROR, DISK_FULL, READ_ERROR, WEAPONS } weapon;
-static const char *const WEAPON_NAMES[WEAPONS] = {"malloc", "write", "full", "read"};
+/* BESIDE, BESIDE_FULL: the plain files beside the replica. */
+typedef enum weapon {
+    NO_MEMORY,
+    WRITE_ERROR,
+    DISK_FULL,
+    READ_ERROR,
+    BESIDE,
+    BESIDE_FULL,
+    WEAPONS
+} weapon;
+static const char *const WEAPON_NAMES[WEAPONS] = {"malloc", "write",  "full",
+                                                  "read",   "beside", "beside-full"};
 enum { SHOWN_MAX = 40 };
 
 typedef struct options {
@@ -30,6 +40,7 @@ typedef struct torture {
     weapon with;
     bool for_ever;
     uint64_t site;
+    uint64_t random;                      /* what the device draws from, as the scene began */
     uint64_t before, after, after_counts; /* dumps around an undisturbed run */
     int64_t live;
 } torture;
@@ -59,11 +70,15 @@ static void crashed(int sig)
 
 static void arm(torture *t, uint64_t n)
 {
-    static const int RESULTS[WEAPONS] = {0, SQLITE_IOERR_WRITE, SQLITE_FULL, SQLITE_IOERR_READ};
+    static const int RESULTS[WEAPONS] = {[WRITE_ERROR] = SQLITE_IOERR_WRITE,
+                                         [DISK_FULL] = SQLITE_FULL,
+                                         [READ_ERROR] = SQLITE_IOERR_READ};
     snprintf(crash_line, sizeof crash_line, "crash: %s %s site=%llu %s", t->played->name,
              WEAPON_NAMES[t->with], (unsigned long long)n, t->for_ever ? "for ever" : "once");
     if (t->with == NO_MEMORY) {
         heap_arm(n, t->for_ever);
+    } else if (t->with >= BESIDE) {
+        mem_files_fail(t->s->f.files, n, t->with == BESIDE ? FB_E_IO : FB_E_DISK_FULL, t->for_ever);
     } else {
         crash_vfs_fail(t->s->f.vfs, "dev1", n, RESULTS[t->with], t->for_ever);
     }
@@ -76,19 +91,30 @@ static bool disarm(torture *t)
         (void)heap_disarm();
         return heap_fired();
     }
+    if (t->with >= BESIDE) {
+        bool failed = mem_files_failed(t->s->f.files);
+        mem_files_fail(t->s->f.files, 0, FB_OK, false);
+        return failed;
+    }
     bool fired = crash_vfs_failed(t->s->f.vfs, "dev1");
     crash_vfs_fail(t->s->f.vfs, "dev1", 0, SQLITE_OK, false);
     return fired;
 }
 
 /* What a scene opened is closed, so that it can be played again on the same handle. */
-static void rewind_scene(stage *s, const scene *c)
+static void rewind_scene(torture *t)
 {
-    if (c->before == NULL) {
+    stage *s = t->s;
+    if (t->played->before == NULL) {
         fb_order_close(s->order);
         fb_sync_close(s->sync);
+        fb_lane_close(s->lane);
         s->order = NULL;
         s->sync = NULL;
+        s->lane = NULL;
+    }
+    if ((t->played->flags & UNENROLLED) != 0) {
+        s->random = t->random; /* the server has only seen the token of the recorded enrolment */
     }
     s->waited_ms += 3600000; /* past every scheduled retry */
 }
@@ -122,11 +148,11 @@ static void failed_check(torture *t, fb_code rc, const fb_error *err)
     }
     if (dump != t->before && !done) {
         t->n->unclear++;
-        if (!t->played->unenrolled && strncmp(t->played->name, "fb_sync", 7) != 0) {
+        if ((t->played->flags & STEPS) == 0) {
             bad(t, "the replica is neither as before nor as after", rc, err);
-        } /* enrolment and sync are several transactions: what one kept stands */
+        }
     }
-    rewind_scene(s, t->played);
+    rewind_scene(t);
     fb_code second = t->played->play(s, &again);
     if (second != FB_OK && dump == t->before) {
         bad(t, "the same call fails again without a fault", second, &again);
@@ -160,12 +186,13 @@ static bool attempt(torture *t)
     fb_error err = {0};
     t->live = heap_live();
     stage_set(s, t->played);
+    t->random = s->random;
     arm(t, t->site);
     fb_code rc = t->played->play(s, &err);
     bool fired = disarm(t);
     if (rc != FB_OK) {
         failed_check(t, rc, &err);
-    } else if (fired && t->after != stage_dump(s, false) &&
+    } else if (fired && (t->played->flags & HINT) == 0 && t->after != stage_dump(s, false) &&
                t->after_counts != stage_dump(s, true)) {
         bad(t, "success, but not its effect", rc, &err);
     }
@@ -179,8 +206,7 @@ static bool attempt(torture *t)
 
 static void weapon_use(torture *t, const options *o)
 {
-    uint64_t first =
-        o->only > 0 ? o->only : 1 + (o->seed + (uint64_t)(t->played - SCENES)) % o->every;
+    uint64_t first = o->only > 0 ? o->only : 1 + (o->seed + t->n->scenes) % o->every;
     for (t->site = first;; t->site += o->every) {
         t->for_ever = false;
         bool fired = attempt(t);
@@ -223,10 +249,15 @@ static int usage(void)
     return 0;
 }
 
+static const scene *scene_at(int i)
+{
+    return i < SCENES_COUNT ? &SCENES[i] : &LANE_SCENES[i - SCENES_COUNT];
+}
+
 static int list(void)
 {
-    for (int i = 0; i < SCENES_COUNT; i++) {
-        puts(SCENES[i].name);
+    for (int i = 0; i < SCENES_COUNT + LANE_SCENES_COUNT; i++) {
+        puts(scene_at(i)->name);
     }
     return 0;
 }
@@ -276,14 +307,16 @@ int main(int argc, char **argv)
     signal(SIGBUS, crashed);
     stage_make(&s);
     time_t told = time(NULL);
-    for (int i = 0; i < SCENES_COUNT; i++) {
-        if (o.api == NULL || strcmp(o.api, SCENES[i].name) == 0) {
-            scene_torture(&s, &SCENES[i], &o, &n);
+    int count = SCENES_COUNT + LANE_SCENES_COUNT;
+    for (int i = 0; i < count; i++) {
+        const scene *c = scene_at(i);
+        if (o.api == NULL || strcmp(o.api, c->name) == 0) {
+            scene_torture(&s, c, &o, &n);
         }
         if (time(NULL) - told >= 10) {
             told = time(NULL);
-            fprintf(stderr, "torture: %s (%d/%d) runs=%llu bad=%llu\n", SCENES[i].name, i + 1,
-                    SCENES_COUNT, (unsigned long long)n.runs, (unsigned long long)n.bad);
+            fprintf(stderr, "torture: %s (%d/%d) runs=%llu bad=%llu\n", c->name, i + 1, count,
+                    (unsigned long long)n.runs, (unsigned long long)n.bad);
         }
     }
     stage_free(&s);

@@ -70,21 +70,26 @@ fb_code stage_open(stage *s, fb_error *err)
     fb_db_options o = FB_DB_OPTIONS_INIT;
     o.port = &s->port;
     o.vfs = STAGE_VFS;
+    o.files = mem_files_port(s->f.files);
     return fb_db_open(PATH, &o, &s->db, err);
 }
 
 void stage_set(stage *s, const scene *played)
 {
     fb_error err = {0};
+    bool unenrolled = (played->flags & UNENROLLED) != 0;
     crash_vfs_remove(s->f.vfs, "dev1");
     crash_vfs_fail(s->f.vfs, "dev1", 0, SQLITE_OK, false);
-    for (int i = 0; i < s->files_count[played->unenrolled]; i++) {
-        const stage_file *f = &s->files[played->unenrolled][i];
+    for (int i = 0; i < s->files_count[unenrolled]; i++) {
+        const stage_file *f = &s->files[unenrolled][i];
         crash_vfs_put(s->f.vfs, f->name, f->data, f->size);
     }
-    s->random =
-        played->unenrolled ? 77 : 7777; /* enrolment repeats the recorded one; other ids are new */
-    if (!played->bare) {
+    mem_files_remove(s->f.files, "dev1");
+    if (!unenrolled) {
+        mem_files_copy(s->f.files, "kept", "dev1");
+    }
+    s->random = unenrolled ? 77 : 7777; /* enrolment repeats the recorded one; other ids are new */
+    if ((played->flags & BARE) == 0) {
         fleet_must(stage_open(s, &err), &err, "stage: open");
     }
     if (played->before != NULL) {
@@ -96,9 +101,11 @@ void stage_close(stage *s)
 {
     fb_order_close(s->order);
     fb_sync_close(s->sync);
+    fb_lane_close(s->lane);
     fb_db_close(s->db);
     s->order = NULL;
     s->sync = NULL;
+    s->lane = NULL;
     s->db = NULL;
     s->waited_ms = 0;
     s->exports = 0;
@@ -190,6 +197,32 @@ static void sync_now(stage *s)
     fb_sync_close(sync);
 }
 
+fb_code stage_lane(stage *s, fb_error *err)
+{
+    fb_link link = stage_link(s);
+    fb_lane_report report;
+    return fb_lane_step(s->lane, &link, 0, &report, err);
+}
+
+static void lane_now(stage *s)
+{
+    fb_error err = {0};
+    fleet_must(fb_lane_open(s->db, NULL, &s->lane, &err), &err, "lane open");
+    fleet_must(stage_lane(s, &err), &err, "lane");
+    fb_lane_close(s->lane);
+    s->lane = NULL;
+}
+
+static void photo_take(stage *s, const char *bytes, fb_id *id)
+{
+    fb_error err = {0};
+    fb_attachment_in in = FB_ATTACHMENT_IN_INIT;
+    in.media_type = "image/jpeg";
+    in.data = in.thumb = text_of(bytes);
+    in.customer = s->customer;
+    fleet_must(fb_attachment_add(s->db, &in, id, &err), &err, "photo");
+}
+
 static void order_take(stage *s, fb_id *id, bool submit)
 {
     fb_error err = {0};
@@ -222,7 +255,9 @@ static void content_make(stage *s)
     fleet_must(fb_record_put_json(s->db, "customer_tag", json, &s->tag, &err), &err, "tag");
     snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"qty\":\"5\"}", id_text(&s->customer));
     fleet_must(fb_record_put_json(s->db, "shelf_count", json, &s->note, &err), &err, "shelf_count");
+    photo_take(s, "a photo that went up", &s->photo_sent);
     sync_now(s);
+    lane_now(s);
     order_take(s, &rejected, true);
     company_set(&s->f.company, "product", &s->product, PAIRS("status", "suspended"));
     sync_now(s);
@@ -232,6 +267,7 @@ static void content_make(stage *s)
     if (s->problem == 0) {
         fleet_must(FB_E_BUG, NULL, "the order of a suspended product was not refused");
     }
+    photo_take(s, "a photo that waits", &s->photo);
     order_take(s, &s->draft, false);
     fleet_must(fb_activity_log(s->db, &s->customer, "pending", NULL, NULL, &err), &err, "pending");
 }
@@ -297,9 +333,11 @@ void stage_make(stage *s)
     content_make(s);
     talks_drop(s);
     keep_files(s, 0);
+    mem_files_copy(s->f.files, "dev1", "kept");
     s->talks[s->talks_count++] = first;
     stage_set(s, &(scene){.name = "recording"});
     sync_now(s);
+    lane_now(s);
     stage_close(s);
     s->recording = false;
     sqlite3_vfs_register(sqlite3_vfs_find(STAGE_VFS), 1); /* exports go to the default file layer */

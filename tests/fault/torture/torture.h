@@ -5,6 +5,7 @@
  *   heap.c      malloc and its family, which count, and fail when they are told to
  *   stage.c     a replica with something of everything, put back before each attempt
  *   scenes.c    one scene for each function of core/include/fieldbook
+ *   scenes_lane.c  those of attachments, of the outbox, and a replica that must be made again
  *
  * Method. A scene runs once undisturbed: its number of allocations (file calls) is the number of
  * sites. Then, for n = 1, 2, ..., site n fails once, and in another run every one from n on. Then
@@ -32,7 +33,7 @@ void heap_pause(void);
 void heap_resume(void);
 
 /* --- stage ---------------------------------------------------------------------------------- */
-enum { STAGE_FILES_MAX = 8, STAGE_TALKS_MAX = 8 };
+enum { STAGE_FILES_MAX = 8, STAGE_TALKS_MAX = 24, STAGE_LINE_BYTES_MAX = 4096 };
 
 typedef struct stage_file {
     char name[64];
@@ -60,20 +61,30 @@ typedef struct stage {
     bool recording;
     char code[40];
     fb_id customer, product, draft, sent_order, visit, activity, task, tag, note;
+    fb_id photo_sent, photo;         /* attachments: at the server, and still to go up */
+    char line[STAGE_LINE_BYTES_MAX]; /* a group of another replica */
     int64_t problem;
     fb_order *order; /* what a scene opened; closed after it */
     fb_sync *sync;
+    fb_lane *lane;
     uint32_t observer;
 } stage;
+
+enum {
+    UNENROLLED = 1, /* before the enrolment */
+    BARE = 2,       /* no handle is open */
+    STEPS = 4,      /* several transactions: what one kept stands */
+    HINT = 8        /* what it keeps is a hint: success without it is right */
+};
 
 typedef struct scene {
     const char *name;            /* the public function it is about */
     fb_code (*before)(stage *s); /* undisturbed; NULL: nothing */
     fb_code (*play)(stage *s, fb_error *err);
-    bool unenrolled, bare; /* bare: no handle is open */
+    unsigned flags;
 } scene;
-extern const scene SCENES[];
-extern const int SCENES_COUNT;
+extern const scene SCENES[], LANE_SCENES[];
+extern const int SCENES_COUNT, LANE_SCENES_COUNT;
 
 void stage_make(stage *s);
 void stage_free(stage *s);
@@ -82,6 +93,8 @@ void stage_set(stage *s, const scene *played);
 void stage_close(stage *s); /* handles of the attempt */
 fb_code stage_open(stage *s, fb_error *err);
 fb_link stage_link(stage *s);
+/* The lane from memory, until nothing is left. */
+fb_code stage_lane(stage *s, fb_error *err);
 /* Hash of every row of every table; and of the numbers of rows only. 0: cannot be read. */
 uint64_t stage_dump(const stage *s, bool counts_only);
 
