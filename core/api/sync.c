@@ -116,7 +116,9 @@ static void chunk_note(fb_sync *s, fb_code code)
 {
     if (code == FB_OK) {
         chunk_carried(&s->chunk);
-    } else if (code == FB_E_TRUNCATED || code == FB_E_TIMEOUT || code == FB_E_LIMIT) {
+    } else if (code == FB_E_TRUNCATED || code == FB_E_TIMEOUT || code == FB_E_LIMIT ||
+               code == FB_E_DISK_FULL || code == FB_E_IO || code == FB_E_NO_MEMORY) {
+        /* What arrived and found no place is paid for again at each try: let it be little. */
         chunk_broke(&s->chunk, true);
     } else if (code == FB_E_OFFLINE) {
         chunk_broke(&s->chunk, false);

@@ -26,6 +26,10 @@ fb_code sql_fail(replica *r, fb_code code, fb_error *err)
         return fail(err, code, "", "another process is writing: try again");
     case FB_E_NO_MEMORY:
         return fail(err, code, "", "out of memory: close something and try again");
+    case FB_E_READ_ONLY: /* of the person's phone, or remounted after an error */
+        return fail(err, code, "path",
+                    "the file, or PATH-wal or PATH-shm beside it, cannot be written: check their "
+                    "rights, the folder's and the disk; nothing was changed");
     default:
         return fail(err, code, "", "the database answered: %s", sql_message(r->db));
     }

@@ -6,6 +6,7 @@
  * it is recognised and answered as before. */
 #include <string.h>
 
+#include "base/check.h"
 #include "base/trace.h"
 #include "replica/salvage.h"
 #include "schema/limits.h"
@@ -163,7 +164,7 @@ static fb_code show(replica *r, int64_t gseq)
         return sql_savepoint_release(r->db);
     }
     sql_savepoint_undo(r->db);
-    return fb_code_class(rc) == FB_CLASS_STORAGE && rc != FB_E_CORRUPT ? rc : FB_OK;
+    return code_is_machines(rc) ? rc : FB_OK;
 }
 
 static fb_code take_inside(replica *r, fb_text line, digest *chain, fb_error *err)

@@ -6,6 +6,7 @@
  * pending groups inserted is shown meanwhile. */
 #include <string.h>
 
+#include "base/check.h"
 #include "base/decimal.h"
 #include "base/trace.h"
 #include "replica/salvage.h"
@@ -104,10 +105,13 @@ static fb_code insert_group(replica *r, int64_t gseq, const stored_group *g, int
 
 static fb_code insert_verdict(replica *r, int64_t gseq, fb_text line)
 {
-    reply_item item;
+    reply_item item = {.line = LINE_END};
     arena_reset(r->scratch);
-    if (line.size == 0 || reply_item_get(line, r->scratch, &item) != FB_OK ||
-        item.line != LINE_VERDICT) {
+    fb_code rc = line.size > 0 ? reply_item_get(line, r->scratch, &item) : FB_OK;
+    if (code_is_machines(rc)) {
+        return rc;
+    }
+    if (rc != FB_OK || item.line != LINE_VERDICT) {
         return FB_OK; /* the tray shows the group without its reason */
     }
     sql_stmt *s =
@@ -237,7 +241,7 @@ static fb_code show_pending(replica *r)
             continue;
         }
         sql_savepoint_undo(r->db);
-        if (fb_code_class(rc) == FB_CLASS_STORAGE && rc != FB_E_CORRUPT) {
+        if (code_is_machines(rc)) {
             return rc;
         }
     }

@@ -341,11 +341,35 @@ static fb_code page_counts_now(taking *t, bool *out)
     return FB_OK;
 }
 
+/* A page is the difference to one state of this device. What a proxy kept, or what was on its way
+ * when the power failed and the device fell back to an earlier state, is a difference to another.
+ */
+static fb_code check_continues(taking *t)
+{
+    char mark[TOKEN_MARK_TEXT_BYTES];
+    buf token;
+    const page_head *page = &t->in->page;
+    if (page->reset || page->of.size == 0 || t->result->epoch_changed) {
+        return FB_OK;
+    }
+    buf_init(&token, SYNC_BODY_BYTES_MAX);
+    fb_code rc = stage_token(t->r, &token);
+    token_mark(buf_text(&token), mark);
+    buf_clear(&token);
+    if (rc == FB_OK && !text_is(page->of, mark)) {
+        rc = fail(t->err, FB_E_PROTOCOL, "of",
+                  "the answer belongs to an earlier question: something on the way keeps answers; "
+                  "nothing was changed, try again");
+    }
+    return rc;
+}
+
 static fb_code take_page(taking *t)
 {
     const page_head *page = &t->in->page;
     int64_t staged = 0;
     bool now = true;
+    FB_TRY(check_continues(t));
     FB_TRY(page_counts_now(t, &now));
     if (!now) {
         return FB_OK;
