@@ -17,6 +17,7 @@ struct sql_db {
                                of everything until sql_rollback */
     bool inside;  /* one of our own texts is running: sql_restrict_reads lets it through */
     bool damaged; /* SQLite said so at least once */
+    bool log_doubtful; /* a sync failed: frames of the log may be read and not be on the disk */
     int log_pages;
     int busy_timeout_ms;
     fb_code code;
