@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LATE_MS_MAX = 4 * 3600 * 1000, TROUBLE_MS = 60000 };
+enum { LATE_MS_MAX = 4 * 3600 * 1000, TROUBLE_MS = 60000, CONNECT_MS = 10000 };
 
 /* ---- what lies in wait for a device's next message ---- */
 
@@ -77,7 +77,7 @@ static void body_copy(sim_flight *f, const void *data, size_t size)
 /* The client's own time-out, or what the phone says at once. */
 static void give_up(sim_device *d, fb_code code)
 {
-    d->in_flight = false;
+    d->in_flight = d->connected = d->unreachable = false;
     if (d->sync != NULL) {
         fb_error err = {0};
         if (fb_sync_failed(d->sync, code, &err) != FB_OK) {
@@ -175,6 +175,11 @@ static void request_send(sim *s, sim_device *d, const fb_link_request *q)
     sim_trace(s, "%s sends %llu bytes=%zu", d->machine, (unsigned long long)d->flight_number,
               q->body.size);
     int64_t recorded = record_send(d, q);
+    if (!d->connected && weather_parts(d)) {
+        d->unreachable = true;
+        d->wake_ms = s->now_ms + CONNECT_MS;
+        return;
+    }
     if (weather_stops(d, true, q->body.size) || arm_take(d, KIND_LOSE_REQUEST)) {
         if (d->weather_period_ms % 2 == 1) {
             give_up(d, FB_E_OFFLINE); /* no network at all is known at once */
@@ -261,8 +266,8 @@ void device_sync_step(sim_device *d)
         return;
     }
     if (d->in_flight) {
-        sim_trace(s, "%s gives up waiting", d->machine);
-        give_up(d, FB_E_TIMEOUT);
+        sim_trace(s, "%s gives up %s", d->machine, d->unreachable ? "connecting" : "waiting");
+        give_up(d, d->unreachable ? FB_E_OFFLINE : FB_E_TIMEOUT);
         return;
     }
     fb_sync_action action;
@@ -415,6 +420,7 @@ static void reply_arrive(sim *s, const sim_flight *f)
         return;
     }
     d->in_flight = false;
+    d->connected = true;
     s->fired[KIND_PACKS] += f->asks && f->status == 200;
     fb_link_response r = {
         .status = f->status, .zstd = f->zstd, .retry_ms = f->retry_ms, .body = {f->body, f->size}};

@@ -161,6 +161,8 @@ struct sim_device {
     bool session;    /* a sync is going on; the next step is due at wake_ms */
     int64_t wake_ms; /* in flight: the time-out */
     bool in_flight;
+    bool connected;   /* it had an answer since the last failure: a connection is kept alive */
+    bool unreachable; /* it is connecting in vain; known at wake_ms */
     uint64_t flight_number; /* the request whose reply counts */
     bool answered;          /* a reply was taken since the last DONE */
     uint32_t rounds;        /* complete syncs since the faults stopped */
@@ -298,6 +300,8 @@ void sessions_begin(sim *s);
 bool arm_take(sim_device *d, sim_kind kind); /* it lay in wait: now it strikes */
 /* weather.c */
 bool weather_stops(sim_device *d, bool up, size_t bytes);
+/* No new connection comes about: the phone knows after its time-out that nothing went out. */
+bool weather_parts(sim_device *d);
 
 /* heap.c: SQLite's memory */
 void heap_install(void);

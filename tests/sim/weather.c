@@ -38,6 +38,14 @@ bool weather_stops(sim_device *d, bool up, size_t bytes)
     return stops;
 }
 
+bool weather_parts(sim_device *d)
+{
+    bool both_ways = d->weather == KIND_PARTITION || d->weather == KIND_BRIDGE ||
+                     d->weather == KIND_SWIZZLE || d->weather == KIND_FLAPPING ||
+                     d->weather == KIND_PARTITION_UP;
+    return both_ways && weather_stops(d, true, 0);
+}
+
 static void weather_begin(sim *s, sim_device *d, sim_kind kind, int minutes_max)
 {
     d->weather = kind;

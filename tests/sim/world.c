@@ -159,7 +159,7 @@ void device_down(sim_device *d)
     fb_db_close(d->db);
     d->sync = NULL;
     d->db = NULL;
-    d->in_flight = false;
+    d->in_flight = d->connected = d->unreachable = false;
     d->suspended = false;
 }
 

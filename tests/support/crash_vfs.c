@@ -11,8 +11,8 @@ enum { MACHINES_MAX = 64, NAME_MAX_BYTES = 160, SECTOR = 512, SHM_REGIONS_MAX = 
 typedef struct pending_write {
     uint64_t offset;
     uint32_t size; /* 0: a truncation to `offset` */
-    unsigned char *data;
     struct pending_write *next;
+    unsigned char data[];
 } pending_write;
 
 typedef struct shm_node {
@@ -158,7 +158,6 @@ static void pending_drop(mem_file *f)
 {
     while (f->first != NULL) {
         pending_write *next = f->first->next;
-        crash_vfs_release(f->first->data);
         crash_vfs_release(f->first);
         f->first = next;
     }
@@ -167,11 +166,11 @@ static void pending_drop(mem_file *f)
 
 static void pending_add(mem_file *f, uint64_t offset, const void *data, uint32_t size)
 {
-    pending_write *w = must(zeroed(sizeof *w));
+    pending_write *w = must(crash_vfs_realloc(NULL, sizeof *w + size));
     w->offset = offset;
     w->size = size;
+    w->next = NULL;
     if (size > 0) {
-        w->data = must(crash_vfs_realloc(NULL, size));
         memcpy(w->data, data, size);
     }
     *f->last = w;
