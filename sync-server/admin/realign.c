@@ -241,7 +241,7 @@ static void line_refuse(realign *r, uint32_t line, fb_code rc, const fb_error *e
 static fb_code file_take(realign *r, fb_text text, fb_error *err)
 {
     csv_reader reader;
-    file_columns columns;
+    file_columns columns = {0};
     fb_text *fields = arena_take(r->kept, CSV_FIELDS_MAX * sizeof *fields);
     uint32_t count = 0;
     csv_reader_init(&reader, text, r->kept);
