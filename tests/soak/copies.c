@@ -16,6 +16,7 @@ bool backup_make(soak *s)
     if (code == 0) {
         s->backup_tick = tick;
         s->backups++;
+        s->fired[FAULT_BACKUP]++;
         return true;
     }
     char *text = file_text(out);

@@ -54,7 +54,7 @@ static bool strike_process(soak *s, fault_kind kind, int slot, int64_t in_ms)
 {
     for (int tries = 0; tries < s->devices_count; tries++) {
         soak_device *d = any_device(s);
-        if (d->process != FAULT_NONE || d->frozen || (slot == SLOT_APP && d->is_manager)) {
+        if (d->process != FAULT_NONE || d->frozen) {
             continue;
         }
         if (d->jobs[slot].kind == JOB_NONE) {
@@ -336,7 +336,7 @@ static void query_end(soak *s)
 
 static bool put_server_back(soak *s)
 {
-    if (s->server.fault != FAULT_NONE || !s->server.ready || s->backups == 0) {
+    if (s->server.fault != FAULT_NONE || !s->server.ready || (s->backups == 0 && !backup_make(s))) {
         return false;
     }
     query_end(s);
@@ -387,8 +387,7 @@ bool fault_begin(soak *s, fault_kind kind)
     case FAULT_LONG_QUERY:
         return query_begin(s);
     case FAULT_BACKUP:
-        s->fired[kind] += backup_make(s);
-        return true;
+        return backup_make(s);
     case FAULT_RESTORE_SERVER:
         return put_server_back(s);
     case FAULT_RESTORE_PHONE:

@@ -1,7 +1,7 @@
 /* jobs.c - what people do: every job is a process of its own. See soak.h.
  *
  *   app     saves 1 to 4 groups (phone.c): a visit with activity and, mostly, an order, a payment,
- *           a photo
+ *           a photo; the manager's an activity and a changed customer, which the rep changes too
  *   worker  `fieldbook sync`, now and then `fieldbook check`; the manager's stays with --wait
  *
  * Both work on one replica at the same time, as an app and its background worker do. */
@@ -99,30 +99,69 @@ static void photo_put(const soak *s, FILE *out, soak_device *d, group *g, const 
     fprintf(out, ",{\"op\":\"attachment.add\",\"file\":\"%s\",\"note\":\"%s\"}", path, marker);
 }
 
-static void group_put(soak *s, FILE *out, soak_device *d)
+/* Two people change one column: the server keeps the later value, and the other in a record. */
+static void edit_put(FILE *out, const char *customer, const char *marker)
 {
-    char marker[MARKER_BYTES], customer[16];
-    group *g = book_add(&s->book, d->index, ++d->next_group);
-    marker_of(g, marker);
-    snprintf(customer, sizeof customer, "K%d-%u", d->index + 1,
-             dice_between(&d->dice, 1, CUSTOMERS_EACH));
-    g->parts = PART_VISIT | PART_ACTIVITY;
-    fprintf(out,
-            "%s\t{\"kind\":\"visit.done\",\"ops\":[{\"op\":\"visit.check_in\",\"customer\":\"%s\","
-            "\"note\":\"%s\"}",
-            marker, customer, marker);
+    fprintf(out, ",{\"op\":\"customer.set\",\"customer\":\"%s\",\"data\":{\"remark\":\"%s\"}}",
+            customer, marker);
+}
+
+static void activity_put(FILE *out, group *g, const char *customer, const char *marker)
+{
+    g->parts |= PART_ACTIVITY;
+    fprintf(out, "{\"op\":\"activity.add\",\"customer\":\"%s\",\"subject\":\"%s\"}", customer,
+            marker);
+}
+
+static void visit_put(const soak *s, FILE *out, soak_device *d, group *g, const char *customer,
+                      const char *marker)
+{
+    g->parts |= PART_VISIT;
+    fprintf(out, "{\"op\":\"visit.check_in\",\"customer\":\"%s\",\"note\":\"%s\"}", customer,
+            marker);
     if (dice_below(&d->dice, 10) < 7) {
         order_put(out, d, g, customer, marker);
     }
     if (dice_below(&d->dice, 10) < 5) {
         payment_put(out, d, g, customer, marker);
     }
-    fprintf(out, ",{\"op\":\"activity.add\",\"customer\":\"%s\",\"subject\":\"%s\"}", customer,
-            marker);
+    fputc(',', out);
+    activity_put(out, g, customer, marker);
     if (dice_below(&d->dice, 10) < 2) {
         photo_put(s, out, d, g, marker);
     }
-    fputs(",{\"op\":\"visit.check_out\"}]}\n", out);
+    if (dice_below(&d->dice, 10) < 2) {
+        edit_put(out, customer, marker);
+    }
+    fputs(",{\"op\":\"visit.check_out\"}", out);
+}
+
+/* The manager writes an activity at some rep's customer and mostly changes it. */
+static void remark_put(FILE *out, soak_device *d, group *g, const char *customer,
+                       const char *marker)
+{
+    activity_put(out, g, customer, marker);
+    if (dice_below(&d->dice, 10) < 7) {
+        edit_put(out, customer, marker);
+    }
+}
+
+static void group_put(soak *s, FILE *out, soak_device *d)
+{
+    char marker[MARKER_BYTES], customer[32];
+    group *g = book_add(&s->book, d->index, ++d->next_group);
+    uint32_t rep =
+        d->is_manager ? dice_below(&d->dice, (uint32_t)s->o.devices) : (uint32_t)d->index;
+    marker_of(g, marker);
+    snprintf(customer, sizeof customer, "K%u-%u", rep + 1,
+             dice_between(&d->dice, 1, CUSTOMERS_EACH));
+    fprintf(out, "%s\t{\"kind\":\"%s\",\"ops\":[", marker, d->is_manager ? "remark" : "visit.done");
+    if (d->is_manager) {
+        remark_put(out, d, g, customer, marker);
+    } else {
+        visit_put(s, out, d, g, customer, marker);
+    }
+    fputs("]}\n", out);
 }
 
 static void lines_path(const soak *s, const soak_device *d, char out[PATH_BYTES + 16])
@@ -187,9 +226,7 @@ void job_choose(soak *s, soak_device *d, int slot)
 {
     uint32_t roll = dice_below(&d->dice, 100);
     if (slot == SLOT_APP) {
-        if (!d->is_manager) {
-            job_begin(s, d, slot, JOB_SAVE);
-        }
+        job_begin(s, d, slot, JOB_SAVE);
         return;
     }
     job_begin(s, d, slot, roll < 6 ? JOB_CHECK : d->is_manager && roll < 60 ? JOB_WAIT : JOB_SYNC);

@@ -157,7 +157,7 @@ static int64_t earliest(const soak *s, bool begin_jobs)
     for (int i = 0; i < s->devices_count; i++) {
         const soak_device *d = &s->devices[i];
         for (int slot = 0; slot < SLOTS; slot++) {
-            bool waits = d->jobs[slot].kind == JOB_NONE && !(slot == SLOT_APP && d->is_manager);
+            bool waits = d->jobs[slot].kind == JOB_NONE;
             at = waits && d->next_job_ms[slot] < at ? d->next_job_ms[slot] : at;
         }
     }
@@ -212,16 +212,18 @@ static void run_timers(soak *s)
 /* What finds nothing to strike stays in the deck for the next time. */
 static void deal(soak *s)
 {
+    bool dealt = false;
     for (int i = s->deck_at; i < s->deck_count; i++) {
         fault_kind kind = s->deck[i];
         if (fault_begin(s, kind)) {
             note(s, "fault: %s", FAULT_ROWS[kind].name);
             s->deck[i] = s->deck[s->deck_at];
             s->deck[s->deck_at++] = kind;
+            dealt = true;
             break;
         }
     }
-    if (s->deck_at == s->deck_count) {
+    if (!dealt || s->deck_at == s->deck_count) {
         faults_shuffle(s);
     }
     s->next_fault_ms = now_ms() + dice_between(&s->dice, 50, 600);
@@ -241,6 +243,28 @@ static void begin_jobs(soak *s)
     }
 }
 
+/* IT works on the same database: a change a second or so, which must go through, whoever writes. */
+static void office(soak *s)
+{
+    char out[PATH_BYTES + 16], customer[32], remark[48];
+    if (now_ms() < s->next_office_ms || s->server.fault != FAULT_NONE) {
+        return;
+    }
+    snprintf(customer, sizeof customer, "K%u-%u", dice_between(&s->dice, 1, (uint32_t)s->o.devices),
+             dice_between(&s->dice, 1, CUSTOMERS_EACH));
+    snprintf(remark, sizeof remark, "remark=office %u", ++s->office_changes);
+    snprintf(out, sizeof out, "%s/office.out", s->folder);
+    const char *const argv[] = {"fieldbook-admin", "--home", s->home, "set",
+                                "customer",        customer, remark,  NULL};
+    int code = proc_run(s, argv, out, out);
+    if (code != 0) {
+        char *text = file_text(out);
+        violation(s, "the office cannot change a customer (%d): %.300s", code, text);
+        free(text);
+    }
+    s->next_office_ms = now_ms() + dice_between(&s->dice, 300, 2000);
+}
+
 static void chaos(soak *s)
 {
     s->begin_ms = now_ms();
@@ -253,6 +277,7 @@ static void chaos(soak *s)
         if (now_ms() >= s->next_fault_ms) {
             deal(s);
         }
+        office(s);
     }
 }
 
@@ -333,6 +358,7 @@ static void heal(soak *s)
 /* Descriptors must go back to what they were; connections in their last seconds may still close. */
 static void server_at_rest(soak *s)
 {
+    char wal[PATH_BYTES + 32];
     int64_t deadline = now_ms() + 45 * MS;
     int fds = proc_fds(s->server.pid), most = s->server.fds_at_rest + FDS_GROWTH_MAX;
     while (fds > most && now_ms() < deadline) {
@@ -342,6 +368,10 @@ static void server_at_rest(soak *s)
     if (fds > most) {
         violation(s, "the server holds %d files at rest, and %d at its start", fds,
                   s->server.fds_at_rest);
+    }
+    snprintf(wal, sizeof wal, "%s/master.db-wal", s->home);
+    if (file_bytes(wal) > WAL_BYTES_AT_REST_MAX) {
+        violation(s, "the server's WAL still has %lld bytes", (long long)file_bytes(wal));
     }
     if (s->server.rss_kib_max > RSS_KIB_MAX) {
         violation(s, "the server had %ld KiB of memory", s->server.rss_kib_max);

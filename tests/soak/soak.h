@@ -43,9 +43,10 @@ enum {
     /* A client gives up a dead line after 30 s and an exchange after its own timeout. */
     JOB_LIMIT_MS = 150 * MS,
     READY_LIMIT_MS = 30 * MS,
-    FDS_GROWTH_MAX = 24,     /* readers' and packs' databases open when they are first needed */
-    RSS_KIB_MAX = 600 << 10, /* a sanitizer's shadow and quarantine included */
-    WAL_BYTES_MAX = 64 << 20,
+    FDS_GROWTH_MAX = 24,      /* readers' and packs' databases open when they are first needed */
+    RSS_KIB_MAX = 600 << 10,  /* a sanitizer's shadow and quarantine included */
+    WAL_BYTES_MAX = 64 << 20, /* while a query holds an old state */
+    WAL_BYTES_AT_REST_MAX = 16 << 20,
 };
 
 /* ---- faults ---- */
@@ -241,9 +242,9 @@ typedef struct soak {
     unsigned fired[FAULTS];
     timer timers[TIMERS_MAX];
     int timers_count;
-    int64_t begin_ms, end_ms, next_fault_ms, next_look_ms;
+    int64_t begin_ms, end_ms, next_fault_ms, next_look_ms, next_office_ms;
     int64_t backup_tick; /* the book's, when the newest backup began */
-    unsigned backups, connections_before;
+    unsigned backups, connections_before, office_changes;
     pid_t reader; /* holds the server's database in a read transaction */
     unsigned lost, doubled, violations, jobs_done;
     unsigned refusals[64]; /* codes with which jobs failed, see jobs.c */
