@@ -34,6 +34,9 @@ fb_code sql_code_of(int rc)
     case SQLITE_FULL:
         return FB_E_DISK_FULL;
     case SQLITE_IOERR:
+        if (rc == SQLITE_IOERR_SHMSIZE) { /* the file beside the database cannot grow */
+            return FB_E_DISK_FULL;
+        }
         return rc == SQLITE_IOERR_NOMEM ? FB_E_NO_MEMORY : FB_E_IO;
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sql/sql.h"
+#include "sql/sql_inside.h"
 
 static char folder[64], path[96], other[96];
 
@@ -510,6 +511,14 @@ static void sql_failure__that_ended_the_transaction_ends_it_for_all(void **state
 
 #define TEST(name) cmocka_unit_test_teardown(name, clean)
 
+/* On a full disk an open in WAL mode fails here first: the person must read that it is full. */
+static void sql_code_of__shared_memory_that_cannot_grow_is_a_full_disk(void **state)
+{
+    (void)state;
+    assert_int_equal(sql_code_of(SQLITE_IOERR_SHMSIZE), FB_E_DISK_FULL);
+    assert_int_equal(sql_code_of(SQLITE_IOERR_SHMOPEN), FB_E_IO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,6 +539,7 @@ int main(void)
         TEST(sql_restrict_reads__shows_plain_tables_only),
         TEST(sql_backup__is_a_whole_database_in_one_file),
         TEST(sql_check__finds_a_damaged_page),
+        TEST(sql_code_of__shared_memory_that_cannot_grow_is_a_full_disk),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
