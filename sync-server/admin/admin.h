@@ -73,9 +73,6 @@ bool flag_take(admin *a, const char *name);
 /* True when options are left that are unknown or lack their value; says so. */
 bool options_left(admin *a);
 
-/* One server commit of these changes in its own transaction. */
-FB_MUST_USE fb_code admin_commit(admin *a, const char *kind, const change *changes, uint32_t count,
-                                 int64_t *cid_out, fb_error *err);
 /* Finds a row by business key or id text. */
 FB_MUST_USE fb_code row_by_key(admin *a, const cat_entity *e, fb_text key, arena *memory,
                                fb_value *values);

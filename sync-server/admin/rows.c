@@ -15,19 +15,22 @@ row_rights admin_rights(void)
                         .actor = ACTOR_SERVER};
 }
 
-fb_code admin_commit(admin *a, const char *kind, const change *changes, uint32_t count,
-                     int64_t *cid_out, fb_error *err)
+/* What a change starts from is read in its own transaction: the server writes the same rows. */
+static int admin_begin(admin *a)
 {
+    fb_error err = {0};
     fb_code rc = store_begin(a->db);
     if (rc != FB_OK) {
-        return fail(err, rc, "", "the database is in use by another writer: try again");
+        rc = fail(&err, rc, "", "the database is in use by another writer: try again");
     }
+    return rc == FB_OK ? EXIT_DONE : admin_failed(a, rc, &err);
+}
+
+static fb_code admin_commit(admin *a, const char *kind, const change *changes, uint32_t count,
+                            int64_t *cid_out)
+{
     commit_source from = {.at_ms = a->port->wall_ms(a->port->ctx), .kind = text_of(kind)};
-    rc = ledger_commit(a->db, &from, changes, count, cid_out);
-    if (rc != FB_OK) {
-        store_rollback(a->db);
-        return rc;
-    }
+    FB_TRY(ledger_commit(a->db, &from, changes, count, cid_out));
     return store_commit(a->db);
 }
 
@@ -225,7 +228,7 @@ static int put_run(admin *a, const cat_entity *e, const fb_value *current, int f
     int64_t cid = 0;
     fb_code rc = row_store(a, e, current, columns, values, count, memory, &c, &result, &err);
     if (rc == FB_OK && result != ROW_SAME) {
-        rc = admin_commit(a, current == NULL ? "admin.add" : "admin.set", &c, 1, &cid, &err);
+        rc = admin_commit(a, current == NULL ? "admin.add" : "admin.set", &c, 1, &cid);
     }
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
@@ -241,7 +244,11 @@ int command_add(admin *a)
         return EXIT_USAGE;
     }
     arena *memory = arena_new(16 << 20);
-    int exit_code = memory == NULL ? EXIT_FAILED : put_run(a, e, NULL, 1, memory);
+    int exit_code = memory == NULL ? EXIT_FAILED : admin_begin(a);
+    if (exit_code == EXIT_DONE) {
+        exit_code = put_run(a, e, NULL, 1, memory);
+        store_rollback(a->db); /* of what was not committed */
+    }
     arena_free(memory);
     return exit_code;
 }
@@ -269,7 +276,11 @@ int command_set(admin *a)
         return EXIT_USAGE;
     }
     arena *memory = arena_new(16 << 20);
-    int exit_code = memory == NULL ? EXIT_FAILED : set_found(a, e, a->argv[1], 2, memory);
+    int exit_code = memory == NULL ? EXIT_FAILED : admin_begin(a);
+    if (exit_code == EXIT_DONE) {
+        exit_code = set_found(a, e, a->argv[1], 2, memory);
+        store_rollback(a->db);
+    }
     arena_free(memory);
     return exit_code;
 }
@@ -301,7 +312,7 @@ static int setting_set(admin *a, const cat_entity *e, const char *key, const cha
     int64_t cid = 0;
     rc = row_store(a, e, rc == FB_OK ? row : NULL, columns, values, 3, memory, &c, &result, &err);
     if (rc == FB_OK && result != ROW_SAME) {
-        rc = admin_commit(a, "admin.setting", &c, 1, &cid, &err);
+        rc = admin_commit(a, "admin.setting", &c, 1, &cid);
     }
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
@@ -315,8 +326,11 @@ int command_setting(admin *a)
     const cat_entity *e = catalog_entity_str(store_catalog(a->db), "setting");
     if (a->argc == 3 && strcmp(a->argv[0], "set") == 0) {
         arena *memory = arena_new(16 << 20);
-        int exit_code =
-            memory == NULL ? EXIT_FAILED : setting_set(a, e, a->argv[1], a->argv[2], memory);
+        int exit_code = memory == NULL ? EXIT_FAILED : admin_begin(a);
+        if (exit_code == EXIT_DONE) {
+            exit_code = setting_set(a, e, a->argv[1], a->argv[2], memory);
+            store_rollback(a->db);
+        }
         arena_free(memory);
         return exit_code;
     }

@@ -229,11 +229,24 @@ static bool moves_only(const change *c)
     return any;
 }
 
+/* Its entries are moved from where `before` says they stand: a row read before the transaction, and
+ * changed by another writer since, would leave them behind, and every page of them break off. */
+static fb_code check_still(moves *m, const change *c, const moved *r)
+{
+    int64_t ver = 0;
+    FB_TRY(store_row_ver(m->job->store, c->entity, &c->id, &ver));
+    return ver == r->old_ver ? FB_OK : FB_E_BUSY;
+}
+
 static fb_code note_change(moves *m, const change *c)
 {
     moved *r = NULL;
+    uint32_t listed = m->count;
     FB_ASSERT(c->kind == CHANGE_INSERT || c->before != NULL);
     FB_TRY(list_row(m, c->entity, &c->id, c->kind == CHANGE_INSERT ? NULL : c->before, &r));
+    if (m->count > listed && c->kind != CHANGE_INSERT) {
+        FB_TRY(check_still(m, c, r));
+    }
     r->only_moved = moves_only(c) && (r->only_moved || !r->changed);
     r->changed = true;
     if (c->entity == m->job->state->assignment) {

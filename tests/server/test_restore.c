@@ -209,6 +209,17 @@ static void backup__is_whole_while_others_write(void **state)
     assert_int_equal(run_admin("restore shelf --to out.db"), 0);
 }
 
+/* Two who change one row at once: each starts from what the other one left. */
+static void set__of_two_at_once_leaves_a_sound_database(void **state)
+{
+    (void)state;
+    assert_int_equal(shell("for k in 1 2; do (for i in $(seq 40); do " FB_BINARY_DIR
+                           "/fieldbook-admin --home co set setting order.credit_check value=$k$i "
+                           "|| exit 1; done) >/dev/null & done; wait %1 && wait %2"),
+                     0);
+    assert_int_equal(run_admin("check"), 0);
+}
+
 static int sql(const char *text)
 {
     char line[500];
@@ -301,6 +312,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(backup__counts_only_when_it_was_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(status__says_what_needs_a_person, setup, teardown),
         cmocka_unit_test_setup_teardown(backup__is_whole_while_others_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(set__of_two_at_once_leaves_a_sound_database, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(
             restore__replaces_nothing_unless_told_and_keeps_what_stood_there, setup, teardown),
         cmocka_unit_test_setup_teardown(restore__refuses_a_damaged_backup_and_changes_nothing,
