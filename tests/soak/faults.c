@@ -334,6 +334,22 @@ static void query_end(soak *s)
     s->reader = 0;
 }
 
+/* Connections keep the certificate they began with; nobody may be turned away. */
+static bool renew_certificate(soak *s)
+{
+    char out[PATH_BYTES + 32];
+    if (s->server.fault != FAULT_NONE || !s->server.ready) {
+        return false;
+    }
+    snprintf(out, sizeof out, "%s/renew.out", s->folder);
+    const char *const argv[] = {"fieldbook-admin", "--home", s->home, "certificate", "renew", NULL};
+    if (proc_run(s, argv, out, out) != 0 || kill(s->server.pid, SIGHUP) != 0) {
+        violation(s, "the certificate cannot be renewed: see %s", out);
+    }
+    s->fired[FAULT_RENEW]++;
+    return true;
+}
+
 static bool put_server_back(soak *s)
 {
     if (s->server.fault != FAULT_NONE || !s->server.ready || (s->backups == 0 && !backup_make(s))) {
@@ -388,6 +404,8 @@ bool fault_begin(soak *s, fault_kind kind)
         return query_begin(s);
     case FAULT_BACKUP:
         return backup_make(s);
+    case FAULT_RENEW:
+        return renew_certificate(s);
     case FAULT_RESTORE_SERVER:
         return put_server_back(s);
     case FAULT_RESTORE_PHONE:

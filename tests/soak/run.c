@@ -209,21 +209,32 @@ static void run_timers(soak *s)
     }
 }
 
-/* What finds nothing to strike stays in the deck for the next time. */
+/* The long ones hold everything up: one in two minutes. */
+static bool may_begin(soak *s, fault_kind kind)
+{
+    return FAULT_ROWS[kind].seconds_min == 0 || now_ms() >= s->next_long_ms;
+}
+
+/* What finds nothing to strike stays in the deck for the next time; long ones do not hold up a new
+ * shuffle. */
 static void deal(soak *s)
 {
-    bool dealt = false;
+    bool more = false;
     for (int i = s->deck_at; i < s->deck_count; i++) {
         fault_kind kind = s->deck[i];
-        if (fault_begin(s, kind)) {
+        if (may_begin(s, kind) && fault_begin(s, kind)) {
             note(s, "fault: %s", FAULT_ROWS[kind].name);
+            s->next_long_ms =
+                FAULT_ROWS[kind].seconds_min > 0 ? now_ms() + 120 * MS : s->next_long_ms;
             s->deck[i] = s->deck[s->deck_at];
             s->deck[s->deck_at++] = kind;
-            dealt = true;
             break;
         }
     }
-    if (!dealt || s->deck_at == s->deck_count) {
+    for (int i = s->deck_at; i < s->deck_count; i++) {
+        more = more || FAULT_ROWS[s->deck[i]].seconds_min == 0;
+    }
+    if (!more) {
         faults_shuffle(s);
     }
     s->next_fault_ms = now_ms() + dice_between(&s->dice, 50, 600);

@@ -242,7 +242,7 @@ typedef struct soak {
     unsigned fired[FAULTS];
     timer timers[TIMERS_MAX];
     int timers_count;
-    int64_t begin_ms, end_ms, next_fault_ms, next_look_ms, next_office_ms;
+    int64_t begin_ms, end_ms, next_fault_ms, next_look_ms, next_office_ms, next_long_ms;
     int64_t backup_tick; /* the book's, when the newest backup began */
     unsigned backups, connections_before, office_changes;
     pid_t reader; /* holds the server's database in a read transaction */
