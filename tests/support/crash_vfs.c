@@ -23,6 +23,8 @@ typedef struct shm_node {
     int users;
 } shm_node;
 
+typedef enum fail_what { FAIL_CHANGES, FAIL_READS, FAIL_OPENS } fail_what;
+
 typedef struct machine {
     char name[NAME_MAX_BYTES];
     uint32_t generation; /* handles of an older one are dead */
@@ -31,7 +33,7 @@ typedef struct machine {
     uint64_t fail_in; /* calls until fail_result; 0: never */
     int fail_result;
     bool fail_for_ever, failed;
-    bool fail_reads; /* count reads instead of changes */
+    fail_what fail_counts;
 } machine;
 
 typedef struct image {
@@ -324,9 +326,9 @@ static bool machine_step(crash_vfs *v, machine *m)
 }
 
 /* The result that an injected fault asks for, or SQLITE_OK. */
-static int machine_fault(machine *m, bool reading)
+static int machine_fault(machine *m, fail_what call)
 {
-    if (m->fail_in == 0 || m->fail_reads != reading) {
+    if (m->fail_in == 0 || m->fail_counts != call) {
         return SQLITE_OK;
     }
     if (m->fail_in > 1) {
@@ -373,7 +375,7 @@ static int x_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 offse
     if (!handle_lives(h)) {
         return SQLITE_IOERR_READ;
     }
-    int fault = h->temporary ? SQLITE_OK : machine_fault(h->file->owner, true);
+    int fault = h->temporary ? SQLITE_OK : machine_fault(h->file->owner, FAIL_READS);
     if (fault != SQLITE_OK) {
         return fault;
     }
@@ -400,7 +402,7 @@ static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int
     if (!handle_lives(h) || !machine_step(h->vfs, m)) {
         return SQLITE_IOERR_WRITE;
     }
-    int fault = machine_fault(m, false);
+    int fault = machine_fault(m, FAIL_CHANGES);
     if (fault != SQLITE_OK) {
         return fault;
     }
@@ -428,7 +430,7 @@ static int x_truncate(sqlite3_file *base, sqlite3_int64 size)
     if (!handle_lives(h) || !machine_step(h->vfs, h->file->owner)) {
         return SQLITE_IOERR_TRUNCATE;
     }
-    int fault = machine_fault(h->file->owner, false);
+    int fault = machine_fault(h->file->owner, FAIL_CHANGES);
     if (fault != SQLITE_OK) {
         return fault;
     }
@@ -450,7 +452,7 @@ static int x_sync(sqlite3_file *base, int flags)
     if (!handle_lives(h) || !machine_step(h->vfs, m)) {
         return SQLITE_IOERR_FSYNC;
     }
-    int fault = machine_fault(m, false);
+    int fault = machine_fault(m, FAIL_CHANGES);
     if (fault == SQLITE_OK && m->fail_sync_in > 0 && --m->fail_sync_in == 0) {
         fault = SQLITE_IOERR_FSYNC;
     }
@@ -704,6 +706,10 @@ static int x_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int f
         if (machine_get(v, name)->crashed) {
             return SQLITE_CANTOPEN;
         }
+        int fault = machine_fault(machine_get(v, name), FAIL_OPENS);
+        if (fault != SQLITE_OK) {
+            return fault;
+        }
         h->file = file_find(v, name);
         if (h->file == NULL) {
             if ((flags & SQLITE_OPEN_CREATE) == 0) {
@@ -729,7 +735,7 @@ static int x_delete(sqlite3_vfs *base, const char *name, int sync_dir)
     if (!machine_step(v, machine_get(v, name))) {
         return SQLITE_IOERR_DELETE;
     }
-    int fault = machine_fault(machine_get(v, name), false);
+    int fault = machine_fault(machine_get(v, name), FAIL_CHANGES);
     if (fault != SQLITE_OK) {
         return fault;
     }
@@ -900,7 +906,9 @@ void crash_vfs_fail(crash_vfs *v, const char *name, uint64_t calls, int result, 
     m->fail_in = calls;
     m->fail_result = result;
     m->fail_for_ever = for_ever;
-    m->fail_reads = result == SQLITE_IOERR_READ;
+    m->fail_counts = result == SQLITE_IOERR_READ  ? FAIL_READS
+                     : result == SQLITE_CANTOPEN ? FAIL_OPENS
+                                                 : FAIL_CHANGES;
     m->failed = false;
 }
 

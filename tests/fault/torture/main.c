@@ -10,22 +10,26 @@
 #include "base/decimal.h"
 #include "fault/torture/torture.h"
 
-/* BESIDE, BESIDE_FULL: the plain files beside the replica. */
+/* FILLED: the disk takes so many bytes more and then no more growth, as a real one does; DISK_FULL:
+ * every change is refused from a call on. OPEN_ERROR: no descriptor or inode is left. BESIDE,
+ * BESIDE_FULL: the plain files beside the replica. */
 typedef enum weapon {
     NO_MEMORY,
     WRITE_ERROR,
     DISK_FULL,
     READ_ERROR,
+    FILLED,
+    OPEN_ERROR,
     BESIDE,
     BESIDE_FULL,
     WEAPONS
 } weapon;
-static const char *const WEAPON_NAMES[WEAPONS] = {"malloc", "write",  "full",
-                                                  "read",   "beside", "beside-full"};
-enum { SHOWN_MAX = 40 };
+static const char *const WEAPON_NAMES[WEAPONS] = {"malloc", "write", "full",   "read",
+                                                  "filled", "open",  "beside", "beside-full"};
+enum { SHOWN_MAX = 40, FILLED_STEP_BYTES = 512 };
 
 typedef struct options {
-    const char *api;
+    const char *api, *with;
     uint64_t every, seed, only;
 } options;
 
@@ -43,6 +47,7 @@ typedef struct torture {
     uint64_t random;                      /* what the device draws from, as the scene began */
     uint64_t before, after, after_counts; /* dumps around an undisturbed run */
     int64_t live;
+    uint64_t refused; /* growths, before the attempt */
 } torture;
 
 static void bad(torture *t, const char *what, fb_code rc, const fb_error *err)
@@ -72,13 +77,18 @@ static void arm(torture *t, uint64_t n)
 {
     static const int RESULTS[WEAPONS] = {[WRITE_ERROR] = SQLITE_IOERR_WRITE,
                                          [DISK_FULL] = SQLITE_FULL,
-                                         [READ_ERROR] = SQLITE_IOERR_READ};
+                                         [READ_ERROR] = SQLITE_IOERR_READ,
+                                         [OPEN_ERROR] = SQLITE_CANTOPEN};
     snprintf(crash_line, sizeof crash_line, "crash: %s %s site=%llu %s", t->played->name,
              WEAPON_NAMES[t->with], (unsigned long long)n, t->for_ever ? "for ever" : "once");
     if (t->with == NO_MEMORY) {
         heap_arm(n, t->for_ever);
     } else if (t->with >= BESIDE) {
         mem_files_fail(t->s->f.files, n, t->with == BESIDE ? FB_E_IO : FB_E_DISK_FULL, t->for_ever);
+    } else if (t->with == FILLED) {
+        crash_vfs *v = t->s->f.vfs;
+        t->refused = crash_vfs_count(v)->full;
+        crash_vfs_quota(v, "dev1", crash_vfs_used(v, "dev1") + 1 + (n - 1) * FILLED_STEP_BYTES);
     } else {
         crash_vfs_fail(t->s->f.vfs, "dev1", n, RESULTS[t->with], t->for_ever);
     }
@@ -95,6 +105,10 @@ static bool disarm(torture *t)
         bool failed = mem_files_failed(t->s->f.files);
         mem_files_fail(t->s->f.files, 0, FB_OK, false);
         return failed;
+    }
+    if (t->with == FILLED) {
+        crash_vfs_quota(t->s->f.vfs, "dev1", 0);
+        return crash_vfs_count(t->s->f.vfs)->full > t->refused;
     }
     bool fired = crash_vfs_failed(t->s->f.vfs, "dev1");
     crash_vfs_fail(t->s->f.vfs, "dev1", 0, SQLITE_OK, false);
@@ -179,6 +193,31 @@ static void ended_check(torture *t)
     }
 }
 
+/* TOR-5: what a person reads names the full disk and its cure. */
+static void error_check(torture *t, fb_code rc, const fb_error *err)
+{
+    bool full = t->with == DISK_FULL || t->with == FILLED;
+    if (full && (rc != FB_E_DISK_FULL || strstr(err->message, "space") == NULL)) {
+        bad(t, "the error does not say that the disk is full and what to do", rc, err);
+    }
+    if (err->message[0] == '\0') {
+        bad(t, "the error says nothing", rc, err);
+    }
+}
+
+/* The reserve may have made room: it is done, or it is refused for the same reason. */
+static void once_more_while_full(torture *t)
+{
+    const crash_vfs_counters *n = crash_vfs_count(t->s->f.vfs);
+    uint64_t refused = n->full;
+    fb_error err = {0};
+    rewind_scene(t);
+    fb_code rc = t->played->play(t->s, &err);
+    if (rc != FB_OK && n->full > refused) {
+        error_check(t, rc, &err);
+    }
+}
+
 /* One attempt. False: no fault fired any more. */
 static bool attempt(torture *t)
 {
@@ -189,8 +228,12 @@ static bool attempt(torture *t)
     t->random = s->random;
     arm(t, t->site);
     fb_code rc = t->played->play(s, &err);
+    if (rc != FB_OK && t->with == FILLED && t->for_ever) {
+        once_more_while_full(t);
+    }
     bool fired = disarm(t);
     if (rc != FB_OK) {
+        error_check(t, rc, &err);
         failed_check(t, rc, &err);
     } else if (fired && (t->played->flags & HINT) == 0 && t->after != stage_dump(s, false) &&
                t->after_counts != stage_dump(s, true)) {
@@ -231,7 +274,9 @@ static void scene_torture(stage *s, const scene *c, const options *o, counters *
     n->scenes++;
     for (int with = 0; with < WEAPONS; with++) {
         t.with = (weapon)with;
-        weapon_use(&t, o);
+        if (o->with == NULL || strcmp(o->with, WEAPON_NAMES[with]) == 0) {
+            weapon_use(&t, o);
+        }
     }
 }
 
@@ -240,6 +285,8 @@ static int usage(void)
     fputs("fb-torture: every allocation and file call of every public function fails once, and for "
           "ever\n"
           "  --api NAME    only the function with this name\n"
+          "  --with CLASS  only this kind of fault: malloc, write, full, read, filled, open, beside,\n"
+          "                beside-full\n"
           "  --every N     only every N-th site (default 1: all)\n"
           "  --seed S      where counting by N begins (default 0)\n"
           "  --site N      only this site\n"
@@ -262,6 +309,16 @@ static int list(void)
     return 0;
 }
 
+static bool weapon_is_known(const char *name)
+{
+    for (int i = 0; i < WEAPONS; i++) {
+        if (strcmp(name, WEAPON_NAMES[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool options_take(options *o, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -271,6 +328,8 @@ static bool options_take(options *o, int argc, char **argv)
             o->every = 300;
         } else if (strcmp(argv[i], "--api") == 0 && more) {
             o->api = argv[++i];
+        } else if (strcmp(argv[i], "--with") == 0 && more && weapon_is_known(argv[i + 1])) {
+            o->with = argv[++i];
         } else if (strcmp(argv[i], "--every") == 0 && number && v > 0) {
             o->every = (uint64_t)v;
             i++;

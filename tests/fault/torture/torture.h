@@ -13,7 +13,8 @@
  *   TOR-1  no crash, and success or an error that says what happened
  *   TOR-2  a scene that failed left the replica as it was or as if it had succeeded
  *   TOR-3  the same scene then succeeds on the same handle, and fb_db_check passes
- *   TOR-4  after closing everything no allocation is left */
+ *   TOR-4  after closing everything no allocation is left
+ *   TOR-5  on a full disk the error is E_DISK_FULL and names the cure */
 #ifndef FB_FAULT_TORTURE_H
 #define FB_FAULT_TORTURE_H
 
