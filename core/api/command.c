@@ -50,6 +50,8 @@ static const command COMMANDS[] = {
     {{"attachment.free", "", "keep_mib", "remove originals that the server can give again", false}, cmd_attachment_free},
     {{"attachment.count", "", "", "bytes here, unsent, wanted", false}, cmd_attachment_count},
     {{"problem.list", "", "", "groups that were not accepted", false}, cmd_problem_list},
+    {{"parked.list", "", "", "records that left while your work on them is open", false}, cmd_parked_list},
+    {{"warning.list", "", "", "pending work that cannot be shown on its records", false}, cmd_warning_list},
     {{"problem.show", "gseq", "", "one of them, with its rows and the server's answer", false}, cmd_problem_show},
     {{"problem.resubmit", "gseq", "patches", "send it again, corrected", true}, cmd_problem_resubmit},
     {{"problem.discard", "gseq", "", "give it up", true}, cmd_problem_discard},

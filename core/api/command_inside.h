@@ -2,7 +2,7 @@
  *
  *   command.c        the table, dispatch, groups        command_args.c    reading arguments
  *   command_field.c  customers, visits, payments, activities, tasks
- *   command_attachment.c  photos and documents
+ *   command_parked.c  records that left                 command_attachment.c  photos and documents
  *   command_order.c  orders                             command_data.c    records, problems,
  * queries, status */
 #ifndef FB_API_COMMAND_INSIDE_H
@@ -77,6 +77,8 @@ fb_code cmd_order_submit(command_call *c);
 fb_code cmd_order_discard(command_call *c);
 fb_code cmd_order_cancel(command_call *c);
 fb_code cmd_order_drafts(command_call *c);
+fb_code cmd_parked_list(command_call *c);
+fb_code cmd_warning_list(command_call *c);
 fb_code cmd_problem_list(command_call *c);
 fb_code cmd_problem_show(command_call *c);
 fb_code cmd_problem_resubmit(command_call *c);

@@ -147,6 +147,8 @@ FB_MUST_USE fb_code change_apply(change *c, const fb_id *id, fb_error *err);
 
 /* --- form.c: values as JSON ------------------------------------------------------------------- */
 void form_put(json_writer *w, const cat_entity *e, int column, const fb_value *v);
+/* Every value but null in the JSON form as a text; new texts live in `memory`. */
+FB_MUST_USE fb_code form_values_text(const cat_entity *e, fb_value *values, arena *memory);
 /* Whole row as an object; columns that are null are left out when `sparse`. */
 void form_put_row(json_writer *w, const cat_entity *e, const fb_value *values, bool sparse);
 /* Take one JSON value as a value of the column; text lives in the reader's text or `memory`. */

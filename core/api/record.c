@@ -25,7 +25,7 @@ static fb_code lender_init(lender *l, const cat_entity *e, fb_form form)
     return l->memory == NULL ? FB_E_NO_MEMORY : FB_OK;
 }
 
-static fb_code as_text(lender *l, int column, fb_value *v)
+static fb_code as_text(const cat_entity *e, int column, fb_value *v, arena *memory)
 {
     buf b;
 
@@ -33,8 +33,8 @@ static fb_code as_text(lender *l, int column, fb_value *v)
         return FB_OK;
     }
     buf_init(&b, 256);
-    cat_value_print(l->e, column, v, true, &b);
-    fb_text text = arena_text(l->memory, buf_text(&b));
+    cat_value_print(e, column, v, true, &b);
+    fb_text text = arena_text(memory, buf_text(&b));
     buf_clear(&b);
     if (text.data == NULL) {
         return FB_E_NO_MEMORY;
@@ -43,11 +43,17 @@ static fb_code as_text(lender *l, int column, fb_value *v)
     return FB_OK;
 }
 
+fb_code form_values_text(const cat_entity *e, fb_value *values, arena *memory)
+{
+    for (int i = 0; i < (int)e->columns_count; i++) {
+        FB_TRY(as_text(e, i, &values[i], memory));
+    }
+    return FB_OK;
+}
+
 static fb_code lend(lender *l)
 {
-    for (int i = 0; l->form == FB_FORM_TEXT && i < (int)l->e->columns_count; i++) {
-        FB_TRY(as_text(l, i, &l->values[i]));
-    }
+    FB_TRY(l->form == FB_FORM_TEXT ? form_values_text(l->e, l->values, l->memory) : FB_OK);
     fb_row row = {.columns_count = l->e->columns_count, .names = l->names, .values = l->values};
     return l->fn(l->ctx, &row);
 }

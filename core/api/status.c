@@ -37,6 +37,8 @@ static fb_code status_read(fb_db *db, fb_status *out)
         .digest_buckets_count = s.digest_buckets,
         .salvaged_ms = s.salvaged_ms,
         .salvaged_groups = s.salvaged_groups,
+        .parked_count = s.parked,
+        .warnings_count = s.warnings,
     };
     return api_read_int(db, "SELECT count(*) FROM fb_draft", NULL, 0, &out->drafts_count);
 }

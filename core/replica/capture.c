@@ -229,7 +229,14 @@ static void op_done(replica *r, const cat_entity *e, const group_op *op)
 
 static fb_code op_row(replica *r, entity_plan *p, const fb_id *id, fb_value *current, fb_error *err)
 {
+    bool parked = false;
     fb_code rc = row_load(r, p, id, r->capture.memory, current);
+    if (rc == FB_E_NOT_FOUND && parked_has(r, p->entity, id, &parked) == FB_OK && parked) {
+        return fail(err, FB_E_SCOPE, "id",
+                    "this %.*s has left your area: what you changed before is sent, no more can be "
+                    "changed; ask your manager",
+                    (int)p->entity->name.size, p->entity->name.data);
+    }
     if (rc == FB_E_NOT_FOUND) {
         return fail(err, rc, "id",
                     "there is no such %.*s: it may have left your territory; read again",

@@ -310,6 +310,7 @@ static fb_code hand_over(replica *r)
     FB_TRY(run_text(r, "DELETE FROM fb_verdict"));
     FB_TRY(run_text(r, "DELETE FROM fb_alias"));
     FB_TRY(run_text(r, "DELETE FROM fb_unknown"));
+    FB_TRY(run_text(r, "DELETE FROM fb_parked"));
     observe_all(r);
     return base_wipe(r);
 }

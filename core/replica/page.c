@@ -416,6 +416,7 @@ static fb_code apply_row(walk *w, fb_text line, void *ctx)
     if (w->head.kind != BLOCK_ROW) {
         w->r->purge_due = true;
         FB_TRY(row_remove(w->r, p, &id->u.id));
+        FB_TRY(w->head.kind == BLOCK_DELETE ? parked_forget(w->r, p->entity, &id->u.id) : FB_OK);
         return unknown_drop(w, &id->u.id);
     }
     FB_TRY(upsert_row(w));

@@ -158,6 +158,7 @@ static fb_code discard_inside(replica *r, int64_t gseq, fb_error *err)
     FB_TRY(check_refused(r, gseq, err));
     rc = outbox_state_put(r, gseq, STATE_CLOSED);
     second_note(r, JOURNAL_CLOSED, gseq, (fb_text){"", 0});
+    rc = rc == FB_OK ? parked_prune(r) : rc;
     return rc == FB_OK ? FB_OK : sql_fail(r, rc, err);
 }
 
@@ -174,7 +175,11 @@ fb_code problem_discard(replica *r, int64_t gseq, fb_error *err)
         return rc;
     }
     rc = sql_commit(r->db);
-    return rc == FB_OK ? FB_OK : sql_fail(r, rc, err);
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, err);
+    }
+    second_tend(r); /* PUR-1: what was parked for it */
+    return FB_OK;
 }
 
 /* --- sending again, corrected -------------------------------------------------------- */

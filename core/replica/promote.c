@@ -1,12 +1,11 @@
 /* promote.c - the moment downloads and verdicts become visible: one transaction, PRO-1 before and
  * after.
  *
- *   take the groups on top off, newest first          undo.c      (or wipe, when a page says reset)
- *   for each staged page in order:
- *       groups that its snapshot holds and that stood as sent become base state     replay.c
- *       its rows                                                                    page.c
- *   groups with another verdict change their state
- *   put what is still on top on again, oldest first    replay.c
+ *   take the groups on top off, newest first          undo.c
+ *   copy what open groups need and may leave           parked.c    (then wipe, when a page says
+ * reset) for each staged page in order: groups that its snapshot holds and that stood as sent
+ * become base state     replay.c its rows page.c groups with another verdict change their state put
+ * what is still on top on again, oldest first    replay.c
  *
  * The order inside the loop matters: a page that was read before a group was applied must not
  * overwrite it, one that was read after it must. With nothing staged, nothing held and no verdict
@@ -168,19 +167,33 @@ fb_code base_wipe(replica *r)
     return run_text(r, "DELETE FROM fb_unknown");
 }
 
-static fb_code take_off(promo *m)
+/* Most promotions take no row away. */
+static bool rows_may_leave(const promo *m)
 {
-    if (m->reset) {
-        FB_TRY(base_wipe(m->r));
-    } else {
-        FB_ASSERT(!m->r->state.base_stale); /* VIS-3 */
-        for (uint32_t i = m->count; i > 0; i--) {
-            const promo_group *g = &m->groups[i - 1];
-            if (group_is_on_top(m->r, g->gseq, g->state)) {
-                FB_TRY(group_undo(m->r, g->gseq));
-            }
+    static const char leave[] = "\"k\":\"leave\"";
+    fb_text lines = m->p->lines;
+    return m->reset || !m->p->direct || bucket_set_count(&m->p->page->fix) > 0 ||
+           (lines.size > 0 && memmem(lines.data, lines.size, leave, sizeof leave - 1) != NULL);
+}
+
+static fb_code undo_groups(promo *m)
+{
+    for (uint32_t i = m->count; i > 0; i--) {
+        const promo_group *g = &m->groups[i - 1];
+        if (group_is_on_top(m->r, g->gseq, g->state)) {
+            FB_TRY(group_undo(m->r, g->gseq));
         }
     }
+    return FB_OK;
+}
+
+static fb_code take_off(promo *m)
+{
+    bool stale = m->r->state.base_stale;
+    FB_ASSERT(m->reset || !stale); /* VIS-3 */
+    FB_TRY(stale ? FB_OK : undo_groups(m));
+    FB_TRY(rows_may_leave(m) ? parked_gather(m->r) : FB_OK);
+    FB_TRY(m->reset ? base_wipe(m->r) : FB_OK);
     FB_TRY(run_text(m->r, "DELETE FROM fb_undo"));
     return run_text(m->r, "DELETE FROM fb_warning");
 }
@@ -392,6 +405,7 @@ static fb_code run_steps(promo *m)
     FB_TRY(apply_pages(m));
     FB_TRY(digest_judge(r, m->p->page, m->reset, m->p->direct, m->p->result));
     FB_TRY(sums_end(r));
+    FB_TRY(parked_settle(r));
     r->state.versioned = r->state.acked;
     FB_TRY(put_on(m));
     FB_TRY(run_text(r, "UPDATE fb_verdict SET in_effect=1 WHERE in_effect=0"));
@@ -406,6 +420,7 @@ static fb_code run_steps(promo *m)
     rights_forget(r);
     m->p->result->promoted = true;
     FB_TRY(settle(r, m->p, m->based_next));
+    FB_TRY(parked_prune(r));
     return r->state.digest_state == DIGEST_ANEW ? meta_drop(r, "token") : FB_OK;
 }
 
@@ -486,5 +501,6 @@ fb_code promote(replica *r, const promotion *p)
         return promote_rows(r, p);
     }
     FB_TRY(settle(r, p, r->state.acked));
+    FB_TRY(parked_prune(r));
     return drop_images(r);
 }

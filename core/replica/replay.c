@@ -11,7 +11,6 @@
  *
  * An image is kept for every group that did anything but insert all its rows; a group of inserts
  * that found one already there needs one too, because its body would delete that row. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/decimal.h"
@@ -38,28 +37,16 @@ fb_code group_load(replica *r, int64_t gseq, group *out)
     return rc == FB_OK || rc == FB_E_NO_MEMORY || rc == FB_E_PROTOCOL ? rc : FB_E_CORRUPT;
 }
 
-static fb_code warn_text(replay *w, const char *text)
+static fb_code warn(replay *w, const group_op *op, const char *word)
 {
-    sql_stmt *s = sql_prepare(w->r->db, "INSERT INTO fb_warning (gseq, text) VALUES (?1, ?2)");
-    if (s == NULL) {
-        return sql_code(w->r->db);
-    }
-    sql_bind_int(s, 1, w->gseq);
-    sql_bind_text(s, 2, text_of(text));
-    return sql_run(s);
+    return w->mode == REPLAY_BASE ? FB_OK : warning_add(w->r, w->gseq, word, op);
 }
 
-static fb_code warn(replay *w, const group_op *op, const char *what)
+static fb_code warn_missing(replay *w, const group_op *op, const fb_id *id)
 {
-    char text[160];
-    char id[FB_ID_TEXT_BYTES];
-    if (w->mode == REPLAY_BASE) {
-        return FB_OK;
-    }
-    id_put(&op->id, id);
-    snprintf(text, sizeof text, "%.*s %s: %s", (int)op->entity->name.size, op->entity->name.data,
-             id, what);
-    return warn_text(w, text);
+    bool parked = false;
+    FB_TRY(parked_has(w->r, op->entity, id, &parked));
+    return warn(w, op, parked ? "left" : "gone");
 }
 
 static bool keeps_image(const replay *w)
@@ -146,7 +133,7 @@ static fb_code replay_update(replay *w, entity_plan *p, const group_op *op)
     fb_code rc = row_load(w->r, p, &id, w->r->scratch, current);
     if (rc == FB_E_NOT_FOUND) {
         w->needs_image = true;
-        return warn(w, op, "the record is gone; the change is kept and will be sent");
+        return warn_missing(w, op, &id);
     }
     FB_TRY(rc);
     memcpy(columns, op->columns, count * sizeof columns[0]);
@@ -207,11 +194,11 @@ static fb_code replay_delta(replay *w, entity_plan *p, const group_op *op)
     w->needs_image = true;
     fb_code rc = row_load(w->r, p, &id, w->r->scratch, current);
     if (rc == FB_E_NOT_FOUND) {
-        return warn(w, op, "the record is gone; the change is kept and will be sent");
+        return warn_missing(w, op, &id);
     }
     FB_TRY(rc);
     if (!sum_columns(op, current, columns, values)) {
-        return warn(w, op, "the sum is too large; the change is kept and will be sent");
+        return warn(w, op, "sum");
     }
     stamp_update(w->r, p, w->g->head.captured_at_ms, columns, values, &count);
     return set_columns(w, p, &id, current, columns, values, count, version_of(w, op));
@@ -246,8 +233,7 @@ fb_code group_replay(replica *r, int64_t gseq, replay_mode mode)
     fb_code rc = group_load(r, gseq, &g);
     if (rc == FB_E_PROTOCOL && mode == REPLAY_PENDING) {
         /* The server that is met anew does not know an entity: it will say so in its verdict. */
-        FB_TRY(warn_text(&w, "the company's catalogue lacks what this was saved for; it is kept "
-                             "and will be sent"));
+        FB_TRY(warn(&w, NULL, "catalog"));
         return image_store(r, gseq, &r->capture.image);
     }
     FB_TRY(rc == FB_E_PROTOCOL ? FB_E_CORRUPT : rc);

@@ -15,6 +15,7 @@
  *   fb_counter(name PRIMARY KEY, next)               document numbers
  *   fb_alias(from_id PRIMARY KEY, entity, to_id, gseq)
  *   fb_warning(n, gseq, text)                        replayed ops that no longer applied
+ *   fb_parked(entity, id, left_ms, gseq, body)       rows that left while open groups need them
  *   fb_digest(n, rows, buckets)                      what the base rows sum up to
  *   fb_blob(hash PRIMARY KEY, ...)                   bytes of attachments: replica/blob.h
  *
@@ -218,6 +219,24 @@ typedef struct problem_patch {
 FB_MUST_USE fb_code problem_resubmit(replica *r, int64_t gseq, const problem_patch *patches,
                                      uint32_t count, int64_t *gseq_out, fb_error *err);
 
+/* --- rows that left (parked.c), what cannot be shown (warning.c) ------------------------------ */
+typedef struct parked_row {
+    const cat_entity *e;
+    fb_id id;
+    int64_t left_ms, gseq; /* gseq: newest group that needs it */
+    bool changed, deleted; /* by open groups */
+    const fb_value *theirs, *mine;
+} parked_row;
+FB_MUST_USE fb_code parked_each(replica *r, fb_code (*fn)(void *ctx, const parked_row *row),
+                                void *ctx);
+typedef struct warning {
+    int64_t gseq;
+    fb_text entity; /* empty, and id none: the whole group */
+    fb_id id;
+    fb_text text_en, text_zh;
+} warning;
+FB_MUST_USE fb_code warning_each(replica *r, fb_code (*fn)(void *ctx, const warning *w), void *ctx);
+
 /* --- the outbox of a file that cannot be opened (rescue.c) ------------------------------------ */
 typedef struct rescued {
     int64_t gseq, captured_at_ms;
@@ -263,6 +282,7 @@ typedef struct replica_status {
     int64_t digest_buckets;  /* of 256, sent anew in all */
     bool digest_alarm;
     int64_t salvaged_ms, salvaged_groups; /* of the last salvage; 0: never */
+    int64_t parked, warnings;
 } replica_status;
 FB_MUST_USE fb_code replica_status_get(replica *r, replica_status *out);
 

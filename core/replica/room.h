@@ -5,6 +5,7 @@
  *   meta.c      fb_meta: sync state, identity, texts;  clock.c  corrected time
  *   row.c       one row in and out, stamps, aliases
  *   capture.c   a group under construction;  outbox.c  groups at rest
+ *   parked.c    rows that left while open groups need them;  warning.c  what replay cannot show
  *   undo.c      before-images;  replay.c  a stored group onto the tables
  *   reply.c     a reply taken apart;  stage.c  verdicts and pages into the file
  *   pack.c      a first download chunk by chunk
@@ -274,6 +275,8 @@ void image_put_set(buf *out, const cat_entity *e, const fb_id *id, const int *co
                    const fb_value *old, uint32_t count);
 void image_put_row(buf *out, const cat_entity *e, const fb_value *values);
 FB_MUST_USE fb_code image_store(replica *r, int64_t gseq, const buf *image);
+/* The row of an image that is one '*' entry; columns that it lacks are null. Borrows. */
+FB_MUST_USE fb_code image_row_get(fb_text image, const cat_entity *e, fb_value *values);
 /* Does a group in (from, to] delete a row that was there before it? */
 FB_MUST_USE fb_code images_delete(replica *r, int64_t from, int64_t to, bool *out);
 /* Take the effect of one group off the tables (its image, or the ids its body inserts). */
@@ -304,6 +307,16 @@ FB_MUST_USE fb_code unknown_count(replica *r, row_sums *out);
 FB_MUST_USE fb_code page_counts_new(replica *r, arena *memory, page_counts *out);
 void page_counts_put(replica *r, const page_counts *counts, buf *out);
 FB_MUST_USE fb_code page_counts_add(replica *r, fb_text text, page_counts *counts);
+
+/* --- parked.c --- */
+FB_MUST_USE fb_code parked_gather(replica *r);
+FB_MUST_USE fb_code parked_settle(replica *r);
+FB_MUST_USE fb_code parked_prune(replica *r);
+FB_MUST_USE fb_code parked_forget(replica *r, const cat_entity *e, const fb_id *id);
+FB_MUST_USE fb_code parked_has(replica *r, const cat_entity *e, const fb_id *id, bool *out);
+/* --- warning.c --- */
+/* op NULL: the whole group. */
+FB_MUST_USE fb_code warning_add(replica *r, int64_t gseq, const char *word, const group_op *op);
 
 /* --- late.c --- */
 /* Indexes of tables that are empty and about to take many rows: dropped, and made afterwards. */

@@ -44,6 +44,8 @@ fb_code replica_status_get(replica *r, replica_status *out)
     FB_TRY(read_count(r,
                       "SELECT coalesce((SELECT value FROM fb_meta WHERE key='salvaged_groups'), 0)",
                       &made.salvaged_groups));
+    FB_TRY(read_count(r, "SELECT count(*) FROM fb_parked", &made.parked));
+    FB_TRY(read_count(r, "SELECT count(*) FROM fb_warning", &made.warnings));
     made.last_sync_ms = r->state.last_sync_ms;
     made.head_cid = r->state.head_cid;
     made.catalog_version = r->edition->catalog->version;

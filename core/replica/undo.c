@@ -203,6 +203,24 @@ static bool entry_values(image_entry *entry, const cat_entity *e, int *columns, 
     return !in.failed;
 }
 
+fb_code image_row_get(fb_text image, const cat_entity *e, fb_value *values)
+{
+    image_reader in = {.at = (const uint8_t *)image.data,
+                       .end = (const uint8_t *)image.data + image.size};
+    int columns[CATALOG_COLUMNS_LIMIT];
+    fb_value got[CATALOG_COLUMNS_LIMIT];
+    image_entry entry;
+    get_entry(&in, &entry);
+    if (in.failed || entry.kind != '*' || !entry_values(&entry, e, columns, got)) {
+        return FB_E_CORRUPT;
+    }
+    memset(values, 0, e->columns_count * sizeof *values);
+    for (uint32_t i = 0; i < entry.count; i++) {
+        values[columns[i]] = got[i];
+    }
+    return FB_OK;
+}
+
 static fb_code entry_undo(replica *r, image_entry *entry)
 {
     int columns[CATALOG_COLUMNS_LIMIT];

@@ -92,6 +92,8 @@ const cli_command CLI_COMMANDS[] = {
     {"problems", "edit", run_command, "problem.resubmit", "gseq [patches]", TEXT_HELP_RESUBMIT},
     {"problems", "resubmit", run_command, "problem.resubmit", "gseq [patches]", TEXT_HELP_RESUBMIT},
     {"problems", "discard", run_command, "problem.discard", "gseq", TEXT_HELP_DISCARD},
+    {"parked", "list", run_command, "parked.list", "", TEXT_HELP_PARKED},
+    {"parked", "warnings", run_command, "warning.list", "", TEXT_HELP_WARNINGS},
     {"conflicts", NULL, run_command, "conflict.list", "", TEXT_HELP_CONFLICTS},
     {"query", NULL, run_command, "query", "sql", TEXT_HELP_QUERY},
     {"get", NULL, run_command, "record.get", "entity id", TEXT_HELP_GET},

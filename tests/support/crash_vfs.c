@@ -906,7 +906,7 @@ void crash_vfs_fail(crash_vfs *v, const char *name, uint64_t calls, int result, 
     m->fail_in = calls;
     m->fail_result = result;
     m->fail_for_ever = for_ever;
-    m->fail_counts = result == SQLITE_IOERR_READ  ? FAIL_READS
+    m->fail_counts = result == SQLITE_IOERR_READ ? FAIL_READS
                      : result == SQLITE_CANTOPEN ? FAIL_OPENS
                                                  : FAIL_CHANGES;
     m->failed = false;

@@ -18,6 +18,7 @@
 #include "fieldbook/observe.h"
 #include "fieldbook/order.h"
 #include "fieldbook/outbox.h"
+#include "fieldbook/parked.h"
 #include "fieldbook/payment.h"
 #include "fieldbook/port.h"
 #include "fieldbook/problem.h"

@@ -31,10 +31,12 @@ typedef struct fb_status {
     int64_t salvaged_ms;     /* when this file was made again because the one before was damaged or
                                 lost; 0: never */
     int64_t salvaged_groups; /* saved groups that came over then: all that no backup had */
+    int64_t parked_count;    /* records that left while work on them is open: parked.h */
+    int64_t warnings_count;  /* parts of pending work that cannot be shown: parked.h */
 } fb_status;
 
 /* clang-format off */
-#define FB_STATUS_INIT {sizeof(fb_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, false, 0, 0, 0, 0, 0}
+#define FB_STATUS_INIT {sizeof(fb_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, false, 0, 0, 0, 0, 0, 0, 0}
 /* clang-format on */
 
 /* Fill *out. A few index reads. */

@@ -28,6 +28,18 @@ static fb_code problem_look(void *ctx, const fb_problem *p)
     return p->gseq != 0 ? FB_OK : FB_E_BUG;
 }
 
+static fb_code parked_look(void *ctx, const fb_parked *p)
+{
+    (void)ctx;
+    return p->gseq != 0 ? FB_OK : FB_E_BUG;
+}
+
+static fb_code warning_look(void *ctx, const fb_warning *w)
+{
+    (void)ctx;
+    return w->gseq != 0 ? FB_OK : FB_E_BUG;
+}
+
 static void heard(void *ctx, const char *entity)
 {
     (void)entity;
@@ -511,6 +523,16 @@ static fb_code sync_failed(stage *s, fb_error *err)
     return rc == FB_OK && action == FB_SYNC_SEND ? fb_sync_failed(s->sync, FB_E_OFFLINE, err) : rc;
 }
 
+static fb_code parked(stage *s, fb_error *err)
+{
+    return fb_parked_each(s->db, FB_FORM_TEXT, parked_look, NULL, err);
+}
+
+static fb_code warnings(stage *s, fb_error *err)
+{
+    return fb_warning_each(s->db, warning_look, NULL, err);
+}
+
 /* clang-format off */
 const scene SCENES[] = {
     {"fb_db_open", NULL, open_it, BARE}, {"fb_db_check", NULL, check_it, 0},
@@ -549,6 +571,7 @@ const scene SCENES[] = {
     {"fb_order_submit", order_before, order_submit, 0},
     {"fb_order_discard", order_before, order_discard, 0},
     {"fb_order_cancel", NULL, order_cancel, 0}, {"fb_order_drafts", NULL, order_drafts, 0},
+    {"fb_parked_each", NULL, parked, 0}, {"fb_warning_each", NULL, warnings, 0},
     {"fb_problem_each", NULL, problem_each, 0}, {"fb_problem_get", NULL, problem_get, 0},
     {"fb_problem_resubmit", NULL, problem_resubmit, 0},
     {"fb_problem_resubmit_json", NULL, problem_resubmit_json, 0},

@@ -1,0 +1,364 @@
+/* parked.c - rows that left this device while groups which nobody has judged yet need them.
+ *
+ * A row is needed by an open group (pending, held, or in the tray) that changes it or refers to it.
+ * When it leaves (another territory, a right taken away) its copy is parked: out of every table and
+ * list, shown with what the person has pending on it, no longer to be edited.
+ *
+ *   before rows go   parked_gather   copies of all that open groups need
+ *   pages            page.c          what the server deleted is forgotten at once (parked_forget)
+ *   after them       parked_settle   copies of rows that are still here go
+ *   at the end       parked_prune    copies that no open group needs go, their bytes too (PUR-1)
+ *
+ *   PRK-1  a parked row is in no table of its entity
+ *   PRK-2  after a promotion every parked row is needed by an open group
+ *
+ * A group that itself inserts the row needs no copy: its own effect is shown. */
+#include <string.h>
+
+#include "base/decimal.h"
+#include "replica/room.h"
+
+typedef fb_code (*need_fn)(void *ctx, const cat_entity *e, const fb_id *id, int64_t gseq);
+
+typedef struct parking {
+    replica *r;
+    arena *memory;
+    buf image;
+} parking;
+
+/* --- what open groups need ----------------------------------------------------------- */
+
+static fb_code need_refs(replica *r, const group_op *op, int64_t gseq, need_fn fn, void *ctx)
+{
+    const cat_entity *e = op->entity;
+    for (uint32_t i = 0; i < op->columns_count; i++) {
+        const cat_column *c = &e->columns[op->columns[i]];
+        if (c->type != CAT_REF || op->mine == NULL || op->mine[i].kind != FB_KIND_ID) {
+            continue;
+        }
+        fb_id id = op->mine[i].u.id;
+        FB_TRY(alias_of(r, &id));
+        FB_TRY(fn(ctx, &r->edition->catalog->entities[c->to_entity], &id, gseq));
+    }
+    return FB_OK;
+}
+
+static fb_code group_needs(replica *r, int64_t gseq, need_fn fn, void *ctx)
+{
+    group g;
+    fb_code rc = group_load(r, gseq, &g);
+    if (rc == FB_E_PROTOCOL) {
+        return FB_OK; /* of a catalogue that is not here: nothing of it is shown either */
+    }
+    FB_TRY(rc);
+    for (uint32_t i = 0; i < g.ops_count; i++) {
+        const group_op *op = &g.ops[i];
+        if (op->kind != OP_INSERT) {
+            fb_id id = op->id;
+            FB_TRY(alias_of(r, &id));
+            FB_TRY(fn(ctx, op->entity, &id, gseq));
+        }
+        if (op->kind == OP_INSERT || op->kind == OP_UPDATE) {
+            FB_TRY(need_refs(r, op, gseq, fn, ctx));
+        }
+    }
+    return FB_OK;
+}
+
+static const char next_open_text[] =
+    "SELECT gseq FROM fb_outbox WHERE gseq > ?1 AND gseq > 0 AND (state IN (1, 2, 3) OR"
+    " (state=0 AND gseq > ?2)) ORDER BY gseq LIMIT 1";
+
+static fb_code next_open(replica *r, int64_t *gseq, bool *found)
+{
+    sql_stmt *s = sql_prepare(r->db, next_open_text);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 1, *gseq);
+    sql_bind_int(s, 2, r->state.settled);
+    FB_TRY(sql_step(s, found));
+    if (*found) {
+        *gseq = sql_int(s, 0);
+        sql_reset(s);
+    }
+    return FB_OK;
+}
+
+static fb_code needs_each(replica *r, need_fn fn, void *ctx)
+{
+    int64_t gseq = 0;
+    bool found = false;
+    FB_TRY(next_open(r, &gseq, &found));
+    while (found) {
+        FB_TRY(group_needs(r, gseq, fn, ctx));
+        FB_TRY(next_open(r, &gseq, &found));
+    }
+    return FB_OK;
+}
+
+static fb_code parked_any(replica *r, bool *out)
+{
+    int64_t any = 0;
+    FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_parked)", &any));
+    *out = any != 0;
+    return FB_OK;
+}
+
+/* --- a promotion --------------------------------------------------------------------- */
+
+static sql_stmt *statement_of(replica *r, const char *text, fb_text entity, const fb_id *id)
+{
+    sql_stmt *s = sql_prepare(r->db, text);
+    if (s != NULL) {
+        sql_bind_text(s, 1, entity);
+        sql_bind_id(s, 2, id);
+    }
+    return s;
+}
+
+fb_code parked_has(replica *r, const cat_entity *e, const fb_id *id, bool *out)
+{
+    sql_stmt *s = statement_of(r, "SELECT 1 FROM fb_parked WHERE entity=?1 AND id=?2", e->name, id);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    FB_TRY(sql_step(s, out));
+    sql_reset(s);
+    return FB_OK;
+}
+
+static fb_code copy_row(void *ctx, const cat_entity *e, const fb_id *id, int64_t gseq)
+{
+    parking *w = ctx;
+    fb_value values[CATALOG_COLUMNS_LIMIT];
+    bool here = false;
+    FB_TRY(parked_has(w->r, e, id, &here));
+    entity_plan *p = plan_of(w->r, e);
+    if (here || p == NULL) {
+        return here ? FB_OK : FB_E_NO_MEMORY;
+    }
+    arena_reset(w->memory);
+    fb_code rc = row_load(w->r, p, id, w->memory, values);
+    if (rc != FB_OK) {
+        return rc == FB_E_NOT_FOUND ? FB_OK : rc;
+    }
+    buf_reset(&w->image);
+    image_put_row(&w->image, e, values);
+    FB_TRY(w->image.code);
+    sql_stmt *s = statement_of(w->r,
+                               "INSERT INTO fb_parked (entity, id, left_ms, gseq, body)"
+                               " VALUES (?1, ?2, 0, ?3, ?4)",
+                               e->name, id);
+    if (s == NULL) {
+        return sql_code(w->r->db);
+    }
+    sql_bind_int(s, 3, gseq);
+    sql_bind_blob(s, 4, w->image.data, w->image.size);
+    return sql_run(s);
+}
+
+fb_code parked_gather(replica *r)
+{
+    parking w = {.r = r, .memory = arena_new(ARENA_BYTES_LIMIT)};
+    if (w.memory == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    buf_init(&w.image, (size_t)4 * GROUP_BYTES_MAX);
+    fb_code rc = needs_each(r, copy_row, &w);
+    buf_clear(&w.image);
+    arena_free(w.memory);
+    return rc;
+}
+
+fb_code parked_forget(replica *r, const cat_entity *e, const fb_id *id)
+{
+    sql_stmt *s = statement_of(r, "DELETE FROM fb_parked WHERE entity=?1 AND id=?2", e->name, id);
+    return s != NULL ? sql_run(s) : sql_code(r->db);
+}
+
+/* The parked row behind (*entity, *id). The name lives in the catalogue; of an entity that is not
+ * known any more nothing can be shown: it is passed over. */
+static fb_code parked_next(replica *r, fb_text *entity, fb_id *id, const cat_entity **e,
+                           bool *found)
+{
+    sql_stmt *s = sql_prepare(r->db, "SELECT entity, id FROM fb_parked WHERE (entity, id) >"
+                                     " (?1, ?2) ORDER BY entity, id LIMIT 1");
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_text(s, 1, *entity);
+    sql_bind_blob(s, 2, id->b, sizeof id->b);
+    FB_TRY(sql_step(s, found));
+    if (!*found) {
+        return FB_OK;
+    }
+    *e = catalog_entity(r->edition->catalog, sql_text(s, 0));
+    *entity = *e != NULL ? (*e)->name : (fb_text){"\xff", 1};
+    *id = sql_id(s, 1);
+    sql_reset(s);
+    return FB_OK;
+}
+
+static fb_code settle_one(replica *r, const cat_entity *e, const fb_id *id)
+{
+    bool here = false;
+    entity_plan *p = plan_of(r, e);
+    if (p == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    FB_TRY(row_exists(r, p, id, &here));
+    if (here) {
+        return parked_forget(r, e, id); /* PRK-1 */
+    }
+    sql_stmt *s = statement_of(r,
+                               "UPDATE fb_parked SET left_ms=?3 WHERE entity=?1 AND id=?2 AND"
+                               " left_ms=0",
+                               e->name, id);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    int64_t now_ms = replica_now_ms(r, NULL, NULL);
+    sql_bind_int(s, 3, now_ms > 0 ? now_ms : 1);
+    return sql_run(s);
+}
+
+fb_code parked_settle(replica *r)
+{
+    fb_text entity = {"", 0};
+    fb_id id = {{0}};
+    const cat_entity *e = NULL;
+    bool found = false;
+    FB_TRY(parked_next(r, &entity, &id, &e, &found));
+    while (found) {
+        FB_TRY(e != NULL ? settle_one(r, e, &id) : FB_OK);
+        FB_TRY(parked_next(r, &entity, &id, &e, &found));
+    }
+    return FB_OK;
+}
+
+static fb_code mark_needed(void *ctx, const cat_entity *e, const fb_id *id, int64_t gseq)
+{
+    replica *r = ctx;
+    sql_stmt *s =
+        statement_of(r, "UPDATE fb_parked SET gseq=?3 WHERE entity=?1 AND id=?2", e->name, id);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_int(s, 3, gseq);
+    return sql_run(s);
+}
+
+fb_code parked_prune(replica *r)
+{
+    bool any = false;
+    FB_TRY(parked_any(r, &any));
+    if (!any) {
+        return FB_OK;
+    }
+    FB_TRY(run_text(r, "UPDATE fb_parked SET gseq=0"));
+    FB_TRY(needs_each(r, mark_needed, r));
+    FB_TRY(run_text(r, "DELETE FROM fb_parked WHERE gseq=0"));
+    r->purge_due = r->purge_due || sql_changes(r->db) > 0;
+    return FB_OK;
+}
+
+/* --- showing ------------------------------------------------------------------------- */
+
+/* What is on top of the parked row: changes of columns, differences, a deletion. */
+static void op_on(const group_op *op, fb_value *mine, arena *memory, bool *deleted)
+{
+    *deleted = *deleted || op->kind == OP_DELETE;
+    for (uint32_t i = 0; i < op->columns_count && op->kind != OP_DELETE; i++) {
+        fb_value *at = &mine[op->columns[i]];
+        if (op->kind == OP_DELTA) {
+            int64_t now = at->kind == FB_KIND_INT ? at->u.i : 0;
+            *at = (fb_value){.kind = FB_KIND_INT, .u.i = now};
+            (void)!i64_add(now, op->mine[i].u.i, &at->u.i);
+        } else {
+            *at = op->mine[i];
+            copy_value(memory, at);
+        }
+    }
+}
+
+static fb_code groups_on(replica *r, parked_row *row, fb_value *mine, arena *memory)
+{
+    int64_t gseq = 0;
+    bool found = false;
+    FB_TRY(next_open(r, &gseq, &found));
+    while (found) {
+        group g;
+        fb_code rc = group_load(r, gseq, &g);
+        for (uint32_t i = 0; rc == FB_OK && i < g.ops_count; i++) {
+            fb_id id = g.ops[i].id;
+            FB_TRY(alias_of(r, &id));
+            if (g.ops[i].kind != OP_INSERT && g.ops[i].entity == row->e &&
+                id_equal(&id, &row->id)) {
+                op_on(&g.ops[i], mine, memory, &row->deleted);
+                row->changed = true;
+            }
+        }
+        FB_TRY(rc == FB_E_PROTOCOL ? FB_OK : rc);
+        FB_TRY(next_open(r, &gseq, &found));
+    }
+    return FB_OK;
+}
+
+static fb_code show_one(replica *r, const cat_entity *e, const fb_id *id, arena *memory,
+                        parked_row *out, fb_value *theirs, fb_value *mine)
+{
+    bool found = false;
+    sql_stmt *s = statement_of(
+        r, "SELECT left_ms, gseq, body FROM fb_parked WHERE entity=?1 AND id=?2", e->name, id);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    FB_TRY(sql_step(s, &found));
+    if (!found) {
+        return FB_E_CORRUPT;
+    }
+    *out = (parked_row){
+        .e = e, .id = *id, .left_ms = sql_int(s, 0), .gseq = sql_int(s, 1), .mine = mine};
+    fb_text body = arena_text(memory, sql_blob(s, 2));
+    sql_reset(s);
+    out->theirs = theirs;
+    FB_TRY(body.data != NULL ? image_row_get(body, e, theirs) : FB_E_NO_MEMORY);
+    memcpy(mine, theirs, e->columns_count * sizeof *mine);
+    return groups_on(r, out, mine, memory);
+}
+
+static fb_code show_all(replica *r, arena *memory, fb_code (*fn)(void *, const parked_row *),
+                        void *ctx)
+{
+    fb_value theirs[CATALOG_COLUMNS_LIMIT];
+    fb_value mine[CATALOG_COLUMNS_LIMIT];
+    fb_text entity = {"", 0};
+    fb_id id = {{0}};
+    const cat_entity *e = NULL;
+    parked_row row;
+    bool found = false;
+    FB_TRY(parked_next(r, &entity, &id, &e, &found));
+    while (found) {
+        arena_reset(memory);
+        if (e != NULL) {
+            FB_TRY(show_one(r, e, &id, memory, &row, theirs, mine));
+            FB_TRY(fn(ctx, &row));
+        }
+        FB_TRY(parked_next(r, &entity, &id, &e, &found));
+    }
+    return FB_OK;
+}
+
+fb_code parked_each(replica *r, fb_code (*fn)(void *ctx, const parked_row *row), void *ctx)
+{
+    FB_REQUIRE(r != NULL && fn != NULL && !r->capture.open);
+    FB_TRY(replica_refresh(r));
+    arena *memory = arena_new(ARENA_BYTES_LIMIT);
+    if (memory == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    fb_code rc = show_all(r, memory, fn, ctx);
+    arena_free(memory);
+    return rc;
+}
