@@ -56,6 +56,14 @@ static void link__names_what_is_wrong_with_a_certificate(void **state)
     assert_int_equal(try_link(rig_url(r), rig_ca(r), message), FB_E_TLS);
     assert_non_null(strstr(message, "not valid yet"));
 
+    /* A phone in the wrong century: a person is told to look at its clock (T1). */
+    reissue(r, "127.0.0.1", DAY_MS, 300);
+    assert_int_equal(try_link(rig_url(r), rig_ca(r), message), FB_E_TLS);
+    assert_non_null(strstr(message, "check this device's clock"));
+    reissue(r, "127.0.0.1", 131 * INT64_C(365) * DAY_MS, 300);
+    assert_int_equal(try_link(rig_url(r), rig_ca(r), message), FB_E_TLS);
+    assert_non_null(strstr(message, "clock is probably behind"));
+
     reissue(r, "localhost", 0, 5);
     assert_int_equal(try_link(rig_url(r), rig_ca(r), message), FB_E_TLS);
     assert_non_null(strstr(message, "not for this host name"));
