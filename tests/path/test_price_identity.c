@@ -245,7 +245,7 @@ static void setting(market *m, const char *key, const char *value)
 }
 
 static fb_code order_of(fleet_device *d, const fb_id *customer, const fb_id *product,
-                              int64_t qty_milli)
+                        int64_t qty_milli)
 {
     fb_error err = {0};
     fb_order *order = NULL;

@@ -310,6 +310,9 @@ static fb_code exchange(void *ctx, const fb_link_request *q, fb_link_response *o
     fleet_device *d = ctx;
     fleet *f = d->world;
     int64_t number = recorded_send(d, q);
+    if (f->asked != NULL) {
+        f->asked(f->asked_ctx, q);
+    }
     server_job_free(f->job);
     server_request r = {
         .method = text_of(q->method),

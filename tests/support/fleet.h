@@ -46,6 +46,9 @@ struct fleet {
     fb_id region, territories[2], users[2], manager, product, customers[2];
     fb_text catalog;        /* the server's release, borrowed; empty: the built-in one */
     server_packing packing; /* of the server; kept over fleet_open, like heard */
+    /* Sees every request before the server does, or NULL. */
+    void (*asked)(void *ctx, const fb_link_request *q);
+    void *asked_ctx;
     /* Sees every answer before the device does, and may change it; or NULL. */
     void (*answered)(void *ctx, const fb_link_request *q, fb_link_response *r);
     void *answered_ctx;

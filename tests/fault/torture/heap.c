@@ -1,10 +1,11 @@
-/* heap.c - see torture.h. The program's own malloc stands in front of the C library's for every
+/* heap.c - see heap.h. The program's own malloc stands in front of the C library's for every
  * library in the process: SQLite, cJSON and zstd allocate through it too. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "fault/torture/torture.h"
+#include "fault/torture/heap.h"
+#include "support/crash_vfs.h"
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);

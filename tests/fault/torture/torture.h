@@ -18,20 +18,10 @@
 #ifndef FB_FAULT_TORTURE_H
 #define FB_FAULT_TORTURE_H
 
+#include "fault/torture/heap.h"
 #include "support/fleet.h"
 
 #define STAGE_VFS "fleetfs" /* the one fleet.h works with */
-
-/* --- heap ---------------------------------------------------------------------------------- */
-/* The n-th allocation from now fails (n 0: none); with for_ever all later ones too. */
-void heap_arm(uint64_t n, bool for_ever);
-/* Stop failing. Returns the allocations made since heap_arm. */
-uint64_t heap_disarm(void);
-bool heap_fired(void);
-int64_t heap_live(void); /* allocations that were not freed; the file layer's own do not count */
-/* What the server in the same process allocates in between neither fails nor counts. */
-void heap_pause(void);
-void heap_resume(void);
 
 /* --- stage ---------------------------------------------------------------------------------- */
 enum { STAGE_FILES_MAX = 8, STAGE_TALKS_MAX = 24, STAGE_LINE_BYTES_MAX = 4096 };
