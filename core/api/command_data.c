@@ -218,6 +218,10 @@ fb_code cmd_status(command_call *c)
     out_int(c, "drafts", s.drafts_count);
     out_int(c, "parked", s.parked_count);
     out_int(c, "warnings", s.warnings_count);
+    if (s.chunks_count + s.chunks_left > 0) {
+        out_int(c, "chunks", s.chunks_count);
+        out_int(c, "chunks_left", s.chunks_left);
+    }
     out_instant(c, "oldest_pending_at", s.oldest_pending_ms);
     out_instant(c, "last_sync_at", s.last_sync_ms);
     out_int(c, "lag_ms", s.lag_ms);

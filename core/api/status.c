@@ -39,6 +39,8 @@ static fb_code status_read(fb_db *db, fb_status *out)
         .salvaged_groups = s.salvaged_groups,
         .parked_count = s.parked,
         .warnings_count = s.warnings,
+        .chunks_count = s.chunks_here,
+        .chunks_left = s.chunks_left,
     };
     return api_read_int(db, "SELECT count(*) FROM fb_draft", NULL, 0, &out->drafts_count);
 }

@@ -223,6 +223,16 @@ fb_code pack_want_get(replica *r, pack_want *out)
     return rc;
 }
 
+fb_code pack_progress(replica *r, int64_t *here, int64_t *left)
+{
+    pack_want want;
+    bool found = false;
+    *here = 0;
+    FB_TRY(pack_want_get(r, &want));
+    *left = want.left;
+    return read_int(r, "SELECT count(*) FROM fb_stage WHERE reset=?1", STAGED_CHUNK, &found, here);
+}
+
 /* The rows of its pack, by entity: with the first chunk, so that they are counted once. */
 static void counts_put(const missing *m, buf *out)
 {

@@ -283,6 +283,7 @@ typedef struct replica_status {
     bool digest_alarm;
     int64_t salvaged_ms, salvaged_groups; /* of the last salvage; 0: never */
     int64_t parked, warnings;
+    int64_t chunks_here, chunks_left; /* of a first download in packs that is not shown yet */
 } replica_status;
 FB_MUST_USE fb_code replica_status_get(replica *r, replica_status *out);
 

@@ -340,9 +340,10 @@ FB_MUST_USE fb_code sync_restore(replica *r);
 /* --- pack.c --- */
 /* Offers, before their page is staged. *taken_out false: refused, nothing is to be staged. */
 FB_MUST_USE fb_code pack_offers_take(replica *r, fb_text lines, arena *memory, bool *taken_out);
-FB_MUST_USE fb_code pack_failed(replica *r);               /* one more; what is staged goes */
-FB_MUST_USE fb_code pack_forgive(replica *r);              /* a download was promoted */
-FB_MUST_USE fb_code pack_is_open(replica *r, bool *out);   /* chunks are missing */
+FB_MUST_USE fb_code pack_failed(replica *r);             /* one more; what is staged goes */
+FB_MUST_USE fb_code pack_forgive(replica *r);            /* a download was promoted */
+FB_MUST_USE fb_code pack_is_open(replica *r, bool *out); /* chunks are missing */
+FB_MUST_USE fb_code pack_progress(replica *r, int64_t *here, int64_t *left); /* chunks */
 FB_MUST_USE fb_code pack_is_staged(replica *r, bool *out); /* chunks are among what is staged */
 
 /* --- reply.c --- */

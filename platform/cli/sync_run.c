@@ -160,13 +160,14 @@ static void show_json_report(const fb_sync_report *r)
         "\"merged\":%u,"
         "\"rejected\":%u,\"held\":%u,\"rows\":%u,\"bytes_up\":%llu,\"bytes_down\":%llu,\"ms\":%llu,"
         "\"rebirths\":%u,\"epoch_changed\":%s,\"catalog_changed\":%s,"
-        "\"digest_faults\":%u,\"digest_buckets\":%u,\"digest_alarm\":%s}\n",
+        "\"digest_faults\":%u,\"digest_buckets\":%u,\"digest_alarm\":%s,"
+        "\"chunks\":%u,\"chunks_left\":%u}\n",
         r->complete ? "true" : "false", r->requests_count, r->groups_sent, r->verdicts_count,
         r->applied_count, r->merged_count, r->rejected_count, r->held_count, r->rows_count,
         (unsigned long long)r->bytes_up, (unsigned long long)r->bytes_down,
         (unsigned long long)r->elapsed_ms, r->rebirths_count, r->epoch_changed ? "true" : "false",
         r->catalog_changed ? "true" : "false", r->digest_faults_count, r->digest_buckets_count,
-        r->digest_alarm ? "true" : "false");
+        r->digest_alarm ? "true" : "false", r->chunks_count, r->chunks_left);
 }
 
 static void show_report(const cli *c, const fb_sync_report *r)
@@ -182,6 +183,10 @@ static void show_report(const cli *c, const fb_sync_report *r)
            r->rows_count, say(c, TEXT_ROWS), (unsigned long long)r->bytes_up, say(c, TEXT_UP),
            (unsigned long long)r->bytes_down, say(c, TEXT_DOWN), (unsigned long long)r->elapsed_ms,
            say(c, TEXT_MS));
+    if (r->chunks_count + r->chunks_left > 0) {
+        printf("%s: %u, %s: %u\n", say(c, TEXT_CHUNKS), r->chunks_count, say(c, TEXT_CHUNKS_LEFT),
+               r->chunks_left);
+    }
     if (r->epoch_changed) {
         printf("%s\n", say(c, TEXT_RESTORED));
     }

@@ -162,6 +162,16 @@ static void packs__a_first_download_comes_as_packs(void **state)
     assert_int_equal(fleet_number(d, "SELECT count(*) FROM customer WHERE name='renamed'"), 1);
 }
 
+/* What the person is told of the download, after a restart too. */
+static void is_under_way(fleet_device *d, int64_t here, int64_t left)
+{
+    fb_status s = FB_STATUS_INIT;
+    fb_error err = {0};
+    fleet_must(fb_status_get(d->db, &s, &err), &err, "status");
+    assert_int_equal(s.chunks_count, here);
+    assert_int_equal(s.chunks_left, left);
+}
+
 static void packs__what_came_after_them_follows_as_pages(void **state)
 {
     (void)state;
@@ -175,12 +185,17 @@ static void packs__what_came_after_them_follows_as_pages(void **state)
     fb_error err = {0};
     fleet_must(fleet_exchange(d, &done, &err), &err, "offer");
     assert_true(d->report.chunks_left > 3);
+    int64_t all = d->report.chunks_left;
+    is_under_way(d, 0, all);
     /* in the middle of the download rows change, leave and go */
     fleet_must(fleet_exchange(d, &done, &err), &err, "chunk");
+    fleet_reopen(d);
+    is_under_way(d, 1, all - 1);
     customer_rename(2, "in the middle");
     move_to_second_territory(4);
     company_delete(&f.company, "customer", &customers[5]);
     assert_true(download(d) > 3);
+    is_under_way(d, 0, 0);
     assert_same(d, by_pages(&f.users[0]));
     assert_int_equal(fleet_number(d, "SELECT count(*) FROM customer"), CUSTOMERS + 2 - 2);
     assert_int_equal(

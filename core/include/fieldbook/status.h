@@ -33,10 +33,12 @@ typedef struct fb_status {
     int64_t salvaged_groups; /* saved groups that came over then: all that no backup had */
     int64_t parked_count;    /* records that left while work on them is open: parked.h */
     int64_t warnings_count;  /* parts of pending work that cannot be shown: parked.h */
+    int64_t chunks_count; /* pieces of a first download that are here; its rows show when all are */
+    int64_t chunks_left;  /* and still missing; both 0: no such download is under way */
 } fb_status;
 
 /* clang-format off */
-#define FB_STATUS_INIT {sizeof(fb_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, false, 0, 0, 0, 0, 0, 0, 0}
+#define FB_STATUS_INIT {sizeof(fb_status), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, false, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 /* clang-format on */
 
 /* Fill *out. A few index reads. */
