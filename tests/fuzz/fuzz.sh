@@ -14,7 +14,7 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 # Bytes that an input of this target has at most.
 longest() {
     case $1 in
-    cert | decimal | replica) echo 2048 ;;
+    cert | decimal | replica | journal) echo 2048 ;;
     config) echo 20000 ;;
     http) echo 16000 ;; # one TLS record
     *) echo 8192 ;;

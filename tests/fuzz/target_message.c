@@ -1,4 +1,4 @@
-/* target_message.c - every message that is one line: the first byte says which.
+/* target_message.c - every message: the first byte says which.
  *
  * What is read can be written; the written line is read as the same message, and written again has
  * the same bytes. */
@@ -140,6 +140,72 @@ static const turn TURNS[] = {request_turn,     reply_turn,   item_turn,     enro
                              blob_stored_turn, blob_get_turn};
 enum { TURNS_COUNT = sizeof TURNS / sizeof TURNS[0] };
 
+/* --- what is not one line: a manifest inside an offer, a piece of a file behind its line -------
+ */
+
+enum { WHOLES_FIRST = 0x80 };
+
+static fb_code manifest_turn(fb_text text, buf *out)
+{
+    pack_manifest m;
+    int64_t rows = 0;
+    FB_TRY(pack_manifest_get(text, scratch, &m));
+    for (uint32_t i = 0; i < m.counts_count; i++) {
+        rows += m.counts[i].rows;
+    }
+    MUST(rows == m.rows);
+    pack_manifest_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code piece_up_turn(fb_text body, buf *out)
+{
+    blob_put m;
+    FB_TRY(blob_put_get(body, scratch, &m));
+    MUST(m.bytes.size == m.count && m.offset + m.count <= m.size);
+    blob_put_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code piece_down_turn(fb_text body, buf *out)
+{
+    blob_got m;
+    FB_TRY(blob_got_get(body, scratch, &m));
+    MUST(m.absent || (m.bytes.size == m.count && m.offset + m.count <= m.size));
+    blob_got_put(out, &m);
+    return FB_OK;
+}
+
+static fb_code path_turn(fb_text path, buf *out)
+{
+    digest name;
+    uint32_t chunk;
+    FB_TRY(pack_path_get(path, &name, &chunk) ? FB_OK : FB_E_INVALID);
+    pack_path_put(out, &name, chunk);
+    return FB_OK;
+}
+
+static const turn WHOLES[] = {manifest_turn, piece_up_turn, piece_down_turn, path_turn};
+enum { WHOLES_COUNT = sizeof WHOLES / sizeof WHOLES[0] };
+
+static void whole_turn(turn turn_it, fb_text in)
+{
+    buf first, second;
+    buf_init(&first, SCRATCH_BYTES);
+    buf_init(&second, SCRATCH_BYTES);
+    arena_reset(scratch);
+    fb_code rc = turn_it(in, &first);
+    MUST(rc != FB_E_BUG && rc != FB_E_MISUSE);
+    if (rc == FB_OK) {
+        MUST_OK(first.code);
+        arena_reset(scratch);
+        MUST_OK(turn_it(buf_text(&first), &second));
+        MUST(text_equal(buf_text(&first), buf_text(&second)));
+    }
+    buf_clear(&first);
+    buf_clear(&second);
+}
+
 static void line_turn(turn turn_it, fb_text line)
 {
     buf first, second;
@@ -165,7 +231,12 @@ void fuzz_run(fb_text in)
 {
     line_reader lines;
     fb_text line;
-    turn turn_it = TURNS[take_byte(&in) % TURNS_COUNT];
+    uint8_t which = take_byte(&in);
+    if (which >= WHOLES_FIRST) {
+        whole_turn(WHOLES[which % WHOLES_COUNT], in);
+        return;
+    }
+    turn turn_it = TURNS[which % TURNS_COUNT];
     line_turn(turn_it, in);
     line_reader_init(&lines, in);
     while (line_next(&lines, &line)) {
@@ -174,8 +245,53 @@ void fuzz_run(fb_text in)
     }
 }
 
+static void seed_whole_of(uint8_t which, const buf *body)
+{
+    buf seed;
+    buf_init(&seed, SCRATCH_BYTES);
+    char first = (char)(WHOLES_FIRST + which);
+    buf_put(&seed, &first, 1);
+    buf_put_text(&seed, buf_text(body));
+    seed_put(buf_text(&seed));
+    buf_clear(&seed);
+}
+
+static void seeds_whole(void)
+{
+    buf body;
+    pack_chunk chunks[2] = {{.size_bytes = 900, .raw_bytes = 4000},
+                            {.size_bytes = 5, .raw_bytes = 9}};
+    pack_count counts[2] = {{text_of("customer"), 3}, {text_of("visit"), 4}};
+    const pack_manifest m = {.version = PACK_VERSION,
+                             .scope = 7,
+                             .position = 3 << 20,
+                             .catalog_version = 2,
+                             .rows = 7,
+                             .counts = counts,
+                             .counts_count = 2,
+                             .chunks = chunks,
+                             .chunks_count = 2};
+    const blob_put up = {
+        .protocol = 1, .size = 9, .offset = 2, .count = 4, .bytes = text_of("four")};
+    const blob_got down = {.size = 9, .offset = 5, .count = 4, .bytes = text_of("last")};
+    buf_init(&body, SCRATCH_BYTES);
+    pack_manifest_put(&body, &m);
+    seed_whole_of(0, &body);
+    buf_reset(&body);
+    blob_put_put(&body, &up);
+    seed_whole_of(1, &body);
+    buf_reset(&body);
+    blob_got_put(&body, &down);
+    seed_whole_of(2, &body);
+    buf_reset(&body);
+    pack_path_put(&body, &chunks[0].hash, 12);
+    seed_whole_of(3, &body);
+    buf_clear(&body);
+}
+
 void fuzz_seeds(void)
 {
+    seeds_whole();
     seed_lines("\012",
                "schema/vectors/sync_request.jsonl"); /* 10 % TURNS_COUNT: no NUL in a text */
     seed_lines("\001", "schema/vectors/sync_reply.jsonl");
