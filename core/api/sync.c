@@ -96,7 +96,8 @@ static void chunk_recall(fb_sync *s)
     s->chunk_kept = kept;
 }
 
-/* Kept when it falls, loses patience, and when it is over; what cannot be kept is learned again. */
+/* Each step down or up is kept: a window that ends before the climb is over must not begin at the
+ * bottom again. What cannot be kept is learned again. */
 static void chunk_keep(fb_sync *s)
 {
     char text[24];
@@ -104,7 +105,7 @@ static void chunk_keep(fb_sync *s)
     int64_t now = c->level == 0 && c->patience == 1 ? 0 : c->patience * CHUNK_CODE + c->level;
 
     s->report.chunk_level = c->level;
-    if (now > s->chunk_kept || (now == 0 && s->chunk_kept > 0)) {
+    if (now != s->chunk_kept) {
         (void)snprintf(text, sizeof text, "%lld", (long long)now);
         if (replica_meta_set(s->db->r, CHUNK_KEY, text_of(text)) == FB_OK) {
             s->chunk_kept = now;

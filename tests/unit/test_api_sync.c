@@ -182,6 +182,33 @@ static void sync__server_that_says_later_is_obeyed_on_any_budget(void **state)
     fb_sync_close(sync);
 }
 
+/* Found by the soak: a phone whose line had been bad fetched a page of 1 KiB at a time for ever,
+ * because each of its windows was over before the climb was. */
+static void sync__what_good_exchanges_taught_is_kept(void **state)
+{
+    world *w = *state;
+    fb_sync_report r;
+    uint32_t level = 0;
+    fb_sync *sync = sync_new(w);
+    for (int i = 0; i < 4; i++) {
+        w->fail_with = FB_E_TRUNCATED;
+        REFUSED(FB_E_TRUNCATED, "server", fb_sync_step(sync, &w->link, 0, &r, &w->err));
+    }
+    level = r.chunk_level;
+    assert_true(level > 2);
+    for (int window = 0; window < 40 && level > 0; window++) {
+        fb_sync_close(sync);
+        sync = sync_new(w);
+        for (int i = 0; i < 16; i++) { /* CHUNK_PATIENCE_MAX */
+            OK(fb_sync_step(sync, &w->link, 0, &r, &w->err));
+        }
+        assert_true(r.chunk_level < level);
+        level = r.chunk_level;
+    }
+    assert_int_equal(level, 0);
+    fb_sync_close(sync);
+}
+
 static void sync__blocked_device_stops_and_loses_nothing(void **state)
 {
     world *w = *state;
@@ -300,6 +327,7 @@ int main(void)
         TEST(sync__offline_keeps_the_outbox_and_schedules_a_retry),
         TEST(sync__server_that_says_later_is_obeyed),
         TEST(sync__server_that_says_later_is_obeyed_on_any_budget),
+        TEST(sync__what_good_exchanges_taught_is_kept),
         TEST(sync__blocked_device_stops_and_loses_nothing),
         TEST(sync__server_without_verdicts_does_not_spin),
         TEST(sync__fork_takes_a_new_incarnation_and_sends_again),
