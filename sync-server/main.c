@@ -196,14 +196,21 @@ static fb_code check_files(const server_config *c, fb_error *err)
 static fb_code run(daemon_state *d, const arguments *a, fb_error *err)
 {
     server *s = NULL;
-    server_options o = {.path = d->config.database,
-                        .port = &d->port,
-                        .cache_kib = (int)d->config.cache_kib,
-                        .files = fb_files_posix(),
-                        .blobs = {.device_day_bytes = (int64_t)d->config.blob_device_day_mib << 20,
-                                  .total_bytes = (int64_t)d->config.blob_total_mib << 20,
-                                  .free_bytes_min = (int64_t)d->config.blob_free_min_mib << 20,
-                                  .unnamed_days = d->config.blob_unnamed_days}};
+    server_options o = {
+        .path = d->config.database,
+        .port = &d->port,
+        .cache_kib = (int)d->config.cache_kib,
+        .sync_interval_ms = d->config.sync_interval_s * 1000,
+        .packing = {.off = d->config.packs == 0,
+                    .path = d->config.packs_file[0] != '\0' ? d->config.packs_file : NULL,
+                    .rows_min = d->config.packs_rows_min,
+                    .rest_ms = d->config.packs_rest_s * 1000,
+                    .age_ms = d->config.packs_age_s * 1000},
+        .files = fb_files_posix(),
+        .blobs = {.device_day_bytes = (int64_t)d->config.blob_device_day_mib << 20,
+                  .total_bytes = (int64_t)d->config.blob_total_mib << 20,
+                  .free_bytes_min = (int64_t)d->config.blob_free_min_mib << 20,
+                  .unnamed_days = d->config.blob_unnamed_days}};
     FB_TRY(check_files(&d->config, err));
     FB_TRY(server_open(&o, &s, err));
     fb_code rc = FB_OK;

@@ -161,12 +161,17 @@ fb_code server_open(const server_options *o, server **out, fb_error *err)
     s->path = copy_of(o->path);
     s->vfs = copy_of(o->vfs);
     s->cache_kib = o->cache_kib;
+    s->sync_interval_ms = o->sync_interval_ms;
+    s->packs_off = o->packing.off;
+    s->packs_path = o->packing.path != NULL ? copy_of(o->packing.path) : pack_store_path(o->path);
     s->pack_limits = (pack_limits){.rows_min = o->packing.rows_min,
                                    .chunk_bytes = o->packing.chunk_bytes,
                                    .rest_ms = o->packing.rest_ms,
                                    .age_ms = o->packing.age_ms};
     spare_init(s);
-    fb_code rc = store_open(&so, &s->db, err);
+    fb_code rc = s->path != NULL && s->packs_path != NULL
+                     ? store_open(&so, &s->db, err)
+                     : fail(err, FB_E_NO_MEMORY, "server", "out of memory");
     if (rc == FB_OK) {
         rc = blobs_open(s, o);
     }
@@ -214,6 +219,7 @@ void server_close(server *s)
     blob_place_clear(&s->blobs);
     store_close(s->db);
     free(s->path);
+    free(s->packs_path);
     free(s->vfs);
     free(s);
 }

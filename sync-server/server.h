@@ -24,6 +24,8 @@ typedef struct server_job server_job;
 
 /* Row packs: 0 stands for the default everywhere (feed/feed.h, pack_limits). */
 typedef struct server_packing {
+    bool off;             /* none are made or offered: first downloads come as pages */
+    const char *path;     /* where they are kept; NULL: PATH.packs */
     uint32_t rows_min;    /* rows of a scope from which on it has a pack: 2000 */
     uint32_t chunk_bytes; /* of a chunk, unpacked: 1 MiB */
     uint32_t rest_ms;     /* between two rounds over all scopes: a minute */
@@ -46,6 +48,7 @@ typedef struct server_options {
     bool trace;      /* a line per group and station goes to the port's log (schema/events.def) */
     fb_text catalog; /* the release's catalogue; empty: the built-in one */
     server_packing packing;
+    uint32_t sync_interval_ms; /* about how often a device should come by itself; 0: not said */
     const fb_files *files; /* for the bytes of attachments, in PATH.blobs; NULL: none are served */
     server_blob_limits blobs;
 } server_options;

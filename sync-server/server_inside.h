@@ -72,6 +72,9 @@ struct server {
     store *db;
     const fb_port *port;
     char *path, *vfs;
+    char *packs_path;
+    bool packs_off;
+    uint32_t sync_interval_ms;
     int cache_kib;
     fb_id epoch;
     intake in;

@@ -16,7 +16,7 @@ static fb_code reader_packs(server_reader *r)
 {
     fb_error err;
     if (r->packs == NULL) {
-        return pack_store_open(r->s->path, r->s->vfs, false, &r->packs, &err);
+        return pack_store_open(r->s->packs_path, r->s->vfs, false, &r->packs, &err);
     }
     return FB_OK;
 }
@@ -30,7 +30,7 @@ static void reader_packs_close(server_reader *r)
 
 const pack_source *server_packs(server_reader *r)
 {
-    if (reader_packs(r) != FB_OK) {
+    if (r->s->packs_off || reader_packs(r) != FB_OK) {
         return NULL;
     }
     r->source = (pack_source){.store = r->packs, .key = &r->s->key, .epoch = r->s->epoch};
@@ -63,7 +63,7 @@ fb_code server_pack_read(server_reader *r, server_job *job)
     if (d.status != DOOR_ACTIVE) {
         return FB_E_DEVICE;
     }
-    fb_code rc = reader_packs(r);
+    fb_code rc = r->s->packs_off ? FB_E_NOT_FOUND : reader_packs(r);
     if (rc == FB_OK) {
         rc = chunk_find(r, job, &d, &info);
     }
@@ -111,7 +111,7 @@ static fb_code builder_parts(server *s, struct server_builder *b)
                               .spills = true,
                               .cache_kib = s->cache_kib};
     FB_TRY(store_open(&so, &b->view, &err));
-    FB_TRY(pack_store_open(s->path, s->vfs, true, &b->packs, &err));
+    FB_TRY(pack_store_open(s->packs_path, s->vfs, true, &b->packs, &err));
     FB_TRY(pack_store_keep_epoch(b->packs, &s->epoch));
     b->source = (pack_source){.store = b->packs, .key = &s->key, .epoch = s->epoch};
     b->builder = pack_builder_new(b->view, &b->source, &s->pack_limits);
@@ -135,7 +135,7 @@ static fb_code builder_open(server *s)
 bool server_build(server *s, uint64_t now_mono_ms)
 {
     bool more = false;
-    if (server_is_suspect(s) || now_mono_ms < s->build_after_ms) {
+    if (s->packs_off || server_is_suspect(s) || now_mono_ms < s->build_after_ms) {
         return false;
     }
     fb_code rc = s->builder != NULL ? FB_OK : builder_open(s);

@@ -67,6 +67,27 @@ typedef struct reading {
     bool shown_ends; /* groups are known behind the last one that the request carried */
 } reading;
 
+/* Every device has a moment of its own in the interval, so that a fleet that comes together once
+ * (eight o'clock, an outage) does not go on doing so: the first one that is at least half an
+ * interval away. Whole seconds: every byte counts. */
+static uint32_t next_ms(const server *s, const fb_id *device)
+{
+    int64_t interval_s = s->sync_interval_ms / 1000, now_s = wall_ms(s) / 1000;
+    uint64_t mixed;
+    if (interval_s == 0) {
+        return 0;
+    }
+    memcpy(&mixed, device->b + 8, sizeof mixed);
+    for (int i = 0; i < 8; i++) {
+        mixed = (mixed ^ device->b[i]) * UINT64_C(0x9E3779B97F4A7C15);
+        mixed ^= mixed >> 32;
+    }
+    int64_t moment = (int64_t)(mixed % (uint64_t)interval_s), least = now_s + interval_s / 2;
+    int64_t wait = ((moment - least) % interval_s + interval_s) % interval_s;
+    int64_t away = least + wait - now_s;
+    return (uint32_t)(away > 0 ? away : interval_s) * 1000;
+}
+
 static fb_code sync_line_put(reading *x)
 {
     bool same = id_equal(&x->d.incarnation, &x->job->q.incarnation);
@@ -74,7 +95,8 @@ static fb_code sync_line_put(reading *x)
                     .server_wall_ms = wall_ms(x->s),
                     .applied = same ? x->d.applied : 0,
                     .backed_up = same ? x->d.backed_up : 0,
-                    .head = x->head};
+                    .head = x->head,
+                    .next_ms = next_ms(x->s, &x->d.device)};
     /* Every byte counts in the everyday reply: the epoch goes only to who does not know it. */
     if (!id_equal(&x->job->q.epoch, &x->s->epoch)) {
         m.epoch = x->s->epoch;

@@ -224,6 +224,7 @@ fb_code cmd_status(command_call *c)
     }
     out_instant(c, "oldest_pending_at", s.oldest_pending_ms);
     out_instant(c, "last_sync_at", s.last_sync_ms);
+    out_instant(c, "next_sync_at", s.next_sync_ms);
     out_int(c, "lag_ms", s.lag_ms);
     out_int(c, "head", s.head_cid);
     out_int(c, "catalog_version", s.catalog_version);

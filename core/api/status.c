@@ -41,6 +41,7 @@ static fb_code status_read(fb_db *db, fb_status *out)
         .warnings_count = s.warnings,
         .chunks_count = s.chunks_here,
         .chunks_left = s.chunks_left,
+        .next_sync_ms = s.next_sync_ms,
     };
     return api_read_int(db, "SELECT count(*) FROM fb_draft", NULL, 0, &out->drafts_count);
 }

@@ -17,6 +17,7 @@ static const struct { const char *key; size_t offset; } state_keys[] = {
     {"pruned", offsetof(replica_state, pruned)},
     {"head", offsetof(replica_state, head_cid)},
     {"last_sync", offsetof(replica_state, last_sync_ms)},
+    {"next_sync", offsetof(replica_state, next_sync_ms)},
     {"clock_offset", offsetof(replica_state, clock_offset_ms)},
     {"server_seen", offsetof(replica_state, server_seen_ms)},
     {"visible", offsetof(replica_state, visible)},

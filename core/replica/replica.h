@@ -273,6 +273,7 @@ typedef struct replica_status {
     int64_t pending, rejected, held, blocked, conflicts_open;
     int64_t oldest_pending_ms; /* capture time, 0 none */
     int64_t last_sync_ms;      /* corrected wall time of the last complete sync, 0 never */
+    int64_t next_sync_ms;      /* when the server expects the next one; 0: it did not say */
     int64_t head_cid;          /* server commit of the visible base state */
     int64_t rows;              /* not counted unless asked */
     uint32_t catalog_version;

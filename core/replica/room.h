@@ -101,7 +101,7 @@ typedef struct replica_state {
     digest pruned_chain;
     int64_t last; /* newest group, and its chain: from fb_outbox */
     digest chain_last;
-    int64_t head_cid, last_sync_ms;
+    int64_t head_cid, last_sync_ms, next_sync_ms;
     int64_t clock_offset_ms, server_seen_ms;
     int64_t visible; /* grows with every promotion that changed rows */
     bool base_stale;

@@ -453,6 +453,8 @@ static fb_code take_reply(taking *t, int64_t request_wall_ms)
     if (t->result->complete) {
         r->state.last_sync_ms = replica_now_ms(r, NULL, NULL);
     }
+    uint32_t next_ms = t->in->head.next_ms;
+    r->state.next_sync_ms = next_ms > 0 ? replica_now_ms(r, NULL, NULL) + next_ms : 0;
     t->result->applied = t->in->head.applied;
     t->result->retry_ms = t->in->head.retry_ms;
     return state_save(r, &before);

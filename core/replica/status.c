@@ -48,6 +48,7 @@ fb_code replica_status_get(replica *r, replica_status *out)
     FB_TRY(read_count(r, "SELECT count(*) FROM fb_warning", &made.warnings));
     FB_TRY(pack_progress(r, &made.chunks_here, &made.chunks_left));
     made.last_sync_ms = r->state.last_sync_ms;
+    made.next_sync_ms = r->state.next_sync_ms;
     made.head_cid = r->state.head_cid;
     made.catalog_version = r->edition->catalog->version;
     made.clock_offset_ms = r->state.clock_offset_ms;

@@ -8,7 +8,7 @@
  *          "wait":25000,"page":4194304,"dig":1,"bkt":"<4096 hex>","packs":1,"moves":1,"nopage":1}
  *         required: v dev inc cat last wall; first and n come together; last >= first + n - 1
  *   down  {"m":"sync","v":1,"ep":"<id>","wall":"<ms>","ap":"14","bk":"9","head":"5120",
- *          "retry":60000,"audit":"<id>"}
+ *          "retry":60000,"next":900000,"audit":"<id>"}
  *         required: v ep wall head
  *   run   {"m":"ok","g":"13","to":"14","cid":"5119"}
  *         groups g..to applied as sent, in commits cid, cid+1, ...; "to" left out when it is g
@@ -154,6 +154,7 @@ static const field REPLY_FIELDS[] = {
     {"bk", FIELD_COUNT, FIELD_OPTIONAL, AT(backed_up)},
     {"head", FIELD_COUNT, FIELD_REQUIRED, AT(head)},
     {"retry", FIELD_U32, FIELD_OPTIONAL, AT(retry_ms)},
+    {"next", FIELD_U32, FIELD_OPTIONAL, AT(next_ms)},
     {"audit", FIELD_ID, FIELD_OPTIONAL, AT(audit_head)},
 };
 #undef AT

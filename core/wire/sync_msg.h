@@ -58,6 +58,8 @@ typedef struct sync_reply {
     int64_t backed_up; /* every group up to here is inside a verified backup: may be pruned */
     int64_t head;      /* server's commit number in this reply's snapshot */
     uint32_t retry_ms; /* when the device should come back at the earliest; 0 = its own schedule */
+    uint32_t
+        next_ms; /* when the server expects it next, if nothing happens; 0 = its own schedule */
     fb_id
         audit_head; /* first 16 bytes of the audit chain head: devices witness it; none = absent */
 } sync_reply;

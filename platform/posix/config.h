@@ -24,6 +24,9 @@ typedef struct server_config {
     char log_level[CONFIG_TEXT_BYTES];
     uint32_t readers;
     uint32_t cache_kib;
+    uint32_t sync_interval_s;
+    char packs_file[CONFIG_TEXT_BYTES]; /* "": beside the database */
+    uint32_t packs, packs_rows_min, packs_rest_s, packs_age_s;
     uint32_t blob_device_day_mib, blob_total_mib, blob_free_min_mib, blob_unnamed_days;
     listen_limits limits;
 } server_config;

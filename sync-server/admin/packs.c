@@ -1,12 +1,14 @@
 /* packs.c - row packs for first downloads: list, rebuild, drop. See admin.h.
  *
- * Packs are a cache beside the database (master.db.packs). A running server renews them by itself;
- * rebuild makes them all now, which pays before a day on which many devices begin anew. Nothing in
- * the master database changes, so nothing stands in the audit. */
+ * Packs are a cache beside the database (master.db.packs, or packs_file of fieldbookd.conf). A
+ * running server renews them by itself; rebuild makes them all now, which pays before a day on
+ * which many devices begin anew. Nothing in the master database changes, so nothing stands in the
+ * audit. */
 #include "sync-server/admin/admin.h"
 
 #include <string.h>
 
+#include "platform/posix/config.h"
 #include "sql/sql.h"
 #include "sync-server/feed/feed.h"
 
@@ -15,7 +17,8 @@ enum { SCOPE_TEXT_BYTES = 80 };
 /* What one command works with. */
 typedef struct pack_room {
     admin *a;
-    char path[4096];
+    char path[4096], packs_path[4200];
+    uint32_t rows_min;
     pack_store *packs;
     fb_id epoch;
     int64_t head;
@@ -93,7 +96,7 @@ static fb_code list(pack_room *p)
     }
     store_snapshot_end(p->a->db);
     FB_TRY(rc);
-    admin_say(p->a, TEXT_PACKS_SUM, p->count, (long long)p->rows, (long long)p->bytes);
+    admin_say(p->a, TEXT_PACKS_SUM, p->count, (long long)p->rows, (long long)p->bytes, p->rows_min);
     return FB_OK;
 }
 
@@ -110,7 +113,7 @@ static fb_code key_open(admin *a, sign_key *key)
 
 static fb_code build_all(pack_room *p, store *view, const pack_source *source)
 {
-    const pack_limits limits = {.rows_min = 0};
+    const pack_limits limits = {.rows_min = p->rows_min};
     bool more = true;
     fb_code rc = FB_OK;
     pack_builder *b = pack_builder_new(view, source, &limits);
@@ -151,6 +154,28 @@ static fb_code drop(pack_room *p)
     return FB_OK;
 }
 
+/* Where fieldbookd keeps them: its configuration says so, and how many rows pay. A home without one
+ * has them beside the database. */
+static fb_code place_read(pack_room *p, fb_error *err)
+{
+    char config[4096];
+    server_config c;
+    snprintf(p->path, sizeof p->path, "%s/master.db", p->a->home);
+    snprintf(p->packs_path, sizeof p->packs_path, "%s.packs", p->path);
+    snprintf(config, sizeof config, "%s/fieldbookd.conf", p->a->home);
+    fb_code rc = config_get(config, &c, err);
+    if (rc == FB_E_NOT_FOUND) {
+        config_init(&c);
+        rc = FB_OK;
+    }
+    FB_TRY(rc);
+    if (c.packs_file[0] != '\0') {
+        snprintf(p->packs_path, sizeof p->packs_path, "%s", c.packs_file);
+    }
+    p->rows_min = c.packs_rows_min;
+    return FB_OK;
+}
+
 int command_packs(admin *a)
 {
     pack_room p = {.a = a};
@@ -164,8 +189,10 @@ int command_packs(admin *a)
         admin_warn(a, TEXT_MISSING_ARGUMENT, "list | rebuild | drop", a->command);
         return EXIT_USAGE;
     }
-    snprintf(p.path, sizeof p.path, "%s/master.db", a->home);
-    fb_code rc = pack_store_open(p.path, NULL, true, &p.packs, &err);
+    fb_code rc = place_read(&p, &err);
+    if (rc == FB_OK) {
+        rc = pack_store_open(p.packs_path, NULL, true, &p.packs, &err);
+    }
     if (rc == FB_OK) {
         rc = lists ? list(&p) : rebuilds ? rebuild(&p, &err) : drop(&p);
     }

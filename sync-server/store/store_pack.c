@@ -54,20 +54,23 @@ static fb_code open_or_replace(const char *path, const char *vfs, bool create, p
     return rc;
 }
 
-fb_code pack_store_open(const char *db_path, const char *vfs, bool create, pack_store **out,
-                        fb_error *err)
+char *pack_store_path(const char *db_path)
 {
     static const char ending[] = ".packs";
-    FB_REQUIRE(db_path != NULL && out != NULL);
     size_t size = strlen(db_path) + sizeof ending;
     char *name = malloc(size);
-    pack_store *p = calloc(1, sizeof *p);
-    fb_code rc = FB_E_NO_MEMORY;
-    if (name != NULL && p != NULL) {
+    if (name != NULL) {
         snprintf(name, size, "%s%s", db_path, ending);
-        rc = open_or_replace(name, vfs, create, p, err);
     }
-    free(name);
+    return name;
+}
+
+fb_code pack_store_open(const char *path, const char *vfs, bool create, pack_store **out,
+                        fb_error *err)
+{
+    FB_REQUIRE(path != NULL && out != NULL);
+    pack_store *p = calloc(1, sizeof *p);
+    fb_code rc = p != NULL ? open_or_replace(path, vfs, create, p, err) : FB_E_NO_MEMORY;
     if (rc != FB_OK) {
         free(p);
         return rc;

@@ -30,8 +30,12 @@ typedef struct pack_info {
     fb_text manifest; /* in the arena; empty where none was given */
 } pack_info;
 
-/* E_NOT_FOUND: there is none, and `create` is false. With `create` a damaged file is replaced. */
-FB_MUST_USE fb_code pack_store_open(const char *db_path, const char *vfs, bool create,
+/* Where they are kept unless somebody says otherwise: beside the database. Free it; NULL: no
+ * memory. */
+char *pack_store_path(const char *db_path);
+/* The file `path`. E_NOT_FOUND: there is none, and `create` is false. With `create` a damaged file
+ * is replaced. */
+FB_MUST_USE fb_code pack_store_open(const char *path, const char *vfs, bool create,
                                     pack_store **out, fb_error *err);
 void pack_store_close(pack_store *p); /* NULL is fine */
 

@@ -188,7 +188,7 @@ static void packs_wait(const company *c)
 {
     char path[PATH_BYTES];
     int64_t rows = 0, before = -1;
-    path_of(path, "%s/master.db", c->home);
+    path_of(path, "%s/master.db.packs", c->home);
     for (int i = 0; i < PACKS_WAIT_S && (rows == 0 || rows != before); i++) {
         pack_store *packs = NULL;
         sleep(1);

@@ -128,6 +128,7 @@ static void serve(fleet *f)
                            .vfs = "fleetfs",
                            .port = &f->port,
                            .trace = true,
+                           .sync_interval_ms = f->sync_interval_ms,
                            .packing = f->packing,
                            .files = mem_files_port(f->files),
                            .catalog = f->catalog};
@@ -173,12 +174,14 @@ void fleet_open(fleet *f)
     history *recorder = f->recorder;
     fb_text release = f->catalog;
     server_packing packing = f->packing;
+    uint32_t sync_interval_ms = f->sync_interval_ms;
     *f = (fleet){.now_ms = 1760000000000LL,
                  .random = 42,
                  .catalog = release,
                  .heard = heard,
                  .heard_ctx = heard_ctx,
                  .recorder = recorder,
+                 .sync_interval_ms = sync_interval_ms,
                  .packing = packing};
     f->vfs = crash_vfs_new("fleetfs", 1);
     f->files = mem_files_new(1);

@@ -44,8 +44,9 @@ struct fleet {
     /* the company: one region, two territories, REP users U1 (T1) and U2 (T2), manager M1, product
      * P1 at 10.00 CNY, customers C1 (T1) and C2 (T2) */
     fb_id region, territories[2], users[2], manager, product, customers[2];
-    fb_text catalog;        /* the server's release, borrowed; empty: the built-in one */
-    server_packing packing; /* of the server; kept over fleet_open, like heard */
+    fb_text catalog;           /* the server's release, borrowed; empty: the built-in one */
+    uint32_t sync_interval_ms; /* of the server; kept like packing */
+    server_packing packing;    /* of the server; kept over fleet_open, like heard */
     /* Sees every request before the server does, or NULL. */
     void (*asked)(void *ctx, const fb_link_request *q);
     void *asked_ctx;

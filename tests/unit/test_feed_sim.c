@@ -398,7 +398,10 @@ static void packs_open(sim *m)
     ok(sign_key_open(m->f.writer, &port, &m->key));
     ok(store_commit(m->f.writer));
     ok_with(store_open(&o, &m->view, &err), &err);
-    ok_with(pack_store_open(m->f.path, NULL, true, &m->packs.store, &err), &err);
+    char *path = pack_store_path(m->f.path);
+    assert_non_null(path);
+    ok_with(pack_store_open(path, NULL, true, &m->packs.store, &err), &err);
+    free(path);
     m->packs.key = &m->key;
     m->packs.epoch = id_no(0x77, 1);
     m->builder = pack_builder_new(m->view, &m->packs, &limits);
