@@ -44,9 +44,7 @@ static fb_code message_take(server_job *job, struct blob_job *b, uint32_t *proto
 static void refuse(server_job *job, fb_code code)
 {
     fb_class c = fb_code_class(code);
-    if (code == FB_E_RATE) {
-        job_fail(job, code, DAY_RETRY_MS);
-    } else if (code == FB_E_BUSY) {
+    if (code == FB_E_BUSY) {
         job_fail(job, code, BUSY_RETRY_MS);
     } else if (c == FB_CLASS_RETRY || c == FB_CLASS_STORAGE) {
         job_trouble(job, code);
@@ -55,17 +53,34 @@ static void refuse(server_job *job, fb_code code)
     }
 }
 
-/* The one refusal whose reason its code does not say. */
-static void refuse_bytes(server_job *job)
+/* A refusal whose reason and cure its code does not say. */
+static void refuse_words(server_job *job, fb_code code, const char *words, uint32_t retry_ms)
 {
-    const error_msg m = {FB_E_INVALID,
-                         text_of("the bytes do not have the hash or size they were announced with: "
-                                 "the upload was dropped, send it again from the start"),
-                         0};
+    const error_msg m = {code, text_of(words), retry_ms};
     buf_reset(&job->out);
     error_msg_put(&job->out, &m);
-    job->reply = (server_reply){.status = fb_code_http(FB_E_INVALID), .body = buf_text(&job->out)};
+    job->reply = (server_reply){
+        .status = fb_code_http(code), .body = buf_text(&job->out), .retry_s = retry_ms / 1000};
     job->next = JOB_DONE;
+}
+
+static void refuse_bytes(server_job *job)
+{
+    refuse_words(job, FB_E_INVALID,
+                 "the bytes do not have the hash or size they were announced with: "
+                 "the upload was dropped, send it again from the start",
+                 0);
+}
+
+/* Nothing was taken and nothing changed; the device keeps the bytes and comes again. */
+static void refuse_quota(server_job *job, fb_code code)
+{
+    refuse_words(job, code,
+                 code == FB_E_RATE
+                     ? "this device has sent its share of photos for 24 hours: it goes on by "
+                       "itself later, or IT raises blob_device_day_mib"
+                     : "the company's room for photos is full: IT raises blob_total_mib",
+                 DAY_RETRY_MS);
 }
 
 static void answer(server_job *job)
@@ -85,7 +100,12 @@ static void stored_answer(server *s, server_job *job)
 static fb_code put_prepare(server *s, server_reader *r, server_job *job)
 {
     struct blob_job *b = job->blob;
-    FB_TRY(blob_put_check(&s->blobs, r->db, &b->caller, &b->put, &b->begun, &b->stored));
+    fb_code rc = blob_put_check(&s->blobs, r->db, &b->caller, &b->put, &b->begun, &b->stored);
+    if (rc == FB_E_RATE || rc == FB_E_DISK_FULL) {
+        refuse_quota(job, rc);
+        return FB_OK;
+    }
+    FB_TRY(rc);
     if (b->stored.state != BLOB_STATE_PART) {
         stored_answer(s, job);
     } else {

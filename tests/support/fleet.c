@@ -131,6 +131,7 @@ static void serve(fleet *f)
                            .sync_interval_ms = f->sync_interval_ms,
                            .packing = f->packing,
                            .files = mem_files_port(f->files),
+                           .blobs = f->blobs,
                            .catalog = f->catalog};
     fleet_must(server_open(&open, &f->srv, &err), &err, "server_open");
     fleet_must(server_reader_open(f->srv, &f->reader, &err), &err, "server_reader_open");
@@ -175,6 +176,7 @@ void fleet_open(fleet *f)
     fb_text release = f->catalog;
     server_packing packing = f->packing;
     uint32_t sync_interval_ms = f->sync_interval_ms;
+    server_blob_limits blobs = f->blobs;
     *f = (fleet){.now_ms = 1760000000000LL,
                  .random = 42,
                  .catalog = release,
@@ -182,6 +184,7 @@ void fleet_open(fleet *f)
                  .heard_ctx = heard_ctx,
                  .recorder = recorder,
                  .sync_interval_ms = sync_interval_ms,
+                 .blobs = blobs,
                  .packing = packing};
     f->vfs = crash_vfs_new("fleetfs", 1);
     f->files = mem_files_new(1);
