@@ -51,7 +51,7 @@ static const config_key KEYS[] = {
     {"packs", KIND_NUMBER, AT(packs), 0, 1, "1",
      "1: first downloads come as packs, made in the background. 0: as pages; the file below may be deleted."},
     {"packs_file", KIND_PATH, AT(packs_file), 0, 0, "",
-     "Where packs are kept, a cache of about the size of the database. Empty: the database's name with .packs."},
+     "Where packs are kept, a cache. Empty: the database's name with .packs."},
     {"packs_rows_min", KIND_NUMBER, AT(packs_rows_min), 1, 1000000, "2000",
      "Rows of a territory or other scope from which on it has a pack."},
     {"packs_rest_s", KIND_NUMBER, AT(packs_rest_s), 1, 86400, "60",

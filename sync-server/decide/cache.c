@@ -69,7 +69,7 @@ static const char *const REFERENCE[] = {
     "org_unit",        "territory",        "app_user",       "role",
     "role_permission", "user_role",        "user_territory", "setting",
     "product",         "product_uom",      "tax_code",       "price_list",
-    "price_list_item", "price_assignment", "substitution",
+    "price_list_item", "price_assignment",
 };
 
 static bool is_reference(const cat_entity *e)

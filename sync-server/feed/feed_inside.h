@@ -23,8 +23,8 @@ enum { SCOPE_NUMBER_GLOBAL = 1 };
 /* The entities that say who may see what; a column is -1 where the catalogue lacks it. */
 typedef struct feed_words {
     const catalog *catalog; /* for which they were looked up */
-    const cat_entity *assignment, *app_user, *role, *user_role, *user_territory, *substitution,
-        *territory, *org_unit;
+    const cat_entity *assignment, *app_user, *role, *user_role, *user_territory, *territory,
+        *org_unit;
     int assignment_customer, assignment_user, assignment_territory, assignment_from, assignment_to;
 } feed_words;
 

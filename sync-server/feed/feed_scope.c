@@ -37,7 +37,6 @@ static void look_up_words(const catalog *c, feed_words *w)
     w->role = catalog_entity_str(c, "role");
     w->user_role = catalog_entity_str(c, "user_role");
     w->user_territory = catalog_entity_str(c, "user_territory");
-    w->substitution = catalog_entity_str(c, "substitution");
     w->territory = catalog_entity_str(c, "territory");
     w->org_unit = catalog_entity_str(c, "org_unit");
     w->assignment = catalog_entity_str(c, "customer_assignment");

@@ -1,11 +1,9 @@
 /* feed_user.c - scopes of a user's devices (protocol.md section 8).
  *
  * Always: global, the user's own, the user's org unit. By user_territory rows valid today: that
- * territory. By substitutions valid today: the territories that the absent person is a member of
- * today, no further (a substitute's substitute sees the substitute's own). By roles valid today:
- * data scope `region` adds the org units below the user's own and the territories that belong to
- * them or lie below those; `all` adds every scope there is. Validity is by calendar days of the
- * company (fs_meta zone_minutes).
+ * territory. By roles valid today: data scope `region` adds the org units below the user's own and
+ * the territories that belong to them or lie below those; `all` adds every scope there is. Validity
+ * is by calendar days of the company (fs_meta zone_minutes).
  *
  * A list is remembered until the day ends or fs_meta scope_stamp moves; whoever changes one of the
  * rows it is made of calls feed_scopes_changed (the ledger does). */
@@ -77,27 +75,6 @@ static fb_code on_territory(void *ctx, const fb_value *values)
         return FB_OK;
     }
     return add_scope(u, KIND_TERRITORY, &values[territory].u.id);
-}
-
-static fb_code for_rows_of_user(user_scan *u, const cat_entity *e, const fb_id *user,
-                                fb_code (*fn)(void *ctx, const fb_value *values))
-{
-    const fb_value key = {.kind = FB_KIND_ID, .u.id = *user};
-    int column = e == NULL ? -1 : cat_column_str(e, "user_id");
-    return column < 0 ? FB_OK : store_rows_by(u->store, e, column, &key, u->memory, fn, u);
-}
-
-/* The user stands in for somebody. */
-static fb_code on_substitution(void *ctx, const fb_value *values)
-{
-    user_scan *u = ctx;
-    const feed_words *w = &u->state->words;
-    int absent = cat_column_str(w->substitution, "absent_id");
-    if (absent < 0 || values[absent].kind != FB_KIND_ID ||
-        !is_valid_today(u, w->substitution, values)) {
-        return FB_OK;
-    }
-    return for_rows_of_user(u, w->user_territory, &values[absent].u.id, on_territory);
 }
 
 static fb_code on_role(void *ctx, const fb_value *values)
@@ -218,6 +195,14 @@ static fb_code unit_of_user(user_scan *u, const fb_id *user, fb_id *out)
     return rc == FB_E_NOT_FOUND ? FB_OK : rc;
 }
 
+static fb_code for_rows_of_user(user_scan *u, const cat_entity *e, const fb_id *user,
+                                fb_code (*fn)(void *ctx, const fb_value *values))
+{
+    const fb_value key = {.kind = FB_KIND_ID, .u.id = *user};
+    int column = e == NULL ? -1 : cat_column_str(e, "user_id");
+    return column < 0 ? FB_OK : store_rows_by(u->store, e, column, &key, u->memory, fn, u);
+}
+
 static fb_code scan_user(user_scan *u, const fb_id *user)
 {
     const feed_words *w = &u->state->words;
@@ -226,7 +211,6 @@ static fb_code scan_user(user_scan *u, const fb_id *user)
     FB_TRY(add_scope(u, KIND_USER, user));
     FB_TRY(unit_of_user(u, user, &unit));
     FB_TRY(for_rows_of_user(u, w->user_territory, user, on_territory));
-    FB_TRY(for_rows_of_user(u, w->substitution, user, on_substitution));
     FB_TRY(for_rows_of_user(u, w->role == NULL ? NULL : w->user_role, user, on_role));
     if (u->all) {
         return add_all(u);

@@ -254,8 +254,8 @@ static fb_code put_commit_row(const commit_job *job, int64_t incarnation)
 /* Rows that feed_scopes_of_user reads. */
 static bool says_who_sees(const cat_entity *e)
 {
-    static const char *const names[] = {"org_unit",       "territory",    "role",    "user_role",
-                                        "user_territory", "substitution", "app_user"};
+    static const char *const names[] = {"org_unit",  "territory",      "role",
+                                        "user_role", "user_territory", "app_user"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (text_is(e->name, names[i])) {
             return true;

@@ -35,9 +35,9 @@ typedef struct fb_status {
     int64_t warnings_count;  /* parts of pending work that cannot be shown: parked.h */
     int64_t chunks_count; /* pieces of a first download that are here; its rows show when all are */
     int64_t chunks_left;  /* and still missing; both 0: no such download is under way */
-    int64_t next_sync_ms;    /* milliseconds UTC at which the server expects the next sync when
-                                nothing happens before: let background work begin then; every
-                                device has another moment. 0: the app's own schedule */
+    int64_t next_sync_ms; /* milliseconds UTC at which the server expects the next sync when
+                             nothing happens before: let background work begin then; every
+                             device has another moment. 0: the app's own schedule */
 } fb_status;
 
 /* clang-format off */
