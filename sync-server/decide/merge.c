@@ -1,8 +1,9 @@
 /* merge.c - three-way merge of the columns an op changes, and the records of what lost.
  *
- * base is what the device saw, mine what it wrote, theirs what the server has. Where the device saw
- * the server's present row, base is taken from the server. A step of a state machine that is still
- * possible from the server's state is taken, otherwise the server's state stays (DEC-3 keeps mine).
+ * base is what the device saw, mine what it wrote, theirs what the server has. base is what the
+ * group names: a version proves nothing, the database may have been put back and given it again. A
+ * step of a state machine that is still possible from the server's state is taken, otherwise the
+ * server's state stays (DEC-3 keeps mine).
  */
 #include "sync-server/decide/decide_inside.h"
 
@@ -14,7 +15,6 @@
 typedef struct merging {
     const group_op *op;
     view_row *row;
-    bool as_seen;
     int64_t mine_at_ms; /* capture time, between the base's commit and receipt */
     int *columns;
     fb_value *values;
@@ -267,8 +267,8 @@ static fb_code merge_one(decide *d, merging *m, uint32_t i)
     static const fb_value nothing = {.kind = FB_KIND_NULL};
     int column = m->op->columns[i];
     const fb_value *theirs = &m->row->values[column], *base = &nothing;
-    if (m->op->kind == OP_UPDATE) {
-        base = m->as_seen || m->op->base == NULL ? theirs : &m->op->base[i];
+    if (m->op->kind == OP_UPDATE) { /* a group without values before: what the row has */
+        base = m->op->base == NULL ? theirs : &m->op->base[i];
     }
     merge_input in = {.policy =
                           m->op->kind == OP_DELTA ? CAT_DELTA : m->row->e->columns[column].policy,
@@ -276,7 +276,9 @@ static fb_code merge_one(decide *d, merging *m, uint32_t i)
                       .mine = &m->op->mine[i],
                       .theirs = theirs};
     author other = {0};
-    if (!m->as_seen && m->op->kind == OP_UPDATE && !fb_value_equal(base, theirs)) {
+    if (m->op->kind == OP_UPDATE && !fb_value_equal(base, theirs)) {
+        d->plain =
+            false; /* also where the version is the one seen: after a restore numbers repeat */
         FB_TRY(theirs_read(d, m->row, column, &other));
     }
     in.mine_at_ms = m->mine_at_ms;
@@ -349,6 +351,7 @@ static fb_code merging_begin(decide *d, const group_op *op, merging *m)
 {
     m->op = op;
     FB_TRY(op_row(d, op, &m->row));
+    bool as_seen = m->row->before == NULL;
     m->capacity = op->columns_count + m->row->e->columns_count;
     m->columns = arena_take(d->memory, m->capacity * sizeof *m->columns);
     m->values = arena_take(d->memory, m->capacity * sizeof *m->values);
@@ -357,11 +360,9 @@ static fb_code merging_begin(decide *d, const group_op *op, merging *m)
     }
     FB_TRY(mine_time(d, m));
     if (op->kind == OP_UPDATE) {
-        FB_TRY(seen_as_is(d, m->row, op->base_ver, &m->as_seen));
-    } else {
-        m->as_seen = m->row->before == NULL;
+        FB_TRY(seen_as_is(d, m->row, op->base_ver, &as_seen));
     }
-    d->plain = d->plain && m->as_seen;
+    d->plain = d->plain && as_seen;
     return FB_OK;
 }
 

@@ -281,11 +281,46 @@ static void time_of_the_column_counts_not_of_the_row(void **state)
     }
 }
 
+/* ---- what was seen ---- */
+
+/* A restored server gives version numbers again, and has lost changes that a device saw: neither
+ * the number nor a plain group of the device's own says that the value before is the server's. */
+static void value_before__counts_and_not_the_version(void **state)
+{
+    bench *b = *state;
+    raw_reply r;
+    fb_error err = {0};
+    int64_t ver = raw_server_ver(&b->w, "customer", &b->w.customers[0]);
+    assert_int_equal(store_catalog_refresh(b->w.admin, &err), FB_OK);
+    company_set(&b->w.company, "customer", &b->w.customers[0], PAIRS("phone", "+8613800000005"));
+    ver = raw_server_ver(&b->w, "customer", &b->w.customers[0]);
+    b->w.now_ms += 5000;
+    edit(b, &b->a, ver, "+8613800000003", "+8613800000004", b->w.now_ms); /* the number is right */
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, b->a.last).code, VERDICT_MERGED);
+    raw_reply_clear(&r);
+
+    ver = raw_server_ver(&b->w, "customer", &b->w.customers[0]);
+    edit_column(b, &b->a, ver, PAIRS("remark", "", "own"), b->w.now_ms); /* a plain one */
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, b->a.last).code, VERDICT_APPLIED);
+    raw_reply_clear(&r);
+    b->w.now_ms += 5000;
+    edit_column(b, &b->a, ver + (50 << 20), PAIRS("remark", "the office's", "mine"), b->w.now_ms);
+    raw_exchange(&b->a, &r);
+    verdict_msg m = raw_verdict(&r, b->a.last);
+    assert_int_equal(m.code, VERDICT_MERGED);
+    assert_int_equal(m.columns_count, 1);
+    assert_true(text_is(m.columns[0].theirs, "\"own\""));
+    raw_reply_clear(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(later_one_wins_by_corrected_clamped_time, setup, teardown),
         cmocka_unit_test_setup_teardown(time_of_the_column_counts_not_of_the_row, setup, teardown),
+        cmocka_unit_test_setup_teardown(value_before__counts_and_not_the_version, setup, teardown),
     };
     return cmocka_run_group_tests_name("latest", tests, NULL, NULL);
 }
