@@ -11,6 +11,7 @@
 
 enum {
     START_MS_HIGH = 1760000, /* in millions: where true time begins */
+    PACK_PIECES_MAX = 1000,
     HEAL_ROUNDS_MAX = 40,
     HEAL_MS = 2 * 3600 * 1000,     /* L1 for a fleet that had everything */
     HEAL_PARTITION_MS = 60 * 1000, /* L1 where only the network was bad */
@@ -138,6 +139,16 @@ static bool sessions_over(const sim *s)
     return true;
 }
 
+/* A server's thread goes on with the pack it began, whose snapshot is open until then. */
+static void packs_finish(sim *s)
+{
+    for (int i = 0; i < PACK_PIECES_MAX && s->srv != NULL; i++) {
+        if (!server_build(s->srv, (uint64_t)s->now_ms)) {
+            return;
+        }
+    }
+}
+
 static void heal(sim *s)
 {
     int64_t began_ms = s->now_ms;
@@ -152,6 +163,7 @@ static void heal(sim *s)
         machines_tend(s);
         disaster_heal(s);
         office_heal(s);
+        packs_finish(s);
         int64_t before = head;
         sessions_begin(s);
         uint64_t talk = s->requests + (uint64_t)(ROUND_REQUESTS_MAX * s->devices_count);
