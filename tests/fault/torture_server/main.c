@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/decimal.h"
-#include "base/trace.h"
 #include "fault/torture/heap.h"
 #include "fault/torture_server/story.h"
 #include "wire/pack.h"

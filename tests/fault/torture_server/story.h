@@ -27,7 +27,7 @@ typedef struct image_file {
 } image_file;
 
 typedef struct talk {
-    char name[48]; /* "sync 3", as --only takes it */
+    char name[48]; /* "sync 3": --request takes the number */
     char method[8], path[64], authorization[200], content_type[64], content_encoding[16];
     void *body;
     size_t body_size;
