@@ -2,6 +2,7 @@
  *
  *   command.c        the table, dispatch, groups        command_args.c    reading arguments
  *   command_field.c  customers, visits, payments, activities, tasks
+ *   command_held.c   work that waits for this person
  *   command_parked.c  records that left                 command_attachment.c  photos and documents
  *   command_order.c  orders                             command_data.c    records, problems,
  * queries, status */
@@ -84,6 +85,10 @@ fb_code cmd_problem_show(command_call *c);
 fb_code cmd_problem_resubmit(command_call *c);
 fb_code cmd_problem_discard(command_call *c);
 fb_code cmd_conflict_list(command_call *c);
+fb_code cmd_held_list(command_call *c);
+fb_code cmd_held_show(command_call *c);
+fb_code cmd_held_accept(command_call *c);
+fb_code cmd_held_reject(command_call *c);
 fb_code cmd_record_get(command_call *c);
 fb_code cmd_record_put(command_call *c);
 fb_code cmd_record_delete(command_call *c);

@@ -63,6 +63,7 @@ static const struct {
     {"visit", SPECIAL_VISIT},
     {"change_request", SPECIAL_CHANGE_REQUEST},
     {"conflict", SPECIAL_CONFLICT},
+    {"held_group", SPECIAL_HELD},
 };
 
 static const char *const REFERENCE[] = {

@@ -118,19 +118,6 @@ static fb_code delete_apply(decide *d, view_row *row, view_row *target)
     return FB_OK;
 }
 
-static fb_code decision_stamp(decide *d, view_row *row)
-{
-    fb_value by = {.kind = FB_KIND_ID, .u.id = d->who->user};
-    fb_value at = {.kind = FB_KIND_INT, .u.i = d->at_ms};
-    int by_column = cat_column_str(row->e, "decided_by"),
-        at_column = cat_column_str(row->e, "decided_at");
-    d->plain = false;
-    if (by_column >= 0) {
-        FB_TRY(view_set(d, row, by_column, &by));
-    }
-    return at_column >= 0 ? view_set(d, row, at_column, &at) : FB_OK;
-}
-
 fb_code change_request_rule(decide *d, view_row *row)
 {
     bool approved = state_became(row, "approved");
@@ -141,7 +128,7 @@ fb_code change_request_rule(decide *d, view_row *row)
     if (!approved && !state_became(row, "rejected")) {
         return FB_OK;
     }
-    FB_TRY(decision_stamp(d, row));
+    FB_TRY(person_stamp(d, row, "decided_by", "decided_at"));
     if (!approved || text_is(kind, "create")) {
         return FB_OK;
     }

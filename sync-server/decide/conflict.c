@@ -35,19 +35,6 @@ static const char *choice_of(fb_text winner)
     return NULL;
 }
 
-static fb_code resolution_stamp(decide *d, view_row *row)
-{
-    fb_value by = {.kind = FB_KIND_ID, .u.id = d->who->user};
-    fb_value at = {.kind = FB_KIND_INT, .u.i = d->at_ms};
-    int by_column = cat_column_str(row->e, "resolved_by"),
-        at_column = cat_column_str(row->e, "resolved_at");
-    d->plain = false;
-    if (by_column >= 0) {
-        FB_TRY(view_set(d, row, by_column, &by));
-    }
-    return at_column >= 0 ? view_set(d, row, at_column, &at) : FB_OK;
-}
-
 static fb_code value_write(decide *d, view_row *row, view_row *target, int column, fb_text chosen)
 {
     fb_error err;
@@ -78,7 +65,7 @@ fb_code conflict_rule(decide *d, view_row *row)
     if (choice == NULL) {
         return refuse_conflict(d, &NO_WINNER, row, "winner");
     }
-    FB_TRY(resolution_stamp(d, row));
+    FB_TRY(person_stamp(d, row, "resolved_by", "resolved_at"));
     const cat_entity *e = catalog_entity(d->cat, row_text(row->e, row->values, "entity"));
     int column = e != NULL ? cat_column_find(e, row_text(row->e, row->values, "field")) : -1;
     bool named = column > 0 && id_get(row_text(row->e, row->values, "entity_id"), &id);

@@ -19,6 +19,7 @@ static const row_rule RULES[] = {
     [SPECIAL_VISIT] = visit_rule,
     [SPECIAL_CHANGE_REQUEST] = change_request_rule,
     [SPECIAL_CONFLICT] = conflict_rule,
+    [SPECIAL_HELD] = held_rule,
 };
 
 static fb_code op_decide(decide *d, const group_op *op)
@@ -69,6 +70,7 @@ static fb_code blocked_list(decide *d)
     out->changes = NULL;
     out->changes_count = 0; /* DEC-2 */
     out->plain = false;
+    out->held = (decided_held){.number = 0};
     out->blocked = arena_take(d->memory, (d->g->ops_count + 1) * sizeof *out->blocked);
     if (out->blocked == NULL) {
         return FB_E_NO_MEMORY;

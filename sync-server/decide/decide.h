@@ -30,6 +30,14 @@ typedef struct decided_block {
     bool collided; /* with a row of somebody else */
 } decided_block;
 
+/* A held group that this one decides (held.c): carried out behind it, in the same transaction. */
+typedef struct decided_held {
+    fb_id device; /* none: nothing is decided */
+    int64_t number;
+    bool accept;
+    fb_text reason;
+} decided_held;
+
 typedef struct decision {
     verdict_msg verdict; /* texts live in the arena */
     change *changes;     /* ledger's input, in order */
@@ -37,6 +45,7 @@ typedef struct decision {
     bool plain;             /* echo rule */
     decided_block *blocked; /* rows a refused group would have made */
     uint32_t blocked_count;
+    decided_held held;
 } decision;
 
 /* What is read once and used for many groups: rights, scopes, settings, products, prices, ids known

@@ -6,7 +6,7 @@
  *   rights.c     roles and rights of a person      scope.c   is the row within the person's scopes
  *   refs.c       references, aliases, dependants   merge.c   three-way merge, conflict records
  *   row_ops.c    insert and delete of one row      duplicate.c  the same customer twice
- *   order.c facts.c payment.c visit.c change_request.c conflict.c    business rules
+ *   order.c facts.c payment.c visit.c change_request.c conflict.c held.c    business rules
  *   verdict.c    refusals in words
  *
  * A function that asks a rule returns FB_OK, or a code with d->refused set: the verdict is then
@@ -31,7 +31,8 @@ typedef enum special {
     SPECIAL_ALLOCATION,
     SPECIAL_VISIT,
     SPECIAL_CHANGE_REQUEST,
-    SPECIAL_CONFLICT
+    SPECIAL_CONFLICT,
+    SPECIAL_HELD
 } special;
 
 /* What an entity means to this room, worked out once per catalogue. */
@@ -214,6 +215,8 @@ FB_MUST_USE fb_code op_row(decide *d, const group_op *op, view_row **out);
 FB_MUST_USE fb_code seen_as_is(decide *d, const view_row *row, int64_t base_ver, bool *out);
 /* at_ms: when it was captured, as the server believes it (merge.c). */
 FB_MUST_USE fb_code stamps_add(decide *d, view_row *row, int64_t at_ms);
+/* Who decided this row, and when it was captured; the columns by name. */
+FB_MUST_USE fb_code person_stamp(decide *d, view_row *row, const char *by, const char *at);
 /* Commit time of a version, 0 when unknown. */
 FB_MUST_USE fb_code commit_time(decide *d, int64_t ver, int64_t *at_ms_out);
 
@@ -233,6 +236,10 @@ FB_MUST_USE fb_code allocation_rule(decide *d, view_row *row);
 FB_MUST_USE fb_code visit_rule(decide *d, view_row *row);
 FB_MUST_USE fb_code change_request_rule(decide *d, view_row *row);
 FB_MUST_USE fb_code conflict_rule(decide *d, view_row *row);
+FB_MUST_USE fb_code held_rule(decide *d, view_row *row);
+/* Before a row is changed: the row of a held group is decided once, and by nothing but its own
+ * step. `by_server`: on behalf of another rule. */
+FB_MUST_USE fb_code held_check(decide *d, const view_row *row, bool by_server);
 
 /* State column of a row: did this group bring it to `state`? */
 bool state_became(const view_row *row, const char *state);

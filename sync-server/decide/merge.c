@@ -370,6 +370,7 @@ fb_code op_update(decide *d, const group_op *op)
 {
     merging m = {0};
     FB_TRY(merging_begin(d, op, &m));
+    FB_TRY(held_check(d, m.row, false));
     FB_TRY(columns_merge(d, &m));
     FB_TRY(rules_update(d, &m));
     if (m.count == 0) {
@@ -394,6 +395,7 @@ fb_code server_set(decide *d, view_row *row, const int *columns, const fb_value 
 {
     row_rights server = *rights_of(d, row->e);
     issue why;
+    FB_TRY(held_check(d, row, true));
     uint32_t n = count, capacity = count + row->e->columns_count;
     int *cols = arena_take(d->memory, capacity * sizeof *cols);
     fb_value *vals = arena_take(d->memory, capacity * sizeof *vals);

@@ -52,6 +52,18 @@ fb_code stamps_add(decide *d, view_row *row, int64_t at_ms)
     return view_set(d, row, f->updated_by, &by);
 }
 
+fb_code person_stamp(decide *d, view_row *row, const char *by, const char *at)
+{
+    const fb_value who = {.kind = FB_KIND_ID, .u.id = d->who->user};
+    const fb_value when = {.kind = FB_KIND_INT, .u.i = d->at_ms};
+    int by_column = cat_column_str(row->e, by), at_column = cat_column_str(row->e, at);
+    d->plain = false;
+    if (by_column >= 0) {
+        FB_TRY(view_set(d, row, by_column, &who));
+    }
+    return at_column >= 0 ? view_set(d, row, at_column, &when) : FB_OK;
+}
+
 /* The op's values in catalogue order; derived columns are left to row_derive. */
 static fb_value *values_of(decide *d, const group_op *op)
 {

@@ -1,10 +1,10 @@
-/* held.c - a person decides a held group (intake_held_decide, see intake.h).
+/* held.c - a person decides a held group: by the administrator's program (intake_held_decide, see
+ * intake.h) or by a group of a manager's device (held_settle). One code for both.
  *
  * Both ways end in a commit, so that the device's position tells when it has the new verdict: the
- * group's own rows, or, where it is refused or changes nothing, the device's row. */
-#include "sync-server/intake/intake.h"
-
+ * row of the held group is closed in it (HLD-2), together with the group's own rows. */
 #include "base/id.h"
+#include "sync-server/intake/held_record.h"
 #include "sync-server/intake/verdict_rows.h"
 #include "sync-server/ledger/fill.h"
 
@@ -39,28 +39,50 @@ static fb_code verdict_settle(holding *h)
     return rc;
 }
 
-/* The device's row is touched: a commit that its page will pass. */
-static fb_code device_touch(holding *h)
+/* The device's row is touched: a commit that its page will pass, where the catalogue has no row for
+ * held groups yet. */
+static fb_code device_touch(holding *h, change *out)
 {
     const cat_entity *e = catalog_entity_str(store_catalog(h->in->db), "device");
-    int column = e != NULL ? cat_column_str(e, "last_seen_at") : -1;
-    fb_value *row = column >= 0 ? arena_take(h->in->work, e->columns_count * sizeof *row) : NULL;
-    if (row == NULL) {
-        return column < 0 ? FB_OK : FB_E_NO_MEMORY;
+    int number = e != NULL ? cat_column_str(e, "last_seen_at") : -1;
+    fb_value *row = number >= 0 ? arena_take(h->in->work, e->columns_count * sizeof *row) : NULL;
+    fb_value *at = number >= 0 ? arena_take(h->in->work, sizeof *at) : NULL;
+    int *column = number >= 0 ? arena_take(h->in->work, sizeof *column) : NULL;
+    if (row == NULL || at == NULL || column == NULL) {
+        return number < 0 ? FB_E_CATALOG : FB_E_NO_MEMORY;
     }
     FB_TRY(store_row_get(h->in->db, e, &h->d.device, h->in->work, row));
-    fb_value at = {.kind = FB_KIND_INT, .u.i = h->how->now_ms};
-    const change ch = {.kind = CHANGE_UPDATE,
-                       .entity = e,
-                       .id = h->d.device,
-                       .columns = &column,
-                       .values = &at,
-                       .columns_count = 1,
-                       .before = row};
-    const commit_source from = {.at_ms = h->how->now_ms, .kind = text_of("held.decide")};
+    *column = number;
+    *at = (fb_value){.kind = FB_KIND_INT, .u.i = h->how->now_ms};
+    *out = (change){.kind = CHANGE_UPDATE,
+                    .entity = e,
+                    .id = h->d.device,
+                    .columns = column,
+                    .values = at,
+                    .columns_count = 1,
+                    .before = row};
+    return FB_OK;
+}
+
+/* The group's changes and, behind them, the row that tells of the decision: one commit. */
+static fb_code decided_commit(holding *h, const commit_source *from)
+{
+    uint32_t count = h->decided.changes_count;
+    change *all = arena_take(h->in->work, (count + 1) * sizeof *all);
+    const held_place place = {&h->d, h->how->gseq, h->how->now_ms, h->found.payload};
+    bool any = false;
     int64_t cid = 0;
-    FB_TRY(ledger_commit(h->in->db, &from, &ch, 1, &cid));
-    decide_cache_committed(h->in->cache, &ch, 1, cid);
+    if (all == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        all[i] = h->decided.changes[i];
+    }
+    FB_TRY(held_record_close(h->in, &place, h->how, h->decided.verdict.code, &all[count], &any));
+    FB_TRY(any ? FB_OK : device_touch(h, &all[count]));
+    FB_TRY(ledger_commit(h->in->db, from, all, count + 1, &cid));
+    decide_cache_committed(h->in->cache, all, count + 1, cid);
+    h->decided.verdict.cid = count > 0 ? cid : 0;
     return FB_OK;
 }
 
@@ -78,24 +100,19 @@ static fb_code accept(holding *h)
     FB_TRY(decide_group(h->in->cache, h->in->db, &who, &g, h->in->work, &h->decided));
     h->decided.plain = false;
     h->decided.verdict.echo = true;
-    if (h->decided.changes_count == 0) {
-        return device_touch(h);
-    }
     const commit_source from = {.device = who.device,
                                 .incarnation = who.incarnation,
                                 .user = who.user,
                                 .gseq = who.gseq,
                                 .at_ms = who.received_at_ms,
                                 .kind = g.head.kind};
-    FB_TRY(ledger_commit(h->in->db, &from, h->decided.changes, h->decided.changes_count,
-                         &h->decided.verdict.cid));
-    decide_cache_committed(h->in->cache, h->decided.changes, h->decided.changes_count,
-                           h->decided.verdict.cid);
-    return FB_OK;
+    const commit_source bare = {.at_ms = who.received_at_ms, .kind = text_of("held.decide")};
+    return decided_commit(h, h->decided.changes_count > 0 ? &from : &bare);
 }
 
 static fb_code refuse_held(holding *h)
 {
+    const commit_source from = {.at_ms = h->how->now_ms, .kind = text_of("held.decide")};
     h->decided.verdict =
         (verdict_msg){.gseq = h->how->gseq,
                       .code = VERDICT_REJECTED,
@@ -108,13 +125,12 @@ static fb_code refuse_held(holding *h)
         h->decided.verdict.text_en = text_of("the manager did not agree");
         h->decided.verdict.text_zh = text_of("经理未同意");
     }
-    return device_touch(h);
+    return decided_commit(h, &from);
 }
 
-fb_code intake_held_decide(intake *in, const intake_decision *how)
+static fb_code held_decide(intake *in, const intake_decision *how)
 {
     holding h = {.in = in, .how = how};
-    arena_reset(in->work);
     FB_TRY(door_device_get(in->db, &how->device, &h.d));
     FB_TRY(verdict_find(in->db, h.d.incarnation_no, how->gseq, in->work, &h.found));
     if (h.found.code != VERDICT_HELD || h.found.state != 0 || h.found.payload.data == NULL) {
@@ -122,4 +138,21 @@ fb_code intake_held_decide(intake *in, const intake_decision *how)
     }
     FB_TRY(how->accept ? accept(&h) : refuse_held(&h));
     return verdict_settle(&h);
+}
+
+fb_code intake_held_decide(intake *in, const intake_decision *how)
+{
+    arena_reset(in->work);
+    return held_decide(in, how);
+}
+
+/* `what` lives in in->work, behind which the held group is read. */
+fb_code held_settle(intake *in, const decided_held *what, int64_t now_ms)
+{
+    const intake_decision how = {.device = what->device,
+                                 .gseq = what->number,
+                                 .now_ms = now_ms,
+                                 .accept = what->accept,
+                                 .reason = what->reason};
+    return held_decide(in, &how);
 }

@@ -6,6 +6,7 @@
 #include "sync-server/intake/attempt.h"
 #include "sync-server/intake/chain.h"
 #include "sync-server/intake/fork.h"
+#include "sync-server/intake/held_record.h"
 
 /* One request on its way through the room. */
 typedef struct taking {
@@ -131,11 +132,33 @@ static fb_code aliases_add(taking *t, const decision *d)
     return FB_OK;
 }
 
+/* HLD-1: the row by which people decide it; its commit is the server's own. */
+static fb_code held_tell(taking *t, int64_t gseq, fb_text line, fb_text words)
+{
+    const held_place place = {&t->d, gseq, t->r->now_ms, line};
+    FB_TRY(held_record_open(t->in, &place, words));
+    return ledger_head(t->in->db, &t->head);
+}
+
+/* HLD-2 for the group that was replaced. */
+static fb_code held_withdraw(taking *t, int64_t replaced)
+{
+    verdict_found v;
+    fb_code rc = verdict_find(t->in->db, t->d.incarnation_no, replaced, t->in->work, &v);
+    if (rc != FB_OK || v.code != VERDICT_HELD || v.state != 0) {
+        return rc == FB_E_NOT_FOUND ? FB_OK : rc;
+    }
+    const held_place place = {&t->d, replaced, t->r->now_ms, v.payload};
+    FB_TRY(held_record_withdraw(t->in, &place));
+    return ledger_head(t->in->db, &t->head);
+}
+
 static fb_code replaced_mark(taking *t, int64_t gseq, int64_t replaces)
 {
     if (replaces <= 0 || replaces >= gseq) {
         return FB_OK;
     }
+    FB_TRY(held_withdraw(t, replaces));
     store_stmt *q = store_prepare(t->in->db, STORE_intake_verdict_replace);
     store_bind_int(q, 1, t->d.incarnation_no);
     store_bind_int(q, 2, replaces);
@@ -165,6 +188,9 @@ static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line
                        .line = buf_text(&words)};
     row.payload = keeps_payload(row.code) ? line : (fb_text){NULL, 0};
     fb_code rc = words.code != FB_OK ? words.code : verdict_row_add(t->in->db, &row);
+    if (rc == FB_OK && row.code == VERDICT_HELD) {
+        rc = held_tell(t, gseq, line, row.line);
+    }
     buf_clear(&words);
     return rc;
 }
@@ -254,6 +280,10 @@ static fb_code group_decide(taking *t, const decide_session *who, fb_text line, 
               (long long)d.verdict.cid);
     }
     FB_TRY(verdict_write(t, who->gseq, mark, line, &d));
+    if (d.held.number != 0) {
+        FB_TRY(held_settle(t->in, &d.held, who->received_at_ms));
+        FB_TRY(ledger_head(t->in->db, &t->head));
+    }
     return replaced_mark(t, who->gseq, g.head.replaces);
 }
 
@@ -277,6 +307,9 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
         FB_TRY(run_flush(t->in->db, &t->run));
         old.head = verdict_head(t, 0);
         FB_TRY(verdict_row_add(t->in->db, &old));
+        if (old.code == VERDICT_HELD) {
+            FB_TRY(held_tell(t, gseq, line, old.line));
+        }
     } else {
         FB_TRY(group_decide(t, &who, line, mark));
     }

@@ -79,7 +79,8 @@ static void foreign_judge(judge *j, const change *c)
         own = e->columns[i].policy == POLICY_SRV ||
               value_same(of_values(c->values, c->count, i), row_value(r, (int)i));
     }
-    bool is_record = strcmp(say(j, e->name), "conflict") == 0;
+    bool is_record =
+        strcmp(say(j, e->name), "conflict") == 0 || strcmp(say(j, e->name), "held_group") == 0;
     if (!own && !is_record) {
         broken(j, CHECK_effect_foreign, "%s %s", say(j, e->name), say(j, c->id));
     }
