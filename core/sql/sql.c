@@ -83,7 +83,6 @@ fb_code sql_failed(sql_db *db, int rc)
     }
     db->code = sql_code_of(rc);
     db->damaged = db->damaged || db->code == FB_E_CORRUPT;
-    db->log_doubtful = db->log_doubtful || rc == SQLITE_IOERR_FSYNC;
     bool same = db->handle != NULL && sqlite3_extended_errcode(db->handle) == rc;
     const char *text = same ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc);
     snprintf(db->message, sizeof db->message, "%s (%d)", text, rc);
@@ -435,21 +434,8 @@ static fb_code run_text(sql_db *db, const char *text)
     return code;
 }
 
-/* What the failed sync should have written, the next sync does not write again, and a commit behind
- * such a hole goes with the power: all of the log is written once more, into the database, before
- * anything else is called saved. */
-static fb_code settle_doubt(sql_db *db)
-{
-    if (db->log_doubtful) {
-        FB_TRY(sql_checkpoint_all(db));
-        db->log_doubtful = false;
-    }
-    return FB_OK;
-}
-
 fb_code sql_begin(sql_db *db)
 {
-    FB_TRY(settle_doubt(db));
     fb_code code = run_text(db, "BEGIN IMMEDIATE");
     db->begun = db->begun || code == FB_OK;
     return code;

@@ -15,9 +15,8 @@ struct sql_db {
     bool begun;             /* a transaction of ours is open */
     int doomed;             /* SQLite took it back, or a savepoint could not be undone: the result
                                of everything until sql_rollback */
-    bool inside;       /* one of our own texts is running: sql_restrict_reads lets it through */
-    bool damaged;      /* SQLite said so at least once */
-    bool log_doubtful; /* a sync failed: frames of the log may be read and not be on the disk */
+    bool inside;  /* one of our own texts is running: sql_restrict_reads lets it through */
+    bool damaged; /* SQLite said so at least once */
     int log_pages;
     int busy_timeout_ms;
     fb_code code;

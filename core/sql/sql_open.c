@@ -175,10 +175,9 @@ fb_code sql_open(const char *path, const sql_options *o, sql_db **out, fb_error 
     if (o->create && !o->read_only) {
         flags |= SQLITE_OPEN_CREATE;
     }
-    const char *vfs = o->page_sums ? sql_sum_layer(o->vfs) : o->vfs;
-    bool no_layer = o->page_sums && vfs == NULL;
-    int rc = no_layer ? SQLITE_NOMEM
-                      : sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, vfs);
+    const char *vfs = sql_sum_layer(o->vfs);
+    int rc = vfs == NULL ? SQLITE_NOMEM
+                         : sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, vfs);
     if (rc == SQLITE_OK && !o->read_only) {
         drop_stray_journal(db);
     }

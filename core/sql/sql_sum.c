@@ -1,13 +1,16 @@
 /* sql_sum.c - see sql_sum.h.
  *
- * Only the database's own file is wrapped; every other file is the base layer's from its opening
- * on. The base is looked up by name at every call, so that a test may bring another one. */
+ * The database's own file is wrapped here, its log in sql_log.c; every other file is the base
+ * layer's from its opening on. The base is looked up by name at every call, so that a test may
+ * bring another one. */
 #include "sql/sql_sum.h"
 
 #include <sqlite3.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sql/sql_log.h"
 
 enum { PAGE_BYTES = 4096, SUM_BYTES = 8, RESERVED_AT = 20, HEAD_BYTES = 100 };
 static const char PREFIX[] = "fieldbook-";
@@ -194,7 +197,9 @@ static sqlite3_vfs *base_of(sqlite3_vfs *v)
 
 static int room_of(const sqlite3_vfs *base)
 {
-    return (int)sizeof(sum_file) + base->szOsFile;
+    int before = sql_log_file_bytes();
+    before = before > (int)sizeof(sum_file) ? before : (int)sizeof(sum_file);
+    return before + base->szOsFile;
 }
 
 static int open_database(sqlite3_vfs *base, const char *name, sqlite3_file *f, int flags,
@@ -229,6 +234,9 @@ static int x_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, 
     }
     if ((flags & SQLITE_OPEN_MAIN_DB) != 0) {
         return open_database(base, name, f, flags, flags_out);
+    }
+    if ((flags & SQLITE_OPEN_WAL) != 0) {
+        return sql_log_open(base, name, f, flags, flags_out);
     }
     return base->xOpen(base, name, f, flags, flags_out);
 }

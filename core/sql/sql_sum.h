@@ -9,6 +9,8 @@
  *   SUM-1  a page is written to the database's file with its sum; the log has its own (WAL frames)
  *   SUM-2  a database made without sums is read and written as ever: they begin with a new file
  *
+ * Every database is opened through it, also one without sums: its log is sql_log.h's file.
+ *
  * Not covered: an older version of the same page at its own place (a lost write). Other programs
  * may read such a file; one that writes it leaves pages without a sum. */
 #ifndef FB_SQL_SQL_SUM_H
