@@ -393,7 +393,9 @@ void replica_close(replica *r)
     free(r);
 }
 
-fb_code replica_reload(replica *r)
+enum { VERSION_UNKNOWN = -1 }; /* no PRAGMA data_version answers it */
+
+static fb_code reload(replica *r)
 {
     FB_TRY(read_count(r, "PRAGMA data_version", &r->data_version));
     r->second.check = true;
@@ -402,6 +404,17 @@ fb_code replica_reload(replica *r)
     FB_TRY(state_load(r));
     rights_forget(r);
     return alias_notice(r);
+}
+
+/* What is in memory may be of a transaction that was undone: until a reload succeeds every call
+ * begins with one. */
+fb_code replica_reload(replica *r)
+{
+    fb_code rc = reload(r);
+    if (rc != FB_OK) {
+        r->data_version = VERSION_UNKNOWN;
+    }
+    return rc;
 }
 
 fb_code replica_refresh(replica *r)
