@@ -14,9 +14,7 @@ static fb_code broken(fb_error *err, const char *name, const char *what)
 
 static fb_code check_state(replica *r, fb_error *err)
 {
-    const replica_state *s = &r->state;
-    if (s->settled > s->based || s->settled > s->acked || s->acked > s->last ||
-        s->backed_up > s->last || s->pruned > s->settled || s->pruned > s->backed_up) {
+    if (!state_agrees(&r->state)) {
         return broken(err, "OUT-4", "settled, acked, backed_up and last contradict each other");
     }
     return FB_OK;

@@ -203,6 +203,12 @@ void chain_start(const fb_id *incarnation, digest *out)
     digest_of(incarnation->b, sizeof incarnation->b, out);
 }
 
+bool state_agrees(const replica_state *s)
+{
+    return s->settled <= s->based && s->settled <= s->acked && s->acked <= s->last &&
+           s->backed_up <= s->last && s->pruned <= s->settled && s->pruned <= s->backed_up;
+}
+
 fb_code state_load(replica *r)
 {
     replica_state s = {0};

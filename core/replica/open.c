@@ -275,7 +275,13 @@ static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
         FB_TRY(check_small(r, err));
     }
     fb_code rc = replica_reload(r);
-    return rc == FB_OK ? FB_OK : sql_fail(r, rc, err);
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, err);
+    }
+    /* With such numbers the server would refuse every request. */
+    return state_agrees(&r->state)
+               ? FB_OK
+               : fail(err, FB_E_CORRUPT, "path", "the marks of the outbox contradict each other");
 }
 
 fb_code replica_open_plain(const replica_options *o, replica **out, fb_error *err)

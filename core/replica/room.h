@@ -195,6 +195,7 @@ sql_stmt *plan_update(replica *r, entity_plan *p, const int *columns, uint32_t c
 
 /* --- meta.c --- */
 FB_MUST_USE fb_code state_load(replica *r);
+bool state_agrees(const replica_state *s); /* OUT-4: the marks stand in their order */
 /* Write what differs from `before`, which is what the file holds. */
 FB_MUST_USE fb_code state_save(replica *r, const replica_state *before);
 FB_MUST_USE fb_code meta_get_int(replica *r, const char *key, int64_t *out); /* 0 if absent */

@@ -547,6 +547,31 @@ static void damaged_file__still_has_an_outbox(void **state)
     buf_clear(&k.all);
 }
 
+/* Half a checkpoint leaves pages of two moments, each with a sum that fits: the server refuses
+ * every request with such numbers. */
+static void marks_of_two_moments__are_damage(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    start(&l);
+    lab_save(&l, 1, "answered", 1);
+    lab_save(&l, 2, "waits", 2);
+    reply_begin(&l, &out, 1, 0, 7);
+    verdict_run_put(&out, 1, 1, 6);
+    reply_page(&out, "0.7", true, false);
+    (void)reply_take(&l, &out);
+    assert_int_equal(groups_pending(&l), 1);
+    assert_int_equal(sql_exec(replica_sql(l.r), "UPDATE fb_meta SET value=0 WHERE key='acked'"),
+                     FB_OK);
+    lab_close(&l);
+    lab_reopen(&l);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"), 1);
+    assert_int_equal(groups_pending(&l), 2); /* the server knows the first one */
+    lab_check(&l);
+    lab_close(&l);
+}
+
 /* --- clocks -------------------------------------------------------------------------- */
 
 /* Whatever the clock says, what is saved is saved, numbered in order, and comes back. */
@@ -591,6 +616,7 @@ int main(void)
         TEST(full_disk__lets_the_last_order_be_saved),
         TEST(newer_file__is_refused_and_its_outbox_can_be_taken_over),
         TEST(damaged_file__still_has_an_outbox),
+        TEST(marks_of_two_moments__are_damage),
         TEST(clock__of_any_year_loses_nothing),
         TEST(lost_database__comes_back_with_every_saved_group),
         TEST(older_database__is_not_trusted_and_nothing_is_lost),
