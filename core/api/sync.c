@@ -380,7 +380,7 @@ static fb_code forked_again(fb_sync *s, pull_result *result, fb_error *err)
     if (s->report.rebirths_count <= REBIRTHS_MAX) {
         return FB_OK;
     }
-    result->event = EV_LATER;
+    result->event = EV_REFUSED;
     return fail(
         err, FB_E_FORK, "device",
         "the server refuses every new incarnation: another copy of this file is in use, remove it");

@@ -433,7 +433,7 @@ static void reply_arrive(sim *s, const sim_flight *f)
               fb_code_name(rc), err.message);
     d->answered = rc == FB_OK;
     d->must_enrol |= rc == FB_E_AUTH; /* the server was put back to before it was enrolled */
-    if (rc == FB_E_DEVICE || rc == FB_E_AUTH) {
+    if (rc == FB_E_DEVICE || rc == FB_E_AUTH || rc == FB_E_FORK) { /* a person is asked */
         d->session = false;
     }
     d->wake_ms = rc == FB_OK ? s->now_ms : s->now_ms + 1000;

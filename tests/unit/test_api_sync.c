@@ -254,6 +254,38 @@ static void sync__fork_takes_a_new_incarnation_and_sends_again(void **state)
     OK(fb_db_check(w->db, &w->err));
 }
 
+/* Two copies of a file that take turns would never end: a person is asked. */
+static void sync__fork_without_end_ends_the_session(void **state)
+{
+    world *w = *state;
+    fb_sync_action action;
+    fb_link_request request;
+    uint32_t wait_ms = 0;
+    fb_code rc = FB_OK;
+    const error_msg refusal = {.code = FB_E_FORK, .text = TEXT("no")};
+    int answers = 0;
+    save_task(w, "one");
+    buf_reset(&w->reply);
+    error_msg_put(&w->reply, &refusal);
+    fb_link_response forked = {.status = 409, .body = buf_text(&w->reply)};
+    fb_sync *sync = sync_new(w);
+    for (; rc == FB_OK && answers < 20; answers++) {
+        OK(fb_sync_next(sync, &action, &request, &wait_ms, &w->err));
+        assert_int_equal(action, FB_SYNC_SEND);
+        rc = fb_sync_reply(sync, &forked, &w->err);
+    }
+    REFUSED(FB_E_FORK, "device", rc);
+    assert_int_equal(answers, 4);
+    /* Nothing is scheduled: the next call is another session's. */
+    OK(fb_sync_next(sync, &action, &request, &wait_ms, &w->err));
+    assert_int_equal(action, FB_SYNC_SEND);
+    fb_sync_report r;
+    fb_sync_get_report(sync, &r);
+    assert_int_equal(r.rebirths_count, 0);
+    assert_false(r.waiting);
+    fb_sync_close(sync);
+}
+
 static void sync__damaged_reply_changes_nothing(void **state)
 {
     world *w = *state;
@@ -331,6 +363,7 @@ int main(void)
         TEST(sync__blocked_device_stops_and_loses_nothing),
         TEST(sync__server_without_verdicts_does_not_spin),
         TEST(sync__fork_takes_a_new_incarnation_and_sends_again),
+        TEST(sync__fork_without_end_ends_the_session),
         TEST(sync__damaged_reply_changes_nothing),
         TEST(sync__waits_for_the_open_group),
         TEST(sync__big_bodies_are_packed_and_all_groups_arrive),
