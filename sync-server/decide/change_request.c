@@ -2,7 +2,10 @@
  *
  * diff_json is {"column": value, ...} with values as on the wire, or {"column": {"base": old,
  * "mine": new}, ...}; with a base that is no longer the target's value the request is refused: the
- * approver must look again. */
+ * approver must look again.
+ *
+ * REQ-1  who approves answers for the change: it must be one that the approver may make, or
+ * approve, of that kind of record. Else the right to approve requests would be every right. */
 #include "sync-server/decide/decide_inside.h"
 
 #include <string.h>
@@ -17,6 +20,10 @@ static const saying BAD_DIFF = {FB_E_INVALID, "the requested change cannot be re
 static const saying MOVED = {FB_E_STATE, "the record was changed since the request was made",
                              "申请提交后该记录已被修改", "look at the record and decide anew",
                              "请查看该记录后重新审批"};
+
+static const saying NOT_ALLOWED = {
+    FB_E_FORBIDDEN, "your role may not change records of that kind", "您的角色无权变更此类记录",
+    "leave this request to somebody who may", "请交由有权限的人员审批"};
 
 typedef struct diff {
     decide *d;
@@ -118,6 +125,14 @@ static fb_code delete_apply(decide *d, view_row *row, view_row *target)
     return FB_OK;
 }
 
+/* REQ-1 */
+static bool may_answer(const decide *d, const cat_entity *e, fb_text kind)
+{
+    const row_rights *r = rights_of(d, e);
+    bool goes = text_is(kind, "delete") && e->states.column < 0;
+    return r->approve || (goes ? r->remove : r->update);
+}
+
 fb_code change_request_rule(decide *d, view_row *row)
 {
     bool approved = state_became(row, "approved");
@@ -138,6 +153,9 @@ fb_code change_request_rule(decide *d, view_row *row)
         return refuse_request(d, &NO_TARGET, row, "target_id");
     }
     FB_TRY(rc);
+    if (!may_answer(d, e, kind)) {
+        return refuse_request(d, &NOT_ALLOWED, row, "target_entity");
+    }
     FB_TRY(scope_check_row(d, target));
     return text_is(kind, "delete") ? delete_apply(d, row, target) : diff_apply(d, row, target);
 }

@@ -1,64 +1,5 @@
 /* test_decide.c - decisions without a wire: what a group becomes, and that nothing is written. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "support/raw_device.h"
-#include "sync-server/decide/decide.h"
-
-#include <cmocka.h>
-
-typedef struct bench {
-    raw_world w;
-    raw_device d;
-    decide_cache *cache;
-    arena *memory;
-} bench;
-
-static int setup(void **state)
-{
-    static bench b;
-    raw_world_open(&b.w);
-    raw_enrol(&b.w, &b.d, &b.w.users[0], 1);
-    b.cache = decide_cache_new();
-    b.memory = arena_new(16 << 20);
-    *state = &b;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    bench *b = *state;
-    decide_cache_free(b->cache);
-    arena_free(b->memory);
-    raw_device_clear(&b->d);
-    raw_world_close(&b->w);
-    return 0;
-}
-
-/* Decides the device's newest group as its user. */
-static decision decided(bench *b)
-{
-    group g;
-    fb_error err;
-    decision d;
-    int64_t head = 0;
-    const decide_session who = {.device = b->d.id,
-                                .user = b->d.user,
-                                .incarnation = b->d.incarnation,
-                                .received_at_ms = b->w.now_ms,
-                                .gseq = b->d.last};
-    const catalog *cat = store_catalog(b->w.admin);
-    assert_int_equal(ledger_head(b->w.admin, &head), FB_OK);
-    assert_int_equal(decide_cache_begin(b->cache, b->w.admin, head, b->w.now_ms), FB_OK);
-    assert_int_equal(group_get(buf_text(&b->d.groups[b->d.last - 1]), cat, b->memory, &g, &err),
-                     FB_OK);
-    assert_int_equal(decide_group(b->cache, b->w.admin, &who, &g, b->memory, &d), FB_OK);
-    return d;
-}
+#include "decide_fixture.h"
 
 static void phone_group(bench *b, int64_t base_ver, const char *base, const char *mine)
 {
@@ -345,8 +286,6 @@ static void columns_that_are_unique_together_name_the_field(void **state)
         assert_int_equal(d.verdict.error, i == 0 ? FB_OK : FB_E_EXISTS);
     }
 }
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,0 +1,76 @@
+/* decide_fixture.h - for test_decide.c, test_decide_rules.c: a company, two devices of it, and what
+ * their newest group would become. */
+#ifndef FB_TESTS_UNIT_DECIDE_FIXTURE_H
+#define FB_TESTS_UNIT_DECIDE_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support/raw_device.h"
+#include "sync-server/decide/decide.h"
+
+#include <cmocka.h>
+
+typedef struct bench {
+    raw_world w;
+    raw_device d, manager; /* of the first person, and of who may approve */
+    decide_cache *cache;
+    arena *memory;
+} bench;
+
+static inline int setup(void **state)
+{
+    static bench b;
+    raw_world_open(&b.w);
+    raw_enrol(&b.w, &b.d, &b.w.users[0], 1);
+    raw_enrol(&b.w, &b.manager, &b.w.manager, 2);
+    b.cache = decide_cache_new();
+    b.memory = arena_new(16 << 20);
+    *state = &b;
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    bench *b = *state;
+    decide_cache_free(b->cache);
+    arena_free(b->memory);
+    raw_device_clear(&b->d);
+    raw_device_clear(&b->manager);
+    raw_world_close(&b->w);
+    return 0;
+}
+
+/* Decides the device's newest group as its user. */
+static inline decision decided_of(bench *b, const raw_device *from)
+{
+    group g;
+    fb_error err;
+    decision d;
+    int64_t head = 0;
+    const decide_session who = {.device = from->id,
+                                .user = from->user,
+                                .incarnation = from->incarnation,
+                                .received_at_ms = b->w.now_ms,
+                                .gseq = from->last};
+    const catalog *cat = store_catalog(b->w.admin);
+    assert_int_equal(ledger_head(b->w.admin, &head), FB_OK);
+    assert_int_equal(decide_cache_begin(b->cache, b->w.admin, head, b->w.now_ms), FB_OK);
+    assert_int_equal(group_get(buf_text(&from->groups[from->last - 1]), cat, b->memory, &g, &err),
+                     FB_OK);
+    assert_int_equal(decide_group(b->cache, b->w.admin, &who, &g, b->memory, &d), FB_OK);
+    return d;
+}
+
+static inline decision decided(bench *b)
+{
+    return decided_of(b, &b->d);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+#endif

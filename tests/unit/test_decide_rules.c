@@ -1,0 +1,365 @@
+/* test_decide_rules.c - what the server refuses, table by table: each refusal names the field and
+ * changes nothing, and the neighbour that is just right passes. */
+#include "decide_fixture.h"
+
+/* field NULL: applied. */
+static void is(const decision *d, fb_code error, const char *field)
+{
+    verdict_code code = field == NULL ? VERDICT_APPLIED : VERDICT_REJECTED;
+    if (d->verdict.error != error || d->verdict.code != code ||
+        (field != NULL && !text_is(d->verdict.field, field))) {
+        print_error("verdict %d %s %.*s\n", d->verdict.code, fb_code_name(d->verdict.error),
+                    (int)d->verdict.field.size, d->verdict.field.data);
+        print_error("expected %d %s %s\n", code, fb_code_name(error), field != NULL ? field : "");
+        assert_true(false);
+    }
+    assert_true(field == NULL || d->changes_count == 0); /* DEC-2 */
+}
+
+static const change *change_to(const decision *d, const char *entity)
+{
+    for (uint32_t i = 0; i < d->changes_count; i++) {
+        if (text_is(d->changes[i].entity->name, entity)) {
+            return &d->changes[i];
+        }
+    }
+    return NULL;
+}
+
+static const fb_value *value_in(const change *c, const char *column)
+{
+    int number = cat_column_str(c->entity, column);
+    for (uint32_t i = 0; c->kind == CHANGE_UPDATE && i < c->columns_count; i++) {
+        if (c->columns[i] == number) {
+            return &c->values[i];
+        }
+    }
+    return c->kind == CHANGE_INSERT ? &c->values[number] : NULL;
+}
+
+/* --- visits ------------------------------------------------------------------------------ */
+
+static fb_id visit_in(bench *b, raw_group *g, const char *status, const char *out)
+{
+    char in[24];
+    snprintf(in, sizeof in, "%lld", (long long)b->w.now_ms - 60000);
+    return raw_insert(g, "visit",
+                      PAIRS("customer_id", id_text(&b->w.customers[0]), "user_id",
+                            id_text(&b->d.user), "visit_date", "2025-10-09", "check_in_at", in,
+                            "status", status, out != NULL ? "check_out_at" : NULL, out));
+}
+
+static fb_id visit_stored(bench *b, const fb_id *user, const char *date)
+{
+    return company_add(&b->w.company, "visit",
+                       PAIRS("customer_id", id_text(&b->w.customers[0]), "user_id", id_text(user),
+                             "visit_date", date, "check_in_at", "2025-10-09T08:00:00Z", "status",
+                             "open"));
+}
+
+static void a_person_is_in_one_place(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    decision d;
+    raw_begin(&g, &b->d, "visit.end", 0, 0);
+    visit_in(b, &g, "completed", "1000");
+    raw_end(&g);
+    d = decided(b);
+    is(&d, FB_E_INVALID, "visit.check_out_at");
+    raw_begin(&g, &b->d, "visit.start", 0, 0);
+    visit_in(b, &g, "open", NULL);
+    raw_end(&g);
+    d = decided(b);
+    is(&d, FB_OK, NULL);
+    visit_stored(b, &b->w.users[2], "2025-10-09"); /* somebody else's */
+    d = decided(b);
+    is(&d, FB_OK, NULL);
+    visit_stored(b, &b->d.user, "2025-09-09"); /* a job will close it */
+    d = decided(b);
+    is(&d, FB_OK, NULL);
+    fb_id other = visit_stored(b, &b->d.user, "2025-10-08");
+    d = decided(b);
+    is(&d, FB_E_VISIT_OPEN, "visit.status");
+    raw_begin(&g, &b->d, "visit.next", 0, 0); /* closed by the same group */
+    raw_update(&g, "visit", &other, raw_server_ver(&b->w, "visit", &other),
+               PAIRS("status", "open", "completed", "check_out_at", "", "1760000000000"));
+    visit_in(b, &g, "open", NULL);
+    raw_end(&g);
+    d = decided(b);
+    is(&d, FB_OK, NULL);
+    raw_begin(&g, &b->d, "visit.twice", 0, 0);
+    raw_update(&g, "visit", &other, raw_server_ver(&b->w, "visit", &other),
+               PAIRS("status", "open", "completed", "check_out_at", "", "1760000000000"));
+    visit_in(b, &g, "open", NULL);
+    visit_in(b, &g, "open", NULL);
+    raw_end(&g);
+    d = decided(b);
+    is(&d, FB_E_VISIT_OPEN, "visit.status");
+}
+
+/* --- deleting, and what is unique -------------------------------------------------------- */
+
+static void order_may_be_deleted(bench *b, fb_id *order, fb_id *line)
+{
+    *order =
+        company_add(&b->w.company, "sales_order",
+                    PAIRS("order_no", "SO-1", "customer_id", id_text(&b->w.customers[0]), "user_id",
+                          id_text(&b->d.user), "order_date", "2025-10-09", "status", "draft"));
+    *line = company_add(&b->w.company, "sales_order_line",
+                        PAIRS("order_id", id_text(order), "line_no", "1", "product_id",
+                              id_text(&b->w.product), "uom", "EA", "qty_milli", "10",
+                              "unit_price_4dp", "10"));
+}
+
+static void what_has_rows_below_stays(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    decision d;
+    fb_id order, line;
+    order_may_be_deleted(b, &order, &line);
+    for (int with_line = 0; with_line < 2; with_line++) {
+        raw_begin(&g, &b->d, "order.discard", 0, 0);
+        if (with_line) {
+            raw_delete(&g, "sales_order_line", &line,
+                       raw_server_ver(&b->w, "sales_order_line", &line));
+        }
+        raw_delete(&g, "sales_order", &order, raw_server_ver(&b->w, "sales_order", &order));
+        raw_end(&g);
+        d = decided(b);
+        is(&d, with_line ? FB_OK : FB_E_STATE, with_line ? NULL : "sales_order.id");
+    }
+    assert_int_equal(d.changes_count, 2);
+    fb_id customer = b->w.customers[0];
+    raw_begin(&g, &b->d, "customer.remove", 0, 0);
+    raw_delete(&g, "customer", &customer, raw_server_ver(&b->w, "customer", &customer));
+    raw_end(&g);
+    d = decided(b);
+    is(&d, FB_E_FORBIDDEN, "customer"); /* the role may not */
+}
+
+static void number_is_taken_once(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    decision d;
+    fb_id order, line;
+    order_may_be_deleted(b, &order, &line);
+    const char *const head[] = {"customer_id", id_text(&b->w.customers[0]),
+                                "user_id",     id_text(&b->d.user),
+                                "order_date",  "2025-10-09"};
+    static const struct {
+        const char *first, *second;
+        bool given_up;
+        fb_code error;
+    } CASES[] = {
+        {"SO-1", "SO-2", false, FB_E_EXISTS},
+        {"SO-2", "SO-2", false, FB_E_EXISTS},
+        {"SO-2", "SO-3", false, FB_OK},
+        {"SO-1", "SO-2", true, FB_OK},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        raw_begin(&g, &b->d, "order.save", 0, 0);
+        if (CASES[i].given_up) {
+            raw_delete(&g, "sales_order_line", &line,
+                       raw_server_ver(&b->w, "sales_order_line", &line));
+            raw_delete(&g, "sales_order", &order, raw_server_ver(&b->w, "sales_order", &order));
+        }
+        for (int n = 0; n < 2; n++) {
+            raw_insert(&g, "sales_order",
+                       PAIRS("order_no", n == 0 ? CASES[i].first : CASES[i].second, head[0],
+                             head[1], head[2], head[3], head[4], head[5], "status", "draft"));
+        }
+        raw_end(&g);
+        d = decided(b);
+        is(&d, CASES[i].error, CASES[i].error != FB_OK ? "sales_order.order_no" : NULL);
+    }
+}
+
+/* --- conflicts --------------------------------------------------------------------------- */
+
+static void conflict_is_decided_as_the_person_says(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    raw_group g;
+    const char *const customer = "customer";
+    static const struct {
+        const char *field, *winner, *typed;
+        fb_code error;
+        const char *where, *becomes; /* becomes NULL: the row keeps what it has */
+    } CASES[] = {
+        {"phone", "mine", "", FB_OK, NULL, "+861380000001"},
+        {"phone", "theirs", "", FB_OK, NULL, "+861380000002"},
+        {"phone", "base", "", FB_OK, NULL, "+861380000003"},
+        {"phone", "person", "+861380000004", FB_OK, NULL, "+861380000004"},
+        {"phone", "person", "+861381234567", FB_OK, NULL, NULL},
+        {"email", "person", "nonsense", FB_E_FORMAT, "customer.email", NULL},
+        {"last_visit_at", "person", "soon", FB_E_FORMAT, "conflict.resolved_value", NULL},
+        {"no_such_field", "mine", "", FB_E_REFERENCE, "conflict.entity_id", NULL},
+        {"id", "mine", "", FB_E_REFERENCE, "conflict.entity_id", NULL},
+        {"phone", "", "", FB_E_REQUIRED, "conflict.winner", NULL},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        fb_id id =
+            company_add(c, "conflict",
+                        PAIRS("entity", customer, "entity_id", id_text(&b->w.customers[0]),
+                              "customer_id", id_text(&b->w.customers[0]), "field", CASES[i].field,
+                              "mine", "+861380000001", "theirs", "+861380000002", "base",
+                              "+861380000003", "user_id", id_text(&b->d.user), "state", "open"));
+        raw_begin(&g, &b->d, "conflict.decide", 0, 0);
+        raw_update(&g, "conflict", &id, raw_server_ver(&b->w, "conflict", &id),
+                   PAIRS("state", "open", "resolved", "winner", "", CASES[i].winner,
+                         "resolved_value", "", CASES[i].typed));
+        raw_end(&g);
+        decision d = decided(b);
+        is(&d, CASES[i].error, CASES[i].where);
+        const change *made = change_to(&d, customer);
+        assert_int_equal(made != NULL, CASES[i].becomes != NULL);
+        assert_true(made == NULL || text_is(value_in(made, "phone")->u.text, CASES[i].becomes));
+    }
+}
+
+static void conflict_of_what_is_gone_or_not_the_persons_is_refused(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    raw_group g;
+    fb_id nobody = {{9}}, currency = b->w.list;
+    const struct {
+        const char *entity, *field;
+        const fb_id *id;
+        fb_code error;
+    } CASES[] = {
+        {"customer", "phone", &nobody, FB_E_REFERENCE},
+        {"no_such_entity", "phone", &b->w.customers[0], FB_E_REFERENCE},
+        {"price_list", "name", &currency, FB_E_FORBIDDEN},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        fb_id id =
+            company_add(c, "conflict",
+                        PAIRS("entity", CASES[i].entity, "entity_id", id_text(CASES[i].id),
+                              "customer_id", id_text(&b->w.customers[0]), "field", CASES[i].field,
+                              "mine", "x", "user_id", id_text(&b->d.user), "state", "open"));
+        raw_begin(&g, &b->d, "conflict.decide", 0, 0);
+        raw_update(&g, "conflict", &id, raw_server_ver(&b->w, "conflict", &id),
+                   PAIRS("state", "open", "resolved", "winner", "", "mine"));
+        raw_end(&g);
+        decision d = decided(b);
+        is(&d, CASES[i].error, "conflict.entity_id");
+    }
+}
+
+/* --- change requests --------------------------------------------------------------------- */
+
+typedef struct asked {
+    const char *entity, *kind, *diff;
+    const fb_id *id;
+    fb_code error;
+    const char *where;
+} asked;
+
+static decision approved(bench *b, const asked *a)
+{
+    raw_group g;
+    fb_id id = company_add(&b->w.company, "change_request",
+                           PAIRS("target_entity", a->entity, "target_id", id_text(a->id),
+                                 "customer_id", id_text(&b->w.customers[0]), "kind", a->kind,
+                                 "requested_by", id_text(&b->d.user), "status", "submitted",
+                                 a->diff != NULL ? "diff_json" : NULL, a->diff));
+    raw_begin(&g, &b->manager, "request.approve", 0, 0);
+    raw_update(&g, "change_request", &id, raw_server_ver(&b->w, "change_request", &id),
+               PAIRS("status", "submitted", "approved"));
+    raw_end(&g);
+    return decided_of(b, &b->manager);
+}
+
+static void approval_changes_what_was_asked_or_nothing(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    fb_id nobody = {{9}};
+    fb_id contact =
+        company_add(c, "contact", PAIRS("customer_id", id_text(&b->w.customers[0]), "name", "Li"));
+    fb_id customer = b->w.customers[0];
+    fb_id visit = visit_stored(b, &b->d.user, "2025-10-09");
+    const asked CASES[] = {
+        {"customer", "update", "{\"grade\":\"A\"}", &customer, FB_OK, NULL},
+        {"customer", "update", "{\"name\":{\"base\":\"C1\",\"mine\":\"New\",\"why\":[1]}}",
+         &customer, FB_OK, NULL},
+        {"customer", "update", "{\"name\":{\"base\":\"Old\",\"mine\":\"C1\"}}", &customer, FB_OK,
+         NULL}, /* it is so already */
+        {"customer", "update", "{\"name\":{\"base\":\"Old\",\"mine\":\"New\"}}", &customer,
+         FB_E_STATE, "customer.id"},
+        {"customer", "update", "{\"no_such\":\"A\"}", &customer, FB_E_INVALID,
+         "change_request.diff_json"},
+        {"customer", "update", "{\"id\":\"A\"}", &customer, FB_E_INVALID,
+         "change_request.diff_json"},
+        {"customer", "update", "{\"ver\":1}", &customer, FB_E_INVALID, "change_request.diff_json"},
+        {"customer", "update", "{\"grade\":7}", &customer, FB_E_INVALID,
+         "change_request.diff_json"},
+        {"customer", "update", "{}", &customer, FB_E_INVALID, "change_request.diff_json"},
+        {"customer", "update", NULL, &customer, FB_E_INVALID, "change_request.diff_json"},
+        {"customer", "update", "{\"grade\":\"no such grade\"}", &customer, FB_E_ENUM,
+         "customer.grade"},
+        {"customer", "update", "{\"code\":\"C2\"}", &customer, FB_E_EXISTS, "customer.code"},
+        {"customer", "update", "{\"owner_id\":\"00000000-0000-0000-0000-000000000009\"}", &customer,
+         FB_E_REFERENCE, "customer.owner_id"},
+        {"customer", "update", "{\"grade\":\"A\"}", &nobody, FB_E_REFERENCE,
+         "change_request.target_id"},
+        {"no_such_entity", "update", "{\"grade\":\"A\"}", &customer, FB_E_REFERENCE,
+         "change_request.target_id"},
+        {"customer", "create", NULL, &customer, FB_OK, NULL},
+        {"customer", "delete", NULL, &customer, FB_OK, NULL},
+        {"contact", "delete", NULL, &contact, FB_OK, NULL},
+        {"visit", "delete", NULL, &visit, FB_E_ENUM, "visit.status"}, /* it has no such state */
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        decision d = approved(b, &CASES[i]);
+        is(&d, CASES[i].error, CASES[i].where);
+        const change *made = change_to(&d, CASES[i].entity);
+        if (CASES[i].error == FB_OK && strcmp(CASES[i].kind, "delete") == 0) {
+            bool kept = strcmp(CASES[i].entity, "customer") == 0;
+            assert_int_equal(made->kind, kept ? CHANGE_UPDATE : CHANGE_DELETE);
+            assert_true(!kept || text_is(value_in(made, "status")->u.text, "inactive"));
+        }
+        assert_int_equal(change_to(&d, "change_request") != NULL, CASES[i].error == FB_OK);
+    }
+}
+
+/* Who may approve requests does not become who may do everything. */
+static void approval_gives_no_right_to_what_the_approver_may_not_change(void **state)
+{
+    bench *b = *state;
+    fb_id mgr = company_find(&b->w.company, "role", "MGR");
+    fb_id permission = company_add(&b->w.company, "role_permission",
+                                   PAIRS("role_id", id_text(&mgr), "permission", "note.read"));
+    fb_id setting = company_add(&b->w.company, "setting", PAIRS("key", "order.acme", "value", "1"));
+    const asked CASES[] = {
+        {"role_permission", "update", "{\"permission\":\"app_user.update\"}", &permission,
+         FB_E_FORBIDDEN, "change_request.target_entity"},
+        {"role_permission", "delete", NULL, &permission, FB_E_FORBIDDEN,
+         "change_request.target_entity"},
+        {"setting", "update", "{\"value\":\"0\"}", &setting, FB_E_FORBIDDEN,
+         "change_request.target_entity"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        decision d = approved(b, &CASES[i]);
+        is(&d, CASES[i].error, CASES[i].where);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_person_is_in_one_place),
+        CASE(what_has_rows_below_stays),
+        CASE(number_is_taken_once),
+        CASE(conflict_is_decided_as_the_person_says),
+        CASE(conflict_of_what_is_gone_or_not_the_persons_is_refused),
+        CASE(approval_changes_what_was_asked_or_nothing),
+        CASE(approval_gives_no_right_to_what_the_approver_may_not_change),
+    };
+    return cmocka_run_group_tests_name("decide_rules", tests, NULL, NULL);
+}
