@@ -367,6 +367,21 @@ fb_code replica_open(const replica_options *o, replica **out, fb_error *err)
     return salvage(o, rc, out, err);
 }
 
+fb_code file_broken(replica *r)
+{
+    r->broken = true;
+    return FB_E_CORRUPT;
+}
+
+void replica_remember_damage(replica *r, bool elsewhere)
+{
+    bool damaged = elsewhere || r->broken || (r->db != NULL && sql_saw_damage(r->db));
+    if (damaged && r->second.on && !r->asked) {
+        salvage_ask(r->second.j.vfs, r->second.j.path);
+        r->asked = true;
+    }
+}
+
 void replica_close(replica *r)
 {
     if (r == NULL) {
@@ -375,9 +390,7 @@ void replica_close(replica *r)
     if (r->db != NULL) {
         capture_abort(r);
     }
-    if (r->second.on && r->db != NULL && sql_saw_damage(r->db)) {
-        salvage_ask(r->second.j.vfs, r->second.j.path);
-    }
+    replica_remember_damage(r, false);
     second_close(r);
     sql_close(r->db);
     while (r->edition != NULL) {

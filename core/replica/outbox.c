@@ -32,7 +32,7 @@ fb_code outbox_last_load(replica *r)
         memcpy(r->state.chain_last.b, chain.data, chain.size);
     }
     sql_reset(s);
-    return whole ? FB_OK : FB_E_CORRUPT;
+    return whole ? FB_OK : file_broken(r);
 }
 
 fb_text outbox_pack(replica *r, fb_text body)
@@ -82,11 +82,14 @@ fb_code body_unpack(buf *out, fb_text stored, size_t max_bytes)
 
 static fb_code line_unpack(replica *r, fb_text stored, buf *out)
 {
+    fb_code rc = FB_OK;
     if (stored.size == 0 || stored.data[0] == '{') {
-        return body_unpack(out, stored, GROUP_BYTES_MAX);
+        rc = body_unpack(out, stored, GROUP_BYTES_MAX);
+    } else {
+        buf_reset(out);
+        rc = unpack_code(packer_get(r->packer, out, stored, GROUP_BYTES_MAX));
     }
-    buf_reset(out);
-    return unpack_code(packer_get(r->packer, out, stored, GROUP_BYTES_MAX));
+    return rc == FB_E_CORRUPT ? file_broken(r) : rc;
 }
 
 fb_code outbox_body(replica *r, int64_t gseq, buf *out)
@@ -148,7 +151,7 @@ fb_code chain_at(replica *r, int64_t gseq, digest *out)
         return FB_E_GAP;
     }
     fb_text chain = sql_blob(s, 0);
-    fb_code rc = chain.size == sizeof out->b ? FB_OK : FB_E_CORRUPT;
+    fb_code rc = chain.size == sizeof out->b ? FB_OK : file_broken(r);
     if (rc == FB_OK) {
         memcpy(out->b, chain.data, chain.size);
     }
@@ -165,7 +168,7 @@ static fb_code read_groups(replica *r, sql_stmt *s, int64_t first, size_t bytes_
     fb_code rc = sql_step(s, &row);
     while (rc == FB_OK && row && (count == 0 || out->size - start < bytes_target)) {
         if (sql_int(s, 0) != first + count) {
-            rc = FB_E_CORRUPT; /* OUT-2 */
+            rc = file_broken(r); /* OUT-2 */
             break;
         }
         rc = line_unpack(r, sql_blob(s, 1), &r->packed);

@@ -278,7 +278,7 @@ static fb_code staged_next(promo *m, int64_t *n, int64_t *applied, bool *found)
     fb_text stored = sql_blob(s, 2);
     fb_code rc = stored.size > 0 ? body_unpack(&m->page, stored, PAGE_BYTES_MAX) : FB_E_CORRUPT;
     sql_reset(s);
-    return rc;
+    return rc == FB_E_CORRUPT ? file_broken(m->r) : rc;
 }
 
 /* The page holds every row of these buckets: what it does not name is not to be there. */

@@ -34,7 +34,7 @@ fb_code group_load(replica *r, int64_t gseq, group *out)
         return FB_E_NO_MEMORY;
     }
     fb_code rc = group_get(body, r->edition->catalog, r->scratch, out, NULL);
-    return rc == FB_OK || rc == FB_E_NO_MEMORY || rc == FB_E_PROTOCOL ? rc : FB_E_CORRUPT;
+    return rc == FB_OK || rc == FB_E_NO_MEMORY || rc == FB_E_PROTOCOL ? rc : file_broken(r);
 }
 
 static fb_code warn(replay *w, const group_op *op, const char *word)
@@ -221,7 +221,7 @@ static fb_code replay_op(replay *w, const group_op *op)
     case OP_DELTA:
         return replay_delta(w, p, op);
     }
-    return FB_E_CORRUPT;
+    return file_broken(w->r);
 }
 
 fb_code group_replay(replica *r, int64_t gseq, replay_mode mode)
@@ -236,7 +236,7 @@ fb_code group_replay(replica *r, int64_t gseq, replay_mode mode)
         FB_TRY(warn(&w, NULL, "catalog"));
         return image_store(r, gseq, &r->capture.image);
     }
-    FB_TRY(rc == FB_E_PROTOCOL ? FB_E_CORRUPT : rc);
+    FB_TRY(rc == FB_E_PROTOCOL ? file_broken(r) : rc);
     int64_t *versions = NULL;
     if (mode == REPLAY_BASE) {
         FB_TRY(own_versions(r, gseq, &g, &versions));

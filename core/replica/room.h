@@ -157,6 +157,8 @@ struct replica {
         bool counting, uncertain;
     } sums;
     bool reserved; /* reserve.c holds space */
+    bool broken;   /* what stands in the file contradicts itself */
+    bool asked;    /* the next open salvages: it is written beside the file */
 };
 
 /* --- open.c --- */
@@ -388,6 +390,9 @@ bool reserve_free(replica *r); /* true: there is more space now */
  * of the old one is still sound, and open that. `why` is what was found; returned unchanged when
  * there is nothing to salvage from. */
 FB_MUST_USE fb_code salvage(const replica_options *o, fb_code why, replica **out, fb_error *err);
+/* E_CORRUPT for what stands in the database itself and contradicts itself: replica_remember_damage
+ * writes it down. */
+fb_code file_broken(replica *r);
 /* The file was found damaged in use: the next open salvages. */
 void salvage_ask(const char *vfs, const char *path);
 bool salvage_is_asked(const char *vfs, const char *path);

@@ -58,6 +58,10 @@ bool salvage_is_asked(const char *vfs, const char *path)
 {
     char *name = asked_name(path);
     bool asked = name != NULL && sql_file_exists(vfs, name);
+    if (asked && !sql_file_exists(vfs, path)) { /* that file is gone: nothing is said of the next */
+        (void)!sql_file_delete(vfs, name);
+        asked = false;
+    }
     free(name);
     return asked;
 }

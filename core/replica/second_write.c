@@ -155,7 +155,7 @@ static fb_code write_segment(replica *r)
                             .chain_last = r->state.pruned_chain};
     fb_code rc = append_all(r);
     if (rc == FB_OK && s->seen.last != r->state.last) {
-        rc = FB_E_CORRUPT; /* OUT-2 */
+        rc = file_broken(r); /* OUT-2 */
     }
     return rc == FB_OK ? journal_end(&s->j) : rc;
 }

@@ -230,14 +230,14 @@ static fb_code entry_undo(replica *r, image_entry *entry)
     entity_plan *p = e != NULL ? plan_of(r, e) : NULL;
 
     if (p == NULL) {
-        return e == NULL ? FB_E_CORRUPT : FB_E_NO_MEMORY;
+        return e == NULL ? file_broken(r) : FB_E_NO_MEMORY;
     }
     observe_entity(r, e);
     if (entry->kind == '+') {
         return row_remove(r, p, &entry->id);
     }
     if (!entry_values(entry, e, columns, values)) {
-        return FB_E_CORRUPT;
+        return file_broken(r);
     }
     if (entry->kind == '=') {
         return row_update(r, p, &entry->id, columns, values, entry->count);
@@ -264,7 +264,7 @@ static fb_code image_undo(replica *r, fb_text image)
     arena_reset(r->scratch);
     entries = arena_take(r->scratch, (count + 1) * sizeof *entries);
     if (counting.failed || entries == NULL) {
-        return counting.failed ? FB_E_CORRUPT : FB_E_NO_MEMORY;
+        return counting.failed ? file_broken(r) : FB_E_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
         get_entry(&in, &entries[i]);
@@ -313,7 +313,7 @@ static fb_code inserts_undo(replica *r, int64_t gseq)
     for (uint32_t i = g.ops_count; i > 0; i--) {
         const group_op *op = &g.ops[i - 1];
         if (op->kind != OP_INSERT) {
-            return FB_E_CORRUPT;
+            return file_broken(r);
         }
         entity_plan *p = plan_of(r, op->entity);
         if (p == NULL) {

@@ -104,6 +104,7 @@ fb_code sql_check(sql_db *db, fb_error *err)
     }
     if (code == FB_OK || code == FB_E_BUG) {
         code = FB_E_CORRUPT;
+        db->damaged = true; /* told in a row of text, not as a failure */
     }
     return fail(err, code, "database", "the check found damage: restore the newest good backup");
 }

@@ -103,8 +103,8 @@ void lab_find_columns(lab *l)
 
 static void remove_files(const lab *l)
 {
-    static const char *const ends[] = {"",         "-wal",  "-shm",    "-outbox1",
-                                       "-outbox2", "-sync", "-reserve"};
+    static const char *const ends[] = {"",         "-wal",  "-shm",     "-outbox1",
+                                       "-outbox2", "-sync", "-reserve", "-broken"};
     char name[160];
     for (size_t i = 0; l->vfs == NULL && i < sizeof ends / sizeof *ends; i++) {
         snprintf(name, sizeof name, "%s%s", l->path, ends[i]);

@@ -218,6 +218,8 @@ static void replica__check_finds_damage(void **state)
         assert_string_equal(err.field, cases[i].name);
         replica_close(other);
         assert_int_equal(unlink(damaged), 0);
+        snprintf(sql, sizeof sql, "%s-broken", damaged); /* what was noted of it */
+        assert_int_equal(unlink(sql), 0);
     }
     lab_stop(&l);
 }

@@ -4,6 +4,7 @@
  * Over files in memory (crash_vfs), so that the database can be deleted, put back older, or damaged
  * while the second copy stays; the server's part is in tests/path/test_disaster.c. */
 #include "disk_fixture.h"
+#include "fieldbook/fieldbook.h"
 
 static void lost_database__comes_back_with_every_saved_group(void **state)
 {
@@ -417,6 +418,97 @@ static void damaged_header__is_met_and_nothing_is_lost(void **state)
     free(f.data);
 }
 
+/* --- damage met in use ---------------------------------------------------------------- */
+
+/* One bit of an index's page: no open reads it, and the check reads it first. */
+static void damage_out_of_the_way(void)
+{
+    file_bytes f = file_read(DB);
+    sqlite3 *db = NULL;
+    sqlite3_stmt *q = NULL;
+    assert_int_equal(sqlite3_open_v2(DB, &db, SQLITE_OPEN_READWRITE, VFS), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT rootpage FROM sqlite_schema WHERE type='index' AND "
+                                        "sql LIKE '% lab_item%name%'",
+                                        -1, &q, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+    size_t page = (size_t)sqlite3_column_int(q, 0);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    f.data[page * PAGE_BYTES - PAGE_BYTES / 2] ^= 1;
+    file_write(&f);
+    free(f.data);
+}
+
+/* A program that was told of damage is killed, as phones do, and never closes its file; the next
+ * one has no reason to read that page. It is made again all the same. */
+static void damage_that_a_check_finds__is_remembered_by_a_killed_program(void **state)
+{
+    lab l;
+    fb_db *db = NULL;
+    fb_error err = {.code = FB_OK};
+    fb_db_options o = FB_DB_OPTIONS_INIT;
+    (void)state;
+    with_rows(&l);
+    damage_out_of_the_way();
+    lab_reopen(&l);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"), 0);
+    lab_close(&l);
+    o.port = &l.port;
+    o.vfs = VFS;
+    assert_int_equal(fb_db_open(DB, &o, &db, &err), FB_OK);
+    assert_int_equal(fb_db_check(db, &err), FB_E_CORRUPT);
+    crash_vfs_crash(disk, "phone"); /* closing writes nothing any more */
+    fb_db_close(db);
+    crash_vfs_reboot(disk, "phone");
+    lab_reopen(&l);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"), 1);
+    assert_int_equal(groups_pending(&l), SAVED);
+    lab_close(&l);
+}
+
+/* The file that was damaged is gone, with everything of it: a new one begins. */
+static void note_of_damage__says_nothing_of_another_file(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    with_rows(&l);
+    lab_reopen(&l);
+    assert_int_equal(sql_exec(replica_sql(l.r), "UPDATE fb_outbox SET body=x'00' WHERE gseq=2"),
+                     FB_OK);
+    assert_int_equal(replica_check(l.r, &err), FB_E_CORRUPT);
+    lab_close(&l);
+    lose_database();
+    file_delete(DB "-outbox1");
+    file_delete(DB "-outbox2");
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(lab_open(&l, &err), FB_OK);
+        assert_int_equal(groups_pending(&l), 0);
+        lab_close(&l);
+    }
+}
+
+/* What the file says contradicts itself, though every page is as it was written. */
+static void broken_chain__is_remembered_like_a_damaged_page(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    with_rows(&l);
+    lab_reopen(&l);
+    assert_int_equal(sql_exec(replica_sql(l.r), "UPDATE fb_outbox SET body=x'00' WHERE gseq=2"),
+                     FB_OK);
+    assert_int_equal(replica_check(l.r, &err), FB_E_CORRUPT);
+    lab_close(&l);
+    lab_reopen(&l);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"), 1);
+    assert_int_equal(groups_pending(&l), SAVED);
+    lab_check(&l);
+    lab_close(&l);
+}
+
 /* --- a full disk --------------------------------------------------------------------- */
 
 static void full_disk__lets_the_last_order_be_saved(void **state)
@@ -613,6 +705,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(damaged_page__is_met_and_nothing_is_lost),
         TEST(damaged_header__is_met_and_nothing_is_lost),
+        TEST(damage_that_a_check_finds__is_remembered_by_a_killed_program),
+        TEST(note_of_damage__says_nothing_of_another_file),
+        TEST(broken_chain__is_remembered_like_a_damaged_page),
         TEST(full_disk__lets_the_last_order_be_saved),
         TEST(newer_file__is_refused_and_its_outbox_can_be_taken_over),
         TEST(damaged_file__still_has_an_outbox),

@@ -58,8 +58,9 @@ FB_API FB_MUST_USE fb_code fb_db_open(const char *path, const fb_db_options *opt
 FB_API void fb_db_close(fb_db *db);
 
 /* Check the file and every promise of the replica (outbox without gaps, chain, undo images,
- * visible = base + pending). Reads everything, writes nothing. FB_E_CORRUPT: err->message names the
- * promise that is broken. */
+ * visible = base + pending). Reads everything and changes no row. FB_E_CORRUPT, here as from every
+ * other call: err->message names what is broken, and it is noted beside the file, so that the next
+ * fb_db_open makes the database again from the second copy: close it and open it. */
 FB_API FB_MUST_USE fb_code fb_db_check(fb_db *db, fb_error *err);
 
 /* Who this replica belongs to. Texts are terminated; empty before enrolment. */
