@@ -52,6 +52,22 @@ static void code_make(sim *s, sim_device *d, buf *code)
     }
 }
 
+static void first_sync(sim_device *d, const fb_link *link)
+{
+    fb_error err = {0};
+    fb_sync *sync = NULL;
+    fb_sync_report report;
+    fb_code rc = fb_sync_open(d->db, NULL, &sync, &err);
+    if (rc == FB_OK) {
+        rc = fb_sync_step(sync, link, 0, &report, &err);
+    }
+    if (rc != FB_OK || !report.complete) {
+        enrol_failed("first sync", rc, &err);
+    }
+    fb_sync_close(sync);
+}
+
+/* What it downloads from nothing later comes over the network like everything else. */
 void device_enrol(sim *s, sim_device *d)
 {
     fb_error err = {0};
@@ -69,16 +85,9 @@ void device_enrol(sim *s, sim_device *d)
     if (rc != FB_OK) {
         enrol_failed("enrolment", rc, &err);
     }
-    fb_sync *sync = NULL;
-    fb_sync_report report;
-    rc = fb_sync_open(d->db, NULL, &sync, &err);
-    if (rc == FB_OK) {
-        rc = fb_sync_step(sync, &link, 0, &report, &err);
+    if (!d->must_enrol) {
+        first_sync(d, &link);
     }
-    if (rc != FB_OK || !report.complete) {
-        enrol_failed("first sync", rc, &err);
-    }
-    fb_sync_close(sync);
     server_job_free(l.job);
 }
 
@@ -92,5 +101,7 @@ bool device_enrol_again(sim_device *d)
     d->sync = NULL;
     d->in_flight = false;
     device_enrol(s, d);
+    d->session = true;
+    d->wake_ms = s->now_ms;
     return true;
 }

@@ -252,14 +252,15 @@ bool fault_long_reader(sim *s, sim_device *d)
     return true;
 }
 
-/* The server makes row packs, or a part of one; the next download from nothing comes as packs. */
+/* The server makes row packs, or a part of one. Of some devices the download is lost then: they
+ * introduce themselves again, and what they are sent from nothing comes as packs. */
 bool fault_packs(sim *s, sim_device *d)
 {
     bool more = server_alive(s);
-    (void)d;
     for (uint64_t left = 1 + sim_random(s, 60); left > 0 && more; left--) {
         more = server_build(s->srv, (uint64_t)s->now_ms);
     }
+    d->must_enrol |= sim_chance(s, 30) && device_alive(d) && !d->blocked;
     return false; /* counted when a device takes a chunk */
 }
 

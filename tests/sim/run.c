@@ -85,7 +85,7 @@ static int64_t life_due(const sim *s)
     int64_t due = earlier(net_due(s), machines_due(s));
     for (int i = 0; i < s->devices_count; i++) {
         const sim_device *d = &s->devices[i];
-        if (d->session && device_alive(d)) {
+        if (d->session && device_alive(d) && !d->must_enrol) {
             int64_t at =
                 d->suspended && d->dark_until_ms > d->wake_ms ? d->dark_until_ms : d->wake_ms;
             due = earlier(due, at);
