@@ -49,9 +49,13 @@ static const char WITH_MANAGER[] =
     "(SELECT customer_id FROM customer_assignment WHERE to_at IS NULL AND (user_id = :u OR "
     "territory_id IN T))) ";
 
+/* The oracle's own look meets no fault: what lies in wait on this machine is for its programs. */
 sqlite3 *open_file(sim *s, const char *path)
 {
     sqlite3 *db = NULL;
+    char machine[16];
+    snprintf(machine, sizeof machine, "%.*s", (int)strcspn(path, "/"), path);
+    crash_vfs_fail(s->vfs, machine, 0, SQLITE_OK, false);
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "simfs") != SQLITE_OK) {
         sim_violation(s, "%s cannot be opened after healing", path);
         sqlite3_close(db);

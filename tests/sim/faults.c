@@ -4,6 +4,7 @@
 #include "sql/sql.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MINUTE_MS = 60000, DAY_MS = 24 * 3600 * 1000 };
@@ -84,6 +85,18 @@ static bool over(const sim *s, int64_t *until_ms)
     return ends;
 }
 
+/* Whoever looks after his phone looks at all of it once: damage that nobody has touched yet is met
+ * now, and the app starts again. What this look does not find, the check after healing does. */
+void faults_heal(sim *s)
+{
+    for (int i = 0; i < s->devices_count; i++) {
+        sim_device *d = &s->devices[i];
+        if (d->damaged && d->db != NULL && fb_db_check(d->db, NULL) == FB_E_CORRUPT) {
+            device_restart(d);
+        }
+    }
+}
+
 void faults_tend(sim *s)
 {
     for (int i = 0; i < s->devices_count; i++) {
@@ -116,6 +129,58 @@ bool fault_no_memory_device(sim *s, sim_device *d)
 {
     d->heap_in = 1 + sim_random(s, sim_chance(s, 50) ? 60 : 2000);
     return false; /* counted when an allocation fails */
+}
+
+typedef struct damage {
+    const char *file;
+    unsigned char *bytes;
+    size_t size;
+} damage;
+
+static void damage_take(void *ctx, const char *file, const void *data, size_t size)
+{
+    damage *w = ctx;
+    if (strcmp(file, w->file) == 0 && size > 0) {
+        w->bytes = malloc(size);
+        w->size = size;
+        if (w->bytes != NULL) {
+            memcpy(w->bytes, data, size);
+        }
+    }
+}
+
+/* Flash that forgets: while the app is away one page of its database loses a bit, a sector or
+ * everything. It is met at the next start or at the first touch, and the replica is made again from
+ * the second copy of its groups and from the server. */
+bool fault_page_damaged(sim *s, sim_device *d)
+{
+    damage w = {.file = d->path};
+    if (!device_alive(d)) {
+        return false;
+    }
+    device_down(d); /* a clean end: what is damaged is the file alone */
+    crash_vfs_each(s->vfs, damage_take, &w);
+    if (w.bytes != NULL) {
+        size_t page = (size_t)sim_random(s, w.size / 4096) * 4096;
+        size_t at = page + (size_t)sim_random(s, 4096 - 512);
+        switch (sim_random(s, 3)) {
+        case 0:
+            w.bytes[at] ^= (unsigned char)(1u << sim_random(s, 8));
+            break;
+        case 1:
+            memset(w.bytes + at, 0, 512);
+            break;
+        default:
+            memset(w.bytes + page, 0xA5, 4096);
+            break;
+        }
+        crash_vfs_put(s->vfs, w.file, w.bytes, w.size);
+    }
+    bool damaged = w.bytes != NULL;
+    d->damaged |= damaged;
+    free(w.bytes);
+    device_boot(d);
+    return damaged;
 }
 
 /* An app of an older version meets this replica: a copy is opened that says it is newer. */

@@ -281,6 +281,9 @@ void device_sync_step(sim_device *d)
     call_end(d);
     if (rc != FB_OK) {
         sim_trace(s, "%s cannot sync: %s", d->machine, fb_code_name(rc));
+        if (rc == FB_E_CORRUPT) {
+            device_restart(d);
+        }
         d->wake_ms = s->now_ms + TROUBLE_MS;
     } else if (action == FB_SYNC_SEND) {
         request_send(s, d, &q);
@@ -431,6 +434,10 @@ static void reply_arrive(sim *s, const sim_flight *f)
     record_take(d, f, &r, rc);
     sim_trace(s, "%s takes %llu: %s %s", d->machine, (unsigned long long)f->number,
               fb_code_name(rc), err.message);
+    if (rc == FB_E_CORRUPT) {
+        device_restart(d);
+        return;
+    }
     d->answered = rc == FB_OK;
     d->must_enrol |= rc == FB_E_AUTH; /* the server was put back to before it was enrolled */
     if (rc == FB_E_DEVICE || rc == FB_E_AUTH || rc == FB_E_FORK) { /* a person is asked */

@@ -219,6 +219,9 @@ static bool act_do(sim_device *d, act what, const fb_id *customer)
     if ((rc == FB_OK && a.gseq > 0) || a.doubt) {
         action_keep(s, &a);
     }
+    if (rc == FB_E_CORRUPT) {
+        device_restart(d);
+    }
     return rc == FB_OK && a.gseq > 0;
 }
 

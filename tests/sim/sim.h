@@ -176,6 +176,7 @@ struct sim_device {
     int backup_actions;           /* ... so many actions had happened */
     bool must_enrol;              /* it, or the server, was put back to before it was enrolled */
     bool blocked;
+    bool damaged; /* a page of its database was, and may not have been touched since */
 };
 
 /* One machine's files, as set up. */
@@ -278,8 +279,10 @@ bool device_alive(const sim_device *d);
 void device_boot(sim_device *d);
 sim_device *device_new(sim *s, int like); /* one more machine for the same person; NULL: no room */
 void device_down(sim_device *d);          /* handles closed after a crash */
-void machines_tend(sim *s);               /* notices crashes, reboots what is due, enrols anew */
-int64_t machines_due(const sim *s);       /* when tending is needed next */
+/* The app ends itself and starts again: its database was said to be damaged. */
+void device_restart(sim_device *d);
+void machines_tend(sim *s);         /* notices crashes, reboots what is due, enrols anew */
+int64_t machines_due(const sim *s); /* when tending is needed next */
 void machines_heal(sim *s);
 store *world_store_open(const char *path);
 fb_port device_port(sim_device *d);
@@ -289,6 +292,7 @@ void device_enrol(sim *s, sim_device *d);
 bool device_enrol_again(sim_device *d);
 
 /* faults.c */
+void faults_heal(sim *s); /* a look at every database that was damaged */
 void faults_tend(sim *s); /* disks that somebody made room on, or mounted again */
 
 /* net.c */

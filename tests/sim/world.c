@@ -191,6 +191,13 @@ void device_boot(sim_device *d)
     }
 }
 
+void device_restart(sim_device *d)
+{
+    sim_trace(d->world, "%s starts again: its database is damaged", d->machine);
+    device_down(d);
+    device_boot(d);
+}
+
 static void device_tend(sim *s, sim_device *d)
 {
     if (d->suspended && (s->now_ms >= d->dark_until_ms || s->healing)) {
@@ -296,6 +303,7 @@ void machines_heal(sim *s)
     s->server_heap_in = 0;
     s->poison = 0;
     machines_tend(s);
+    faults_heal(s);
 }
 
 static void device_init(sim *s, int i, const fb_id *user)
