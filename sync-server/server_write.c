@@ -22,7 +22,8 @@ typedef struct batch {
 
 static fb_code enrol_write(batch *b, server_job *job)
 {
-    const door_enrolment how = {.now_ms = b->now_ms, .port = b->s->port, .epoch = b->s->epoch};
+    const door_enrolment how = {
+        .now_ms = b->now_ms, .port = b->s->port, .epoch = b->s->epoch, .pack_key = &b->s->key.open};
     enrol_reply reply;
     FB_TRY(store_savepoint(b->s->db));
     fb_code rc = door_enrol(b->s->db, &how, &job->enrol, job->memory, &reply);

@@ -79,8 +79,12 @@ static fb_code keep_identity(fb_db *db, const enrol_reply *reply, const digest *
                            .user = reply->user,
                            .epoch = reply->epoch,
                            .token = *token,
-                           .enrolled = true};
+                           .enrolled = true,
+                           .has_pack_key = reply->pack_key.size > 0};
 
+    if (me.has_pack_key) {
+        FB_ASSERT(hex_get(reply->pack_key, me.pack_key.b, sizeof me.pack_key.b));
+    }
     copy_text(me.device_code, sizeof me.device_code, reply->device_code);
     copy_text(me.user_code, sizeof me.user_code, reply->user_code);
     copy_text(me.user_name, sizeof me.user_name, reply->user_name);

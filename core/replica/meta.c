@@ -298,6 +298,8 @@ static fb_code identity_write(replica *r, const replica_identity *in)
     FB_TRY(meta_put_text(r, "user_code", text_of(in->user_code)));
     FB_TRY(meta_put_text(r, "user_name", text_of(in->user_name)));
     FB_TRY(meta_put_text(r, "server_url", text_of(in->server_url)));
+    FB_TRY(in->has_pack_key ? meta_put_blob(r, "pack_key", in->pack_key.b, sizeof in->pack_key.b)
+                            : meta_drop(r, "pack_key"));
     return meta_put_int(r, "enrolled", in->enrolled);
 }
 

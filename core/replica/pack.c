@@ -12,7 +12,9 @@
  *          signature was checked
  *   PAK-2  staged rows while offers are kept: the reset page, then chunks 0 .. n-1 of the packs in
  *          their order; no other page comes between them
- *   PAK-3  a pack that cannot be had or applied never stops a device: pages are always there */
+ *   PAK-3  a pack that cannot be had or applied never stops a device: pages are always there
+ *   PAK-4  the server's key comes with the enrolment and with nothing else: no reply and no new
+ *          epoch brings another one; without it there are no packs, only pages */
 #include <string.h>
 
 #include "replica/room.h"
@@ -40,7 +42,7 @@ static uint32_t count_lines(fb_text lines)
     return count;
 }
 
-/* The server's key as it was seen first, over TLS; a new epoch may bring another one. */
+/* PAK-4. */
 static fb_code key_read(replica *r, sign_public *key, bool *known)
 {
     buf value;
@@ -57,12 +59,11 @@ static fb_code key_read(replica *r, sign_public *key, bool *known)
 static fb_code offer_check(replica *r, fb_text line, arena *memory)
 {
     pack_offer offer;
-    sign_public pinned, key;
+    sign_public pinned;
     bool known = false;
     FB_TRY(pack_offer_get(line, memory, &offer));
     FB_TRY(key_read(r, &pinned, &known));
-    FB_TRY(pack_offer_check(&offer, known ? &pinned : NULL, &key));
-    return known ? FB_OK : meta_put_blob(r, "pack_key", key.b, sizeof key.b);
+    return known ? pack_offer_check(&offer, &pinned) : FB_E_INVALID;
 }
 
 /* Offers as lines, taken apart; their signatures are not looked at here. */
@@ -142,9 +143,12 @@ fb_code pack_forgive(replica *r)
 fb_code pack_wanted_get(replica *r, bool *out)
 {
     int64_t failures = 0;
+    sign_public key;
+    bool known = false;
     FB_REQUIRE(r != NULL && out != NULL);
     FB_TRY(meta_get_int(r, "packs_failed", &failures));
-    *out = failures < PACK_FAILURES_MAX;
+    FB_TRY(key_read(r, &key, &known));
+    *out = known && failures < PACK_FAILURES_MAX;
     return FB_OK;
 }
 

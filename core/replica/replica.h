@@ -79,7 +79,8 @@ typedef struct replica_identity {
     char device_code[16], user_code[48], user_name[128];
     digest token; /* secret; wiped with bytes_wipe by whoever copies it */
     char server_url[256];
-    bool enrolled;
+    sign_public pack_key; /* given at enrolment only (PAK-4): replica_identity_get leaves it zero */
+    bool enrolled, has_pack_key;
 } replica_identity;
 FB_MUST_USE fb_code replica_identity_get(replica *r, replica_identity *out);
 /* At enrolment; a new incarnation is drawn here (in->incarnation is not read). Another user than

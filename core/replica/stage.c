@@ -112,7 +112,6 @@ static fb_code take_epoch(taking *t)
     t->result->epoch_changed = true;
     FB_TRY(stage_drop(r));
     FB_TRY(meta_drop(r, "token"));
-    FB_TRY(meta_drop(r, "pack_key")); /* another server may stand there */
     FB_TRY(pack_forgive(r));
     FB_TRY(forget_answers(r, s->backed_up));
     int64_t answered = 0;

@@ -3,8 +3,9 @@
  *   up    {"m":"enrol","v":1,"code":"ABCD-1234","token":"<64 hex>","platform":"android",
  *          "app":"1.0.0","name":"..."}
  *   down  {"m":"enrolled","device":"<id>","device_code":"T17","user":"<id>","user_code":"...",
- *          "user_name":"...","epoch":"<id>","wall":"<ms>"}
- * platform, app, name, user_name are left out when empty. */
+ *          "user_name":"...","epoch":"<id>","wall":"<ms>",
+ *          "pack_key":"<128 hex>"}
+ * platform, app, name, user_name, pack_key are left out when empty. */
 #include "wire/enrol_msg.h"
 
 #include "schema/limits.h"
@@ -30,6 +31,7 @@ static const field REPLY_FIELDS[] = {
     {"user_name", FIELD_TEXT, FIELD_OPTIONAL, AT(user_name)},
     {"epoch", FIELD_ID, FIELD_REQUIRED, AT(epoch)},
     {"wall", FIELD_I64, FIELD_REQUIRED, AT(server_wall_ms)},
+    {"pack_key", FIELD_TEXT, FIELD_OPTIONAL, AT(pack_key)},
 };
 #undef AT
 
@@ -63,7 +65,11 @@ fb_code enrol_reply_get(fb_text body, arena *scratch, enrol_reply *out)
         return FB_E_LIMIT;
     }
     enrol_reply m = {0};
+    sign_public key;
     FB_TRY(message_get(body, scratch, &REPLY, &m));
+    if (m.pack_key.size > 0 && !hex_get(m.pack_key, key.b, sizeof key.b)) {
+        return FB_E_PROTOCOL;
+    }
     *out = m;
     return FB_OK;
 }

@@ -6,6 +6,7 @@
 #define FB_WIRE_ENROL_MSG_H
 
 #include "base/digest.h"
+#include "base/sign.h"
 #include "wire/json.h"
 
 typedef struct enrol_request {
@@ -26,6 +27,7 @@ typedef struct enrol_reply {
     fb_text user_code, user_name;
     fb_id epoch;
     int64_t server_wall_ms;
+    fb_text pack_key; /* 128 hexadecimal digits, checked; empty: an older server's */
 } enrol_reply;
 void enrol_reply_put(buf *out, const enrol_reply *m);
 FB_MUST_USE fb_code enrol_reply_get(fb_text body, arena *scratch, enrol_reply *out);

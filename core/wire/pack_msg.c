@@ -242,19 +242,15 @@ fb_code pack_offer_get(fb_text line, arena *scratch, pack_offer *out)
     return FB_OK;
 }
 
-fb_code pack_offer_check(const pack_offer *o, const sign_public *key, sign_public *key_out)
+fb_code pack_offer_check(const pack_offer *o, const sign_public *key)
 {
     sign_public own;
     signature sig;
-    if (!hex_get(o->key, own.b, sizeof own.b) || !hex_get(o->signature, sig.b, sizeof sig.b)) {
+    if (!hex_get(o->key, own.b, sizeof own.b) || !hex_get(o->signature, sig.b, sizeof sig.b) ||
+        memcmp(key->b, own.b, sizeof own.b) != 0) {
         return FB_E_INVALID;
     }
-    if (key != NULL && memcmp(key->b, own.b, sizeof own.b) != 0) {
-        return FB_E_INVALID;
-    }
-    FB_TRY(sign_check(&own, o->manifest, &sig));
-    *key_out = own;
-    return FB_OK;
+    return sign_check(key, o->manifest, &sig);
 }
 
 /* ---- path ---- */

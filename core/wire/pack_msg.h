@@ -51,9 +51,8 @@ void pack_offer_put(buf *out, const sign_public *key, const signature *sig, fb_t
 FB_MUST_USE fb_code pack_offer_get(fb_text line, arena *scratch, pack_offer *out);
 /* The members of an offer after its "m" was taken. */
 void pack_offer_members_get(json_reader *r, pack_offer *out);
-/* E_INVALID: `key` is not its key or did not sign it. `key` NULL: the offer's own. */
-FB_MUST_USE fb_code pack_offer_check(const pack_offer *o, const sign_public *key,
-                                     sign_public *key_out);
+/* E_INVALID: `key` is not its key or did not sign it. */
+FB_MUST_USE fb_code pack_offer_check(const pack_offer *o, const sign_public *key);
 
 /* "/v1/pack/<64 hex>/<chunk>" */
 void pack_path_put(buf *out, const digest *name, uint32_t chunk);

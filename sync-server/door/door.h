@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/port.h"
+#include "base/sign.h"
 #include "sync-server/store/store.h"
 #include "wire/enrol_msg.h"
 
@@ -67,6 +68,7 @@ typedef struct door_enrolment {
     int64_t now_ms;
     const fb_port *port; /* randomness for the new ids */
     fb_id epoch;
+    const sign_public *pack_key; /* the server's, told to the device; NULL: none */
 } door_enrolment;
 /* E_CODE: wrong, used with another token, or expired. Texts of *out live in `memory`. */
 FB_MUST_USE fb_code door_enrol(store *s, const door_enrolment *how, const enrol_request *m,

@@ -266,6 +266,19 @@ static bool texts_fit(const enrol_request *m)
     return true;
 }
 
+static fb_code key_tell(const door_enrolment *how, arena *memory, enrol_reply *out)
+{
+    buf hex;
+    if (how->pack_key == NULL) {
+        return FB_OK;
+    }
+    buf_init(&hex, 4 * SIGN_BYTES);
+    hex_put(&hex, how->pack_key->b, sizeof how->pack_key->b);
+    out->pack_key = hex.code == FB_OK ? arena_text(memory, buf_text(&hex)) : (fb_text){NULL, 0};
+    buf_clear(&hex);
+    return out->pack_key.data != NULL ? FB_OK : FB_E_NO_MEMORY;
+}
+
 fb_code door_enrol(store *s, const door_enrolment *how, const enrol_request *m, arena *memory,
                    enrol_reply *out)
 {
@@ -285,6 +298,7 @@ fb_code door_enrol(store *s, const door_enrolment *how, const enrol_request *m, 
         return FB_E_CODE;
     }
     FB_TRY(user_get(s, &row.user, memory, &reply));
+    FB_TRY(key_tell(how, memory, &reply));
     reply.device = row.device;
     if (!row.used) {
         new_device d = {.m = m, .user = row.user, .token_hash = &token_hash, .now_ms = how->now_ms};

@@ -16,6 +16,7 @@
 #include "support/fleet.h"
 #include "sync-server/door/door.h"
 #include "sync-server/feed/feed.h"
+#include "wire/pack.h"
 
 #include <cmocka.h>
 
@@ -541,6 +542,88 @@ static void packs__of_an_earlier_epoch_are_dropped_on_both_sides(void **state)
     assert_same(d, e);
 }
 
+/* Somebody else answers: the same company, another key under the manifests. */
+static void another_key_signs(bool in_a_new_epoch)
+{
+    int64_t commit = 0;
+    fb_error err = {0};
+    sql_db *db = NULL;
+    const sql_options o = {.vfs = "fleetfs"};
+    const server_epoch_options next = {
+        .path = "server/master.db", .vfs = "fleetfs", .port = &f.port};
+    fleet_server_stop(&f);
+    fleet_must(sql_open("server/master.db", &o, &db, &err), &err, "master");
+    fleet_must(sql_exec(db, "UPDATE fs_meta SET value=CAST(substr(value, 2)||x'07' AS BLOB) WHERE "
+                            "key='sign_key'"),
+               NULL, "another key");
+    sql_close(db);
+    fleet_must(sql_remove("server/master.db.packs", "fleetfs"), NULL, "remove");
+    if (in_a_new_epoch) {
+        fleet_must(server_epoch_new(&next, &commit, &err), &err, "server_epoch_new");
+    }
+    fleet_server_start(&f);
+    fleet_build(&f);
+    assert_true(packs_number("SELECT count(*) FROM pack") > 0);
+}
+
+/* PAK-4, and PAK-3: the rows come all the same. */
+static void packs__of_another_key_are_refused_until_enrolled_anew(void **state)
+{
+    (void)state;
+    for (int in_a_new_epoch = 0; in_a_new_epoch < 2; in_a_new_epoch++) {
+        fb_error err = {0};
+        bool done = false;
+        int64_t dropped = 0;
+        fleet_device *d = fleet_device_new(&f, &f.users[0]);
+        another_key_signs(in_a_new_epoch);
+        for (int i = 0; !done && i < EXCHANGES_MAX; i++) {
+            fleet_must(fleet_exchange(d, &done, &err), &err, "exchange");
+            assert_int_equal(d->report.chunks_count, 0);
+            dropped += d->report.packs_dropped;
+        }
+        assert_true(done && dropped >= 3);
+        fleet_must(fleet_enrol_again(d, &f.users[0], &err), &err, "enrol again");
+        assert_true(download(d) > 3);
+    }
+}
+
+/* An older server says no key: what it would sign is not asked for. */
+static void key_cut(void *ctx, const fb_link_request *q, fb_link_response *r)
+{
+    static buf plain;
+    static const char NAME[] = ",\"pack_key\":\"";
+    (void)ctx;
+    if (strcmp(q->path, "/v1/enrol") != 0) {
+        return;
+    }
+    buf_clear(&plain);
+    buf_init(&plain, 1 << 16);
+    if (r->zstd) {
+        fleet_must(pack_get(&plain, r->body, 1 << 16), NULL, "unpack");
+    } else {
+        buf_put_text(&plain, r->body);
+    }
+    char *at = memmem(plain.data, plain.size, NAME, sizeof NAME - 1);
+    assert_non_null(at);
+    size_t cut = sizeof NAME - 1 + 2 * SIGN_BYTES + 1;
+    memmove(at, at + cut, (size_t)((char *)plain.data + plain.size - at) - cut);
+    plain.size -= cut;
+    r->body = buf_text(&plain);
+    r->zstd = false;
+}
+
+static void packs__are_not_asked_for_without_a_key(void **state)
+{
+    (void)state;
+    fleet_build(&f);
+    f.answered = key_cut;
+    fleet_device *d = fleet_device_new(&f, &f.users[0]);
+    f.answered = NULL;
+    assert_int_equal(download(d), 0);
+    assert_int_equal(d->report.packs_dropped, 0);
+    assert_same(d, by_pages(&f.users[0]));
+}
+
 /* The file may go at any time, also while it is served from. */
 static void packs__may_be_deleted_or_damaged_at_any_time(void **state)
 {
@@ -607,6 +690,8 @@ int main(void)
         TEST(packs__new_scopes_in_the_middle_are_filled),
         TEST(packs__a_newer_pack_does_not_disturb_a_download),
         TEST(packs__of_an_earlier_epoch_are_dropped_on_both_sides),
+        TEST(packs__of_another_key_are_refused_until_enrolled_anew),
+        TEST(packs__are_not_asked_for_without_a_key),
         TEST(packs__may_be_deleted_or_damaged_at_any_time),
         TEST(packs__are_made_anew_for_a_newer_catalogue),
     };

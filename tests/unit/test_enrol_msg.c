@@ -30,11 +30,15 @@ static void enrol__request_goes_round(void **state)
     arena_free(a);
 }
 
+#define KEY                                                            \
+    "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296" \
+    "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+
 static void enrol__reply_goes_round(void **state)
 {
     (void)state;
-    const enrol_reply m = {id_of(1),  T("T17"), id_of(2),     T("E1"),
-                           T("张三"), id_of(3), 1700000000123};
+    const enrol_reply m = {id_of(1),  T("T17"), id_of(2),      T("E1"),
+                           T("张三"), id_of(3), 1700000000123, T(KEY)};
     enrol_reply back;
     arena *a = arena_new(1 << 16);
     buf b;
@@ -46,6 +50,7 @@ static void enrol__reply_goes_round(void **state)
     assert_text_is(back.device_code, "T17");
     assert_text_is(back.user_code, "E1");
     assert_text_is(back.user_name, "张三");
+    assert_text_is(back.pack_key, KEY);
     buf_clear(&b);
     arena_free(a);
 }

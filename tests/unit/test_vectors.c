@@ -52,7 +52,7 @@ static fb_code offer_turn(const pack_offer *o, buf *out)
     if (!hex_get(o->key, key.b, sizeof key.b) || !hex_get(o->signature, sig.b, sizeof sig.b)) {
         return FB_E_PROTOCOL;
     }
-    assert_int_equal(pack_offer_check(o, NULL, &key), FB_OK); /* the vector's is a real one */
+    assert_int_equal(pack_offer_check(o, &key), FB_OK); /* the vector's is a real one */
     pack_offer_put(out, &key, &sig, o->manifest);
     return FB_OK;
 }
