@@ -191,11 +191,27 @@ static fb_code cache_fill(decide_cache *c, store *view)
     return FB_OK;
 }
 
-fb_code decide_cache_begin(decide_cache *c, store *view, int64_t head, int64_t now_ms)
+/* Of the company's calendar. */
+static fb_code day_number(store *view, int64_t at_ms, int64_t *out)
 {
     int64_t zone_minutes = 0;
-    FB_TRY(store_meta_int(view, "zone_minutes", 0, &zone_minutes)); /* the company's calendar */
-    int64_t day = (now_ms + zone_minutes * 60000) / DAY_MS;
+    FB_TRY(store_meta_int(view, "zone_minutes", 0, &zone_minutes));
+    *out = (at_ms + zone_minutes * 60000) / DAY_MS;
+    return FB_OK;
+}
+
+fb_code company_day(store *view, int64_t at_ms, char out[11])
+{
+    int64_t day = 0;
+    FB_TRY(day_number(view, at_ms, &day));
+    day_text(day, out);
+    return FB_OK;
+}
+
+fb_code decide_cache_begin(decide_cache *c, store *view, int64_t head, int64_t now_ms)
+{
+    int64_t day = 0;
+    FB_TRY(day_number(view, now_ms, &day));
     const catalog *cat = store_catalog(view);
     bool holds = c->ready && !c->stale && c->head == head && c->day == day && c->cat == cat &&
                  c->cat_version == cat->version && c->weight < WEIGHT_MAX;

@@ -86,11 +86,45 @@ static fb_code blocked_list(decide *d)
     return FB_OK;
 }
 
+/* All questions with the rights that the person has now; a refusal is in *out. */
+static fb_code decide_with(decide *d, decision *out)
+{
+    *out = (decision){.plain = d->plain};
+    d->out = out;
+    d->merged_end = &d->merged;
+    fb_code rc = all_decide(d);
+    return d->refused ? FB_OK : rc;
+}
+
+/* Refused for want of a right: had it come when it was captured, would it stand? Then a person
+ * decides, and what he accepted (waived) stands by those rights. */
+static fb_code decide_late(decide *d, const decide *fresh, decision *out)
+{
+    decide then = *fresh;
+    decision local;
+    int64_t at_ms = 0;
+    FB_TRY(late_captured_ms(d, &at_ms));
+    FB_TRY(user_as_of(d, at_ms, &then.user));
+    FB_TRY(decide_with(&then, &local));
+    bool would_stand = !then.refused || local.verdict.code == VERDICT_HELD;
+    if (!would_stand || local.held.number != 0) {
+        return FB_OK; /* a decision about others' work is for who has the role now */
+    }
+    if (d->who->waived) {
+        *d = then;
+        *out = local;
+        d->out = out;
+        return FB_OK;
+    }
+    (void)late_hold(d);
+    return FB_OK;
+}
+
 fb_code decide_group(decide_cache *c, store *view, const decide_session *who, const group *g,
                      arena *memory, decision *out)
 {
     scope_list scopes;
-    decision local = {.plain = true};
+    decision local;
     group as_meant = *g;
     bool upgraded = false;
     FB_TRY(group_upgrade(&as_meant, memory, &upgraded));
@@ -100,17 +134,16 @@ fb_code decide_group(decide_cache *c, store *view, const decide_session *who, co
                 .who = who,
                 .g = &as_meant,
                 .memory = memory,
-                .out = &local,
                 .plain = !upgraded};
     FB_TRY(decide_scopes_of_user(c, view, &who->user, &scopes)); /* also renews a stale cache */
     FB_TRY(user_get(c, view, &who->user, &d.user));
-    d.merged_end = &d.merged;
     d.at_ms =
         g->head.captured_at_ms < who->received_at_ms ? g->head.captured_at_ms : who->received_at_ms;
     d.unchanged_time = d.at_ms == g->head.captured_at_ms;
-    fb_code rc = all_decide(&d);
-    if (rc != FB_OK && !d.refused) {
-        return rc;
+    const decide fresh = d;
+    FB_TRY(decide_with(&d, &local));
+    if (late_is_asked(&d)) {
+        FB_TRY(decide_late(&d, &fresh, &local));
     }
     if (d.refused) {
         FB_TRY(blocked_list(&d));

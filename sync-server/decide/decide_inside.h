@@ -4,6 +4,7 @@
  *   cache.c      what is read once for many groups
  *   view.c       rows changed earlier in this group laid over the store
  *   rights.c     roles and rights of a person      scope.c   is the row within the person's scopes
+ *   late.c       judged by the rights at capture
  *   refs.c       references, aliases, dependants   merge.c   three-way merge, conflict records
  *   row_ops.c    insert and delete of one row      duplicate.c  the same customer twice
  *   order.c facts.c payment.c visit.c change_request.c conflict.c held.c    business rules
@@ -143,6 +144,8 @@ static inline const row_rights *rights_of(const decide *d, const cat_entity *e)
 bool known_has(decide_cache *c, const cat_entity *e, const fb_id *id);
 void known_add(decide_cache *c, const cat_entity *e, const fb_id *id);
 bool known_in_scope(decide_cache *c, const cat_entity *e, const fb_id *id, const user_facts *u);
+/* "YYYY-MM-DD" of an instant in the company's calendar. */
+FB_MUST_USE fb_code company_day(store *view, int64_t at_ms, char out[11]);
 void known_set_scope(decide_cache *c, const cat_entity *e, const fb_id *id, const user_facts *u);
 /* --- settings.c --- */
 /* The setting that binds this person most closely (user, role, global); fallback if none. */
@@ -150,6 +153,13 @@ FB_MUST_USE fb_code setting_int(decide *d, const char *key, int64_t fallback, in
 
 /* --- rights.c --- */
 FB_MUST_USE fb_code user_get(decide_cache *c, store *view, const fb_id *user, user_facts **out);
+/* The group's person with the rights of another day; lives in d->memory. */
+FB_MUST_USE fb_code user_as_of(decide *d, int64_t at_ms, user_facts **out);
+
+/* --- late.c: a refusal for want of a right that the person had when it was captured --- */
+FB_MUST_USE fb_code late_captured_ms(decide *d, int64_t *out);
+bool late_is_asked(const decide *d);
+fb_code late_hold(decide *d);
 
 /* --- view.c --- */
 view_row *view_find(decide *d, const cat_entity *e,

@@ -2,8 +2,9 @@
  *
  * A permission is "entity.verb" with a verb of the table below. A role with rows in role_permission
  * has exactly those; a role without any has what the catalogue grants it (the device says the
- * same). Rights are the union over the person's roles that are active and valid today. A person
- * whose status is not active has none. */
+ * same). Rights are the union over the person's roles that are active and valid on the day: today,
+ * or, for work that comes late (late.c), the day it was captured. A person whose status is not
+ * active has none; one whose row was changed later than the capture counts as active then. */
 #include "sync-server/decide/decide_inside.h"
 
 #include <string.h>
@@ -19,6 +20,9 @@ typedef struct rights_load {
     fb_text codes[ROLES_MAX];
     uint32_t count;
     bool any; /* the role being read has permissions of its own */
+    fb_text day;
+    int64_t as_of_ms; /* 0: now */
+    arena *memory;    /* of what is read */
 } rights_load;
 
 static bool is_valid_on(fb_text from, fb_text to, fb_text day)
@@ -30,9 +34,8 @@ static bool is_valid_on(fb_text from, fb_text to, fb_text day)
 static fb_code role_take(void *ctx, const fb_value *values)
 {
     rights_load *l = ctx;
-    fb_text today = text_of(l->cache->today);
     if (l->count < ROLES_MAX && is_valid_on(row_text(l->e, values, "valid_from"),
-                                            row_text(l->e, values, "valid_to"), today)) {
+                                            row_text(l->e, values, "valid_to"), l->day)) {
         l->roles[l->count++] = row_id(l->e, values, "role_id");
     }
     return FB_OK;
@@ -96,11 +99,11 @@ static fb_code role_grant(rights_load *l, const fb_id *role, fb_text *code_out)
 {
     decide_cache *c = l->cache;
     const cat_entity *e = catalog_entity_str(c->cat, "role");
-    fb_value *row = e != NULL ? arena_take(c->memory, e->columns_count * sizeof *row) : NULL;
+    fb_value *row = e != NULL ? arena_take(l->memory, e->columns_count * sizeof *row) : NULL;
     if (row == NULL) {
         return e == NULL ? FB_OK : FB_E_NO_MEMORY;
     }
-    fb_code rc = store_row_get(l->view, e, role, c->memory, row);
+    fb_code rc = store_row_get(l->view, e, role, l->memory, row);
     if (rc != FB_OK || row_int(e, row, "active") == 0) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
@@ -110,7 +113,7 @@ static fb_code role_grant(rights_load *l, const fb_id *role, fb_text *code_out)
     fb_value equal = {.kind = FB_KIND_ID, .u.id = *role};
     l->any = false;
     if (column >= 0) {
-        FB_TRY(store_rows_by(l->view, l->e, column, &equal, c->memory, permission_take, l));
+        FB_TRY(store_rows_by(l->view, l->e, column, &equal, l->memory, permission_take, l));
     }
     if (!l->any) {
         grant_by_catalog(l, *code_out);
@@ -126,7 +129,7 @@ static fb_code rights_read(rights_load *l)
     int column = l->e != NULL ? cat_column_str(l->e, "user_id") : -1;
     fb_value equal = {.kind = FB_KIND_ID, .u.id = l->user->id};
     if (column >= 0) {
-        FB_TRY(store_rows_by(l->view, l->e, column, &equal, c->memory, role_take, l));
+        FB_TRY(store_rows_by(l->view, l->e, column, &equal, l->memory, role_take, l));
     }
     for (uint32_t i = 0; i < l->count; i++) {
         fb_text code = {NULL, 0};
@@ -139,36 +142,76 @@ static fb_code rights_read(rights_load *l)
     return FB_OK;
 }
 
-static fb_code user_is_active(decide_cache *c, store *view, const fb_id *user, bool *out)
+/* A row that was changed since may have said something else then. */
+static fb_code changed_since(const rights_load *l, const cat_entity *e, const fb_value *row,
+                             bool *out)
 {
-    const cat_entity *e = catalog_entity_str(c->cat, "app_user");
-    fb_value *row = e != NULL ? arena_take(c->memory, e->columns_count * sizeof *row) : NULL;
+    store_stmt *q = store_prepare(l->view, STORE_decide_commit_get);
+    bool found = false;
+    store_bind_int(q, 1, value_int(row, cat_ver_column(e)) >> 20);
+    FB_TRY(store_step(q, &found));
+    if (found) {
+        *out = store_int(q, 0) > l->as_of_ms;
+        store_reset(q);
+    }
+    return FB_OK;
+}
+
+static fb_code user_is_active(const rights_load *l, bool *out)
+{
+    const cat_entity *e = catalog_entity_str(l->cache->cat, "app_user");
+    fb_value *row = e != NULL ? arena_take(l->memory, e->columns_count * sizeof *row) : NULL;
     *out = false;
     if (row == NULL) {
         return e == NULL ? FB_E_CATALOG : FB_E_NO_MEMORY;
     }
-    fb_code rc = store_row_get(view, e, user, c->memory, row);
+    fb_code rc = store_row_get(l->view, e, &l->user->id, l->memory, row);
     *out = rc == FB_OK && text_is(row_text(e, row, "status"), "active");
+    if (rc == FB_OK && !*out && l->as_of_ms > 0) {
+        FB_TRY(changed_since(l, e, row, out));
+    }
     return rc == FB_E_NOT_FOUND ? FB_OK : rc;
 }
 
-static fb_code user_load(decide_cache *c, store *view, user_facts *u)
+static fb_code user_load(rights_load *l)
 {
-    rights_load l = {.cache = c, .view = view, .user = u};
-    FB_TRY(user_is_active(c, view, &u->id, &u->active));
+    user_facts *u = l->user;
+    FB_TRY(user_is_active(l, &u->active));
     if (u->active) {
-        FB_TRY(rights_read(&l));
+        FB_TRY(rights_read(l));
     }
-    fb_text *codes = arena_take(c->memory, (l.count + 1) * sizeof *codes);
+    fb_text *codes = arena_take(l->memory, (l->count + 1) * sizeof *codes);
     if (codes == NULL) {
         return FB_E_NO_MEMORY;
     }
-    memcpy(codes, l.codes, l.count * sizeof *codes);
-    for (uint32_t i = 0; i < c->cat->entities_count; i++) {
+    memcpy(codes, l->codes, l->count * sizeof *codes);
+    for (uint32_t i = 0; i < l->cache->cat->entities_count; i++) {
         u->rights[i].roles = codes;
-        u->rights[i].roles_count = l.count;
+        u->rights[i].roles_count = l->count;
         u->rights[i].actor = ACTOR_DEVICE;
     }
+    return FB_OK;
+}
+
+fb_code user_as_of(decide *d, int64_t at_ms, user_facts **out)
+{
+    char day[11];
+    user_facts *u = arena_take(d->memory, sizeof *u);
+    row_rights *rights = arena_take(d->memory, d->cat->entities_count * sizeof *rights);
+    if (u == NULL || rights == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    FB_TRY(company_day(d->view, at_ms, day));
+    *u = *d->user; /* scopes and the marks of what was seen within them are the person's */
+    u->rights = rights;
+    rights_load l = {.cache = d->cache,
+                     .view = d->view,
+                     .user = u,
+                     .day = text_of(day),
+                     .as_of_ms = at_ms,
+                     .memory = d->memory};
+    FB_TRY(user_load(&l));
+    *out = u;
     return FB_OK;
 }
 
@@ -188,7 +231,9 @@ fb_code user_get(decide_cache *c, store *view, const fb_id *user, user_facts **o
     u->id = *user;
     u->number = ++c->users_count;
     u->rights = rights;
-    FB_TRY(user_load(c, view, u));
+    rights_load l = {
+        .cache = c, .view = view, .user = u, .day = text_of(c->today), .memory = c->memory};
+    FB_TRY(user_load(&l));
     c->weight += 200;
     u->next = c->users;
     c->users = u;

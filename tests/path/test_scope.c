@@ -336,6 +336,107 @@ static void role_that_ends_leaves_the_work_in_the_tray(void **state)
     assert_int_equal(on_server("visit"), 0);
 }
 
+/* The last day of the person's role; IT says so at the server, the device has not heard. */
+static void role_ends(company *c, const fb_id *user, const char *last_day)
+{
+    const cat_entity *e = catalog_entity_str(store_catalog(c->db), "user_role");
+    const fb_value key = {.kind = FB_KIND_ID, .u.id = *user};
+    fb_id found = {{0}};
+    arena *memory = arena_new(1 << 20);
+    assert_int_equal(
+        store_rows_by(c->db, e, cat_column_str(e, "user_id"), &key, memory, first_take, &found),
+        FB_OK);
+    arena_free(memory);
+    company_set(c, "user_role", &found, PAIRS("valid_to", last_day));
+}
+
+static void manager_accepts(void)
+{
+    fleet_device *m = fleet_device_add(&f, &f.manager);
+    char id[64], args[100], *json = NULL;
+    fb_error err = {0};
+    fleet_text(m,
+               "SELECT lower(substr(h,1,8)||'-'||substr(h,9,4)||'-'||substr(h,13,4)||'-'||"
+               "substr(h,17,4)||'-'||substr(h,21)) FROM (SELECT hex(id) AS h FROM held_group)",
+               id, sizeof id);
+    snprintf(args, sizeof args, "{\"held\":\"%s\"}", id);
+    fleet_must(fb_command_run(m->db, "held.accept", args, &json, &err), &err, "accept");
+    fb_string_free(json);
+    fleet_sync(m);
+    fleet_sync(one);
+}
+
+static void work_of_a_role_that_ended_on_the_way_is_held(void **state)
+{
+    (void)state;
+    visit_save(one, &f.customers[0]);
+    role_ends(&f.company, &f.users[0], day(0));
+    f.now_ms += 2 * (int64_t)DAY_MS;
+    fleet_sync(one);
+    tray t = tray_of(one);
+    assert_int_equal(t.held, 1);
+    assert_int_equal(t.last, FB_E_FORBIDDEN);
+    assert_string_equal(t.who, "MGR");
+    assert_int_equal(on_server("visit"), 0);
+    assert_int_equal(fleet_number(one, "SELECT count(*) FROM visit"), 1); /* nothing is dropped */
+    manager_accepts();
+    assert_int_equal(on_server("visit"), 1);
+    assert_int_equal(tray_of(one).held + tray_of(one).refused, 0);
+}
+
+static void work_after_the_role_ended_is_refused(void **state)
+{
+    (void)state;
+    role_ends(&f.company, &f.users[0], day(-1));
+    visit_save(one, &f.customers[0]);
+    fleet_sync(one);
+    assert_int_equal(tray_of(one).refused, 1);
+    assert_int_equal(tray_of(one).last, FB_E_FORBIDDEN);
+}
+
+static void work_of_a_person_disabled_on_the_way_is_held(void **state)
+{
+    (void)state;
+    visit_save(one, &f.customers[0]);
+    f.now_ms += 60000;
+    company_set(&f.company, "app_user", &f.users[0], PAIRS("status", "disabled"));
+    f.now_ms += 60000;
+    fleet_sync(one);
+    assert_int_equal(tray_of(one).held, 1);
+    assert_int_equal(tray_of(one).last, FB_E_FORBIDDEN);
+}
+
+/* What the group saw was there only after the role had ended. */
+static void forged_capture_time_gains_nothing(void **state)
+{
+    (void)state;
+    static raw_world w;
+    static raw_device d;
+    raw_group g;
+    raw_reply r;
+    raw_world_open(&w);
+    raw_enrol(&w, &d, &w.users[0], 1);
+    raw_exchange(&d, &r);
+    raw_reply_clear(&r);
+    int64_t then = w.now_ms, old = raw_server_ver(&w, "customer", &w.customers[0]);
+    f.now_ms = then;
+    role_ends(&w.company, &w.users[0], day(0));
+    w.now_ms += 3 * (int64_t)DAY_MS;
+    company_set(&w.company, "customer", &w.customers[0], PAIRS("remark", "later"));
+    const int64_t seen[] = {old, raw_server_ver(&w, "customer", &w.customers[0])};
+    for (int i = 0; i < 2; i++) {
+        raw_begin(&g, &d, "customer.change", then, 0);
+        raw_update(&g, "customer", &w.customers[0], seen[i], PAIRS("phone", "", "021-5550"));
+        int64_t gseq = raw_end(&g);
+        raw_exchange(&d, &r);
+        assert_int_equal(raw_verdict(&r, gseq).error, FB_E_FORBIDDEN);
+        assert_int_equal(raw_verdict(&r, gseq).code, i == 0 ? VERDICT_HELD : VERDICT_REJECTED);
+        raw_reply_clear(&r);
+    }
+    raw_device_clear(&d);
+    raw_world_close(&w);
+}
+
 /* One page of a few rows; the device believes it. */
 static void page_take(raw_device *d, raw_reply *r)
 {
@@ -406,6 +507,10 @@ int main(void)
         CASE(customer_of_two_territories_is_with_both_reps),
         CASE(leaving_one_territory_keeps_it_for_who_has_the_other),
         CASE(children_follow_their_customer),
+        CASE(work_of_a_role_that_ended_on_the_way_is_held),
+        CASE(work_after_the_role_ended_is_refused),
+        CASE(work_of_a_person_disabled_on_the_way_is_held),
+        CASE(forged_capture_time_gains_nothing),
         CASE(membership_that_ends_between_push_and_pull),
         CASE(work_on_rows_that_left_is_held_and_kept),
         CASE(role_that_ends_leaves_the_work_in_the_tray),
