@@ -104,6 +104,15 @@ static const char *cure_of(fb_code code)
     }
 }
 
+/* A proxy in front of the server says 429 or 5xx when there is too much to do. Anything else that
+ * is not the server's own answer comes from a network that wants a sign-in, or from another server.
+ */
+static bool is_foreign(fb_code code, int status)
+{
+    enum { SIGN_IN = 511, TOO_MANY = 429, TROUBLE = 500 };
+    return code == FB_E_OFFLINE && status != TOO_MANY && (status < TROUBLE || status == SIGN_IN);
+}
+
 fb_code pull_refusal(replica *r, const pull_answer *a, pull_result *out, fb_error *err)
 {
     FB_REQUIRE(r != NULL && a != NULL && out != NULL);
@@ -113,6 +122,12 @@ fb_code pull_refusal(replica *r, const pull_answer *a, pull_result *out, fb_erro
 
     if (code == FB_E_FORK) {
         return take_fork(r, out, err);
+    }
+    if (is_foreign(code, a->status)) {
+        return fail(err, code, "server",
+                    "something else than the server answered (HTTP %d): sign in to this network or "
+                    "check the address; what is saved stays saved",
+                    a->status);
     }
     if (klass == FB_CLASS_RETRY || klass == FB_CLASS_STORAGE) {
         return FB_OK;

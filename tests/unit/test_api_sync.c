@@ -254,6 +254,34 @@ static void sync__fork_takes_a_new_incarnation_and_sends_again(void **state)
     OK(fb_db_check(w->db, &w->err));
 }
 
+/* A network that wants a sign-in is not a busy server: the person can do something. */
+static void sync__a_portal_is_told_from_a_busy_server(void **state)
+{
+    static const struct {
+        int status;
+        fb_code code;
+    } answers[] = {{302, FB_E_OFFLINE}, {511, FB_E_OFFLINE}, {404, FB_E_OFFLINE},
+                   {204, FB_E_OFFLINE}, {429, FB_OK},        {502, FB_OK}};
+    world *w = *state;
+    fb_status s = FB_STATUS_INIT;
+    save_task(w, "one");
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        fb_sync_action action;
+        fb_link_request request;
+        uint32_t wait_ms = 0;
+        fb_link_response response = {.status = answers[i].status, .body = TEXT("<html>log in")};
+        fb_sync *sync = sync_new(w);
+        OK(fb_sync_next(sync, &action, &request, &wait_ms, &w->err));
+        assert_int_equal(fb_sync_reply(sync, &response, &w->err), answers[i].code);
+        assert_true(answers[i].code == FB_OK || strstr(w->err.message, "sign in") != NULL);
+        OK(fb_sync_next(sync, &action, &request, &wait_ms, &w->err));
+        assert_int_equal(action, FB_SYNC_WAIT); /* tried again by itself */
+        fb_sync_close(sync);
+    }
+    OK(fb_status_get(w->db, &s, &w->err));
+    assert_int_equal(s.pending_count, 1);
+}
+
 /* Two copies of a file that take turns would never end: a person is asked. */
 static void sync__fork_without_end_ends_the_session(void **state)
 {
@@ -363,6 +391,7 @@ int main(void)
         TEST(sync__blocked_device_stops_and_loses_nothing),
         TEST(sync__server_without_verdicts_does_not_spin),
         TEST(sync__fork_takes_a_new_incarnation_and_sends_again),
+        TEST(sync__a_portal_is_told_from_a_busy_server),
         TEST(sync__fork_without_end_ends_the_session),
         TEST(sync__damaged_reply_changes_nothing),
         TEST(sync__waits_for_the_open_group),

@@ -147,8 +147,9 @@ FB_API FB_MUST_USE fb_code fb_sync_next(fb_sync *sync, fb_sync_action *action_ou
  * transaction. FB_OK also for answers that only mean "later" (503, 429): fb_sync_next then says
  * WAIT. FB_E_AUTH, FB_E_DEVICE, FB_E_VERSION, FB_E_FORK (copies of this file take turns): going on
  * is useless until a person does something; nothing is lost, nothing is scheduled: end the session
- * here. FB_E_PROTOCOL, FB_E_JSON, FB_E_TRUNCATED, FB_E_LIMIT: the answer was refused as
- * a whole, a retry is scheduled. */
+ * here. FB_E_OFFLINE: something else answered, such as a network that wants a sign-in;
+ * FB_E_PROTOCOL, FB_E_JSON, FB_E_TRUNCATED, FB_E_LIMIT: the answer was refused as a whole; a retry
+ * is scheduled. */
 FB_API FB_MUST_USE fb_code fb_sync_reply(fb_sync *sync, const fb_link_response *response,
                                          fb_error *err);
 
