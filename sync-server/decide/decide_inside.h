@@ -202,6 +202,10 @@ FB_MUST_USE fb_code alias_follow(decide *d, const cat_entity *e, fb_id *id, bool
 /* T10: the id is a row of somebody else's, and this device meant its own, which was refused. */
 FB_MUST_USE fb_code collided_by(decide *d, const cat_entity *e, const fb_id *id, int64_t *gseq_out);
 FB_MUST_USE fb_code blocked_by(decide *d, const fb_id *id, int64_t *gseq_out); /* 0: by none */
+/* A number of a device's series (policy SEQ) that another record has: *v becomes the next free
+ * "<number>-2" and so on, *holder the record that has it. Where none is free *v stays taken. */
+FB_MUST_USE fb_code number_renew(decide *d, const cat_entity *e, const fb_id *id, int column,
+                                 fb_value *v, fb_id *holder);
 FB_MUST_USE fb_code unique_lists_check(decide *d, const cat_entity *e, const fb_id *id,
                                        const fb_value *values);
 FB_MUST_USE fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id,
@@ -227,6 +231,9 @@ FB_MUST_USE fb_code seen_as_is(decide *d, const view_row *row, int64_t base_ver,
 FB_MUST_USE fb_code stamps_add(decide *d, view_row *row, int64_t at_ms);
 /* Who decided this row, and when it was captured; the columns by name. */
 FB_MUST_USE fb_code person_stamp(decide *d, view_row *row, const char *by, const char *at);
+/* A new row's number was renewed: the number given is kept like any value that lost (DEC-3). */
+FB_MUST_USE fb_code number_lost(decide *d, view_row *row, int column, const fb_value *given,
+                                const fb_id *holder);
 /* Commit time of a version, 0 when unknown. */
 FB_MUST_USE fb_code commit_time(decide *d, int64_t ver, int64_t *at_ms_out);
 

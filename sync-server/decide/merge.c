@@ -228,6 +228,21 @@ static fb_code keep_clash(decide *d, const merging *m, const clash *c)
     return policy == CAT_MAX || policy == CAT_MIN ? FB_OK : conflict_add(d, m, c);
 }
 
+fb_code number_lost(decide *d, view_row *row, int column, const fb_value *given,
+                    const fb_id *holder)
+{
+    static const fb_value nothing = {.kind = FB_KIND_NULL};
+    const merging m = {.row = row, .mine_at_ms = d->at_ms};
+    clash c = {column, &nothing, given, &row->values[column], {.user = d->who->user}, false};
+    view_row *other = NULL;
+    fb_code rc = id_is_none(holder) ? FB_E_NOT_FOUND : view_get(d, row->e, holder, &other);
+    if (rc == FB_OK) {
+        c.other.user = value_id(other->values, facts_of(d, row->e)->created_by);
+        c.other.at_ms = value_int(other->values, facts_of(d, row->e)->created_at);
+    }
+    return rc == FB_OK || rc == FB_E_NOT_FOUND ? keep_clash(d, &m, &c) : rc;
+}
+
 /* From the server's state the step may still be possible. */
 static bool step_still_possible(decide *d, const merging *m, const merge_input *in)
 {

@@ -3,6 +3,8 @@
  * The ordinary case costs one look into the group's own rows or the table of known ids. */
 #include "sync-server/decide/decide_inside.h"
 
+#include <stdio.h>
+
 enum { ALIAS_HOPS_MAX = 8 };
 
 static const saying NO_REFERENCE = {
@@ -172,6 +174,39 @@ static fb_code taken_in_group(decide *d, const cat_entity *e, const fb_id *id, i
     return FB_OK;
 }
 
+/* *holder: whose it is in the store; none where this group itself has given it twice. */
+static fb_code is_taken(decide *d, const cat_entity *e, const fb_id *id, int column,
+                        const fb_value *v, fb_id *holder, bool *out)
+{
+    *holder = (fb_id){{0}};
+    *out = taken_in_group(d, e, id, column, v) != FB_OK;
+    if (!*out) {
+        FB_TRY(holder_of(d, e, column, v, holder));
+        *out = !id_is_none(holder) && !id_equal(holder, id);
+    }
+    return FB_OK;
+}
+
+fb_code number_renew(decide *d, const cat_entity *e, const fb_id *id, int column, fb_value *v,
+                     fb_id *holder)
+{
+    enum { TRIES_MAX = 100 };
+    const fb_text given = v->u.text;
+    char room[80];
+    fb_id other;
+    bool taken = false;
+    FB_TRY(is_taken(d, e, id, column, v, holder, &taken));
+    for (int n = 2; taken && n <= TRIES_MAX && given.size < sizeof room - 8; n++) {
+        snprintf(room, sizeof room, "%.*s-%d", (int)given.size, given.data, n);
+        v->u.text = arena_text(d->memory, text_of(room));
+        if (v->u.text.data == NULL) {
+            return FB_E_NO_MEMORY;
+        }
+        FB_TRY(is_taken(d, e, id, column, v, &other, &taken));
+    }
+    return FB_OK;
+}
+
 fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values,
                       const int *columns, uint32_t count)
 {
@@ -181,11 +216,8 @@ fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id, const fb_
         if (!e->columns[columns[i]].unique || v->kind == FB_KIND_NULL) {
             continue;
         }
-        bool taken = taken_in_group(d, e, id, columns[i], v) != FB_OK;
-        if (!taken) {
-            FB_TRY(holder_of(d, e, columns[i], v, &holder));
-            taken = !id_is_none(&holder) && !id_equal(&holder, id);
-        }
+        bool taken = false;
+        FB_TRY(is_taken(d, e, id, columns[i], v, &holder, &taken));
         if (taken) {
             issue why;
             say(&why, &TAKEN, e, columns[i]);

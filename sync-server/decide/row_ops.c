@@ -131,12 +131,56 @@ static fb_code rules_insert(decide *d, const cat_entity *e, const fb_value *valu
     return rc == FB_OK ? FB_OK : verdict_refuse(d, VERDICT_REJECTED, &why, "");
 }
 
+/* Two phones of one series (a copied device) gave the same number: nobody has to type the document
+ * again. */
+typedef struct renewal {
+    int column;
+    fb_value given;
+    fb_id holder;
+} renewal;
+
+static fb_code numbers_renew(decide *d, const cat_entity *e, const fb_id *id, fb_value *values,
+                             renewal *out, uint32_t *count_out)
+{
+    const entity_facts *f = facts_of(d, e);
+    for (uint32_t i = 0; i < f->uniques_count; i++) {
+        int column = f->uniques[i];
+        fb_value *v = &values[column];
+        renewal *r = &out[*count_out];
+        if (e->columns[column].policy != CAT_SEQ || v->kind != FB_KIND_TEXT) {
+            continue;
+        }
+        *r = (renewal){.column = column, .given = *v};
+        FB_TRY(number_renew(d, e, id, column, v, &r->holder));
+        *count_out += fb_value_equal(v, &r->given) ? 0 : 1;
+    }
+    return FB_OK;
+}
+
+static fb_code row_add(decide *d, const cat_entity *e, const fb_id *id, fb_value *values)
+{
+    const entity_facts *f = facts_of(d, e);
+    view_row *row = NULL;
+    uint32_t count = 0;
+    renewal *renewed = arena_take(d->memory, (f->uniques_count + 1) * sizeof *renewed);
+    if (renewed == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    FB_TRY(numbers_renew(d, e, id, values, renewed, &count));
+    FB_TRY(uniques_check(d, e, id, values, f->uniques, f->uniques_count));
+    FB_TRY(unique_lists_check(d, e, id, values));
+    FB_TRY(view_add(d, e, id, values, &row));
+    for (uint32_t i = 0; i < count; i++) {
+        FB_TRY(number_lost(d, row, renewed[i].column, &renewed[i].given, &renewed[i].holder));
+    }
+    return FB_OK;
+}
+
 fb_code op_insert(decide *d, const group_op *op)
 {
     const cat_entity *e = op->entity;
     const entity_facts *f = facts_of(d, e);
     fb_value *values = values_of(d, op);
-    view_row *row = NULL;
     bool aliased = false;
     if (values == NULL) {
         return FB_E_NO_MEMORY;
@@ -155,9 +199,7 @@ fb_code op_insert(decide *d, const group_op *op)
     if (aliased) {
         return FB_OK;
     }
-    FB_TRY(uniques_check(d, e, &op->id, values, f->uniques, f->uniques_count));
-    FB_TRY(unique_lists_check(d, e, &op->id, values));
-    return view_add(d, e, &op->id, values, &row);
+    return row_add(d, e, &op->id, values);
 }
 
 static fb_code row_is_gone(decide *d, const group_op *op)
