@@ -146,9 +146,6 @@ static void number_is_taken_once(void **state)
     decision d;
     fb_id order, line;
     order_may_be_deleted(b, &order, &line);
-    const char *const head[] = {"customer_id", id_text(&b->w.customers[0]),
-                                "user_id",     id_text(&b->d.user),
-                                "order_date",  "2025-10-09"};
     static const struct {
         const char *first, *second;
         bool given_up;
@@ -168,8 +165,9 @@ static void number_is_taken_once(void **state)
         }
         for (int n = 0; n < 2; n++) {
             raw_insert(&g, "sales_order",
-                       PAIRS("order_no", n == 0 ? CASES[i].first : CASES[i].second, head[0],
-                             head[1], head[2], head[3], head[4], head[5], "status", "draft"));
+                       PAIRS("order_no", n == 0 ? CASES[i].first : CASES[i].second, "customer_id",
+                             id_text(&b->w.customers[0]), "user_id", id_text(&b->d.user),
+                             "order_date", "2025-10-09", "status", "draft"));
         }
         raw_end(&g);
         d = decided(b);
@@ -350,6 +348,106 @@ static void approval_gives_no_right_to_what_the_approver_may_not_change(void **s
     }
 }
 
+/* --- orders that lay on the server as drafts ---------------------------------------------- */
+
+static fb_id draft_stored(bench *b, const char *no, fb_id *line)
+{
+    company *c = &b->w.company;
+    fb_id order = company_add(c, "sales_order",
+                              PAIRS("order_no", no, "customer_id", id_text(&b->w.customers[0]),
+                                    "user_id", id_text(&b->d.user), "order_date", "2025-10-09",
+                                    "subtotal", "100.00", "tax", "13.00", "total", "113.00",
+                                    "payment_term", "account", "status", "draft"));
+    *line = company_add(c, "sales_order_line",
+                        PAIRS("order_id", id_text(&order), "line_no", "1", "product_id",
+                              id_text(&b->w.product), "uom", "EA", "qty_milli", "10",
+                              "base_qty_milli", "10", "unit_price_4dp", "10", "list_price_4dp",
+                              "10", "net", "100.00", "tax", "13.00", "gross", "113.00"));
+    return order;
+}
+
+/* What the group does to the line beside submitting its order. */
+typedef enum touch { LEAVES, DELETES, CHANGES } touch;
+
+static decision submitted(bench *b, const fb_id *order, const fb_id *line, touch how)
+{
+    raw_group g;
+    int64_t ver = raw_server_ver(&b->w, "sales_order_line", line);
+    raw_begin(&g, &b->d, "order.submit", 0, 0);
+    if (how == DELETES) {
+        raw_delete(&g, "sales_order_line", line, ver);
+    } else if (how == CHANGES) {
+        raw_update(&g, "sales_order_line", line, ver, PAIRS("net", "10000", "10001"));
+    }
+    raw_update(&g, "sales_order", order, raw_server_ver(&b->w, "sales_order", order),
+               PAIRS("status", "draft", "submitted"));
+    raw_end(&g);
+    return decided(b);
+}
+
+static void draft_is_submitted_as_the_group_leaves_it(void **state)
+{
+    static const struct {
+        touch how;
+        fb_code error;
+        const char *where;
+    } CASES[] = {
+        {LEAVES, FB_OK, NULL},
+        {DELETES, FB_E_REQUIRED, "sales_order_line"},
+        {CHANGES, FB_E_FORBIDDEN, "sales_order_line.net"}, /* taken out and entered anew */
+    };
+    bench *b = *state;
+    fb_id line, order = draft_stored(b, "SO-1", &line);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        decision d = submitted(b, &order, &line, CASES[i].how);
+        is(&d, CASES[i].error, CASES[i].where);
+    }
+    company_set(&b->w.company, "product", &b->w.product, PAIRS("status", "suspended"));
+    decision d = submitted(b, &order, &line, LEAVES);
+    is(&d, FB_E_PRODUCT, "sales_order_line[1].product_id");
+}
+
+/* The closest setting counts: a person's before a role's before everybody's. */
+static void credit_follows_the_closest_setting(void **state)
+{
+    static const char KEY[] = "order.credit_limit_minor";
+    bench *b = *state;
+    company *c = &b->w.company;
+    fb_id line, order = draft_stored(b, "SO-1", &line);
+    const struct {
+        const char *level, *code;
+        const fb_id *id; /* the target, instead of a code */
+        const char *value;
+        bool held;
+    } CASES[] = {
+        {"role", "MGR", NULL, "100", false},
+        {"user", NULL, &b->w.users[1], "100", false},
+        {"user", "nobody", NULL, "100", false},
+        {"territory", NULL, &b->w.territories[0], "100", false}, /* for devices only */
+        {"global", NULL, NULL, "no number", false},
+        {"role", "REP", NULL, "100", true},
+        {"user", NULL, &b->d.user, "11300", false},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        const char *target = CASES[i].id != NULL ? id_text(CASES[i].id) : CASES[i].code;
+        company_add(c, "setting",
+                    PAIRS("key", KEY, "level", CASES[i].level, "value", CASES[i].value,
+                          target != NULL ? "target_id" : NULL, target));
+        decision d = submitted(b, &order, &line, LEAVES);
+        assert_int_equal(d.verdict.code, CASES[i].held ? VERDICT_HELD : VERDICT_APPLIED);
+        assert_int_equal(d.verdict.error, CASES[i].held ? FB_E_CREDIT : FB_OK);
+    }
+    draft_stored(b, "SO-2", &line); /* a draft uses no credit, a submitted order does */
+    decision d = submitted(b, &order, &line, LEAVES);
+    assert_int_equal(d.verdict.code, VERDICT_APPLIED);
+    fb_id open = draft_stored(b, "SO-3", &line);
+    company_set(c, "sales_order", &open, PAIRS("status", "confirmed"));
+    d = submitted(b, &order, &line, LEAVES);
+    assert_int_equal(d.verdict.code, VERDICT_HELD);
+    assert_true(text_is(d.verdict.who, "MGR"));
+    assert_int_equal(d.changes_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +458,8 @@ int main(void)
         CASE(conflict_of_what_is_gone_or_not_the_persons_is_refused),
         CASE(approval_changes_what_was_asked_or_nothing),
         CASE(approval_gives_no_right_to_what_the_approver_may_not_change),
+        CASE(draft_is_submitted_as_the_group_leaves_it),
+        CASE(credit_follows_the_closest_setting),
     };
     return cmocka_run_group_tests_name("decide_rules", tests, NULL, NULL);
 }
