@@ -286,6 +286,15 @@ bool fault_sync_error_server(sim *s, sim_device *d)
     return true;
 }
 
+/* The disk fails just when the groups of the next message are to be kept: the answer must not speak
+ * of what is not there. */
+bool fault_commit_failed_server(sim *s, sim_device *d)
+{
+    (void)d;
+    s->commit_fails = true;
+    return false; /* counted when a sync fails */
+}
+
 bool fault_read_error_server(sim *s, sim_device *d)
 {
     (void)d;

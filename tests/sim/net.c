@@ -5,7 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LATE_MS_MAX = 4 * 3600 * 1000, TROUBLE_MS = 60000, CONNECT_MS = 10000 };
+enum {
+    LATE_MS_MAX = 4 * 3600 * 1000,
+    TROUBLE_MS = 60000,
+    CONNECT_MS = 10000,
+    GROUPS_FROM_BYTES = 400
+};
 
 /* ---- what lies in wait for a device's next message ---- */
 
@@ -369,6 +374,24 @@ static void reply_fly(sim *s, const sim_flight *q, const server_reply *reply)
     }
 }
 
+/* One of the first syncs of a message with groups, which its commit waits for. */
+static server_job *request_carry(sim *s, const server_request *q)
+{
+    bool fails = s->commit_fails && !s->healing && q->body.size > GROUPS_FROM_BYTES;
+    uint64_t before = crash_vfs_count(s->vfs)->sync_errors;
+    if (fails) {
+        crash_vfs_fail_sync(s->vfs, "server", 1 + sim_random(s, 2));
+    }
+    server_job *job = server_handle(s->srv, s->reader, q);
+    if (fails) {
+        bool struck = crash_vfs_count(s->vfs)->sync_errors > before;
+        crash_vfs_fail_sync(s->vfs, "server", 0);
+        s->fired[KIND_COMMIT_FAILED_SERVER] += struck;
+        s->commit_fails = !struck;
+    }
+    return job;
+}
+
 static server_job *request_handle(sim *s, const sim_flight *f)
 {
     server_request q = {
@@ -382,7 +405,7 @@ static server_job *request_handle(sim *s, const sim_flight *f)
     };
     heap_fail_after(s->healing ? 0 : s->server_heap_in);
     s->server_heap_in = 0;
-    server_job *job = server_handle(s->srv, s->reader, &q);
+    server_job *job = request_carry(s, &q);
     s->fired[KIND_NO_MEMORY_SERVER] += heap_failed();
     heap_fail_after(0);
     return job;
@@ -394,7 +417,7 @@ static void request_arrive(sim *s, const sim_flight *f)
     if (!server_alive(s)) {
         return;
     }
-    if (s->poison > 0 && s->poison_device == f->device && f->size > 400) {
+    if (s->poison > 0 && s->poison_device == f->device && f->size > GROUPS_FROM_BYTES) {
         s->poison--;
         s->fired[KIND_POISON]++;
         crash_vfs_crash_after(s->vfs, "server", 2 + sim_random(s, 12));

@@ -204,7 +204,8 @@ struct sim {
     fb_port server_port;
     int64_t server_dark_until_ms, server_full_until_ms;
     uint64_t server_random, server_heap_in;
-    int poison; /* the server still dies so often over poison_device's groups */
+    bool commit_fails; /* a sync fails while the next groups are taken */
+    int poison;        /* the server still dies so often over poison_device's groups */
     int poison_device;
     sim_device devices[SIM_DEVICES_MAX];
     int devices_count;
