@@ -3,6 +3,7 @@
  *   main.c    options, the summary line
  *   inner.c   bodies cut between device and server in one process: every byte, both directions
  *   lane.c    the same for the bytes of attachments
+ *   pack.c    the same for a first download in packs
  *   tls.c     a real listener, a real link, and the encrypted stream cut between them
  *   proxy.c   the TCP proxy that cuts
  *
@@ -17,6 +18,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum { CUT_BODY_BYTES_MAX = 8 << 20 };
+
 typedef struct cut_options {
     uint64_t every, tls_every, seed;
 } cut_options;
@@ -28,6 +31,7 @@ typedef struct cut_counters {
 void cut_bad(cut_counters *n, const char *message, const char *direction, uint64_t byte,
              const char *why);
 void inner_cuts(const cut_options *o, cut_counters *n);
+void pack_cuts(const cut_options *o, cut_counters *n);
 void lane_cuts(const cut_options *o, cut_counters *n);
 void tls_cuts(const cut_options *o, cut_counters *n);
 

@@ -9,8 +9,6 @@
 #include "support/fleet.h"
 #include "sync-server/door/door.h"
 
-enum { BODY_BYTES_MAX = 8 << 20 };
-
 typedef struct inner {
     fleet f;
     const cut_options *o;
@@ -78,7 +76,7 @@ static size_t verdicts(inner *w, const copy *reply, char *out)
     size_t size = reply->size, total = 0;
     const char *text = reply->data;
     if (reply->zstd) {
-        size = ZSTD_decompress(w->unpacked, BODY_BYTES_MAX, reply->data, reply->size);
+        size = ZSTD_decompress(w->unpacked, CUT_BODY_BYTES_MAX, reply->data, reply->size);
         text = w->unpacked;
         if (ZSTD_isError(size)) {
             return SIZE_MAX;
@@ -240,7 +238,7 @@ static void down_cuts(inner *w, bool refused)
 {
     fb_link_request q;
     copy first = {0}, again = {0};
-    char *lost = malloc(BODY_BYTES_MAX), *got = malloc(BODY_BYTES_MAX);
+    char *lost = malloc(CUT_BODY_BYTES_MAX), *got = malloc(CUT_BODY_BYTES_MAX);
     fb_error err = {0};
     if (lost == NULL || got == NULL || !next_request(w, &q)) {
         abort();
@@ -397,7 +395,7 @@ void inner_cuts(const cut_options *o, cut_counters *n)
     inner *w = calloc(1, sizeof *w);
     char code[60];
     fb_error err = {0};
-    if (w == NULL || (w->unpacked = malloc(BODY_BYTES_MAX)) == NULL) {
+    if (w == NULL || (w->unpacked = malloc(CUT_BODY_BYTES_MAX)) == NULL) {
         abort();
     }
     w->o = o;

@@ -71,6 +71,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     inner_cuts(&o, &n);
     lane_cuts(&o, &n);
+    pack_cuts(&o, &n);
     fprintf(stderr, "cut: bodies done, cuts=%llu bad=%llu\n",
             (unsigned long long)(n.plain + n.packed), (unsigned long long)n.bad);
     if (tls) {
