@@ -23,8 +23,15 @@
 #include "fault/crash/image_vfs.h"
 #include "support/fleet.h"
 
+/* So small that the company of the workload has packs, and so many chunks that they are staged. */
+#define WORK_PACKING                                                         \
+    (server_packing)                                                         \
+    {                                                                        \
+        .rows_min = 5, .chunk_bytes = 12000, .rest_ms = 1000, .age_ms = 1000 \
+    }
+
 typedef struct work_report {
-    uint32_t ops, groups, rejected, syncs, migrations, backups, reopened;
+    uint32_t ops, groups, rejected, syncs, migrations, backups, reopened, chunks;
 } work_report;
 
 typedef struct work_options {

@@ -113,7 +113,8 @@ static void court_close(court *c)
 static bool server_up(court *c)
 {
     fb_error err = {0};
-    server_options o = {.path = MASTER, .vfs = JUDGE_VFS, .port = &c->f.port};
+    server_options o = {
+        .path = MASTER, .vfs = JUDGE_VFS, .port = &c->f.port, .packing = WORK_PACKING};
     fb_code rc = server_open(&o, &c->f.srv, &err);
     if (rc == FB_OK) {
         rc = server_reader_open(c->f.srv, &c->f.reader, &err);

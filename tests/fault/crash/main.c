@@ -473,8 +473,8 @@ int main(int argc, char **argv)
     }
     uint64_t ms = (uint64_t)(clock() - began) / (CLOCKS_PER_SEC / 1000) + 1;
     printf("workload: ops=%u groups=%u syncs=%u rejected=%u migrations=%u backups=%u reopened=%u "
-           "calls=%llu\n",
-           r.ops, r.groups, r.syncs, r.rejected, r.migrations, r.backups, r.reopened,
+           "chunks=%u calls=%llu\n",
+           r.ops, r.groups, r.syncs, r.rejected, r.migrations, r.backups, r.reopened, r.chunks,
            (unsigned long long)t.events_count);
     printf("crash %s: images=%llu distinct=%llu states=%llu judged=%llu pairs=%llu cpu_ms=%llu "
            "images_per_s=%llu bad=%llu\n",

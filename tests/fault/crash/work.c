@@ -7,7 +7,14 @@
 #include "fault/crash/crash.h"
 #include "sync-server/door/door.h"
 
-enum { SHOPS = 6, SYNC_EVERY = 6, REOPEN_EVERY = 37, GROW_EVERY = 90, BACKUP_EVERY = 70 };
+enum {
+    SHOPS = 6,
+    SYNC_EVERY = 6,
+    REOPEN_EVERY = 37,
+    GROW_EVERY = 90,
+    BACKUP_EVERY = 70,
+    PACK_EVERY = 60
+};
 
 typedef struct work {
     fleet f;
@@ -302,6 +309,10 @@ static void housekeeping(work *w, fleet_device *first, fleet_device *second)
         backup(w);
         promise(w);
     }
+    if (n % PACK_EVERY == 22) {
+        fleet_build(&w->f);
+        promise(w);
+    }
     if (n % 9 == 4) {
         office_edit(w);
         promise(w);
@@ -324,6 +335,22 @@ static void op(work *w, fleet_device *first, fleet_device *second)
     housekeeping(w, first, second);
 }
 
+/* A first download in packs, each chunk by a session of its own: staged, then promoted at once. */
+static uint32_t download(fleet_device *d)
+{
+    uint32_t chunks = 0;
+    bool done = false;
+    fb_error err = {0};
+    while (!done) {
+        fleet_must(fleet_exchange(d, &done, &err), &err, "download");
+        chunks += d->report.chunks_count;
+    }
+    if (chunks == 0) {
+        fleet_must(FB_E_BUG, NULL, "the first download came without packs");
+    }
+    return chunks;
+}
+
 void work_run(tape *t, const work_options *options, work_report *out)
 {
     work *w = calloc(1, sizeof *w);
@@ -335,6 +362,7 @@ void work_run(tape *t, const work_options *options, work_report *out)
     w->state = options->seed;
     w->planted = options->planted;
     w->report = out;
+    w->f.packing = WORK_PACKING;
     fleet_open(&w->f);
     for (int i = 0; i < SHOPS; i++) {
         char code[8];
@@ -344,12 +372,15 @@ void work_run(tape *t, const work_options *options, work_report *out)
                         PAIRS("code", code, "name", code, "party_type", "customer", "status",
                               "active", "territory_id", id_text(&w->f.territories[0])));
     }
+    fleet_build(&w->f);
     sqlite3_vfs *before = sqlite3_vfs_find(NULL);
     sqlite3_vfs_register(sqlite3_vfs_find("fleetfs"),
                          1); /* a backup goes to the default file layer */
     tape_start(t, w->f.vfs);
     promise(w);
-    fleet_device *first = fleet_device_add(&w->f, &w->f.users[0]);
+    fleet_device *first = fleet_device_new(&w->f, &w->f.users[0]);
+    promise(w);
+    out->chunks = download(first);
     promise(w);
     if (w->planted) {
         reopen(w, first);
