@@ -162,21 +162,31 @@ static void blocked_comes_back_and_wiped_does_not(void **state)
     char room[32], text[256];
     enrol_reply reply;
     door_device d;
-    assert_int_equal(enrol(w, raw_code_make(w, &w->users[0], room), 1, memory, &reply), FB_OK);
+    buf token;
+    assert_int_equal(enrol(w, raw_code_make(w, &w->users[0], room), 0xab, memory, &reply), FB_OK);
+    buf_init(&token, 256);
+    buf_printf(&token, "Fieldbook %s:", id_text(&reply.device));
+    for (int i = 0; i < 32; i++) {
+        buf_put_str(&token, "ab");
+    }
     assert_int_equal(store_begin(w->admin), FB_OK);
     assert_int_equal(door_device_block(w->admin, &reply.device, w->now_ms), FB_OK);
     assert_int_equal(door_device_get(w->admin, &reply.device, &d), FB_OK);
     assert_int_equal(d.status, DOOR_BLOCKED);
+    assert_int_equal(door_check(w->admin, buf_text(&token), &d), FB_E_DEVICE);
     assert_int_equal(door_device_allow(w->admin, &reply.device, w->now_ms), FB_OK);
+    assert_int_equal(door_check(w->admin, buf_text(&token), &d), FB_OK);
     assert_int_equal(door_device_get(w->admin, &reply.device, &d), FB_OK);
     assert_int_equal(d.status, DOOR_ACTIVE);
     assert_int_equal(door_device_wipe(w->admin, &reply.device, w->now_ms), FB_OK);
+    assert_int_equal(door_check(w->admin, buf_text(&token), &d), FB_E_DEVICE);
     assert_int_equal(door_device_allow(w->admin, &reply.device, w->now_ms), FB_E_STATE);
     assert_int_equal(door_device_block(w->admin, &reply.device, w->now_ms), FB_E_STATE);
     assert_int_equal(door_device_block(w->admin, &w->users[0], w->now_ms), FB_E_NOT_FOUND);
     assert_int_equal(store_commit(w->admin), FB_OK);
     raw_server_text(w, "device", &reply.device, "status", text);
     assert_string_equal(text, "wiped");
+    buf_clear(&token);
     arena_free(memory);
 }
 

@@ -247,7 +247,9 @@ static void row__wrong_shapes_are_refused(void **state)
         snprintf(head, sizeof head, "{\"e\":\"customer\",\"k\":\"row\",\"c\":[%s]}",
                  bad[i].columns);
         assert_int_equal(head_get(head, &h), FB_OK);
+        back[h.columns_count] = (fb_value){FB_KIND_INT, {.i = 4711}};
         fb_code code = row_get(text_of(bad[i].row), &h, scratch, back);
+        assert_int_equal(back[h.columns_count].u.i, 4711); /* nobody else's value is touched */
         if (code != bad[i].code) {
             fail_msg("<%s> gave %s", bad[i].row, fb_code_name(code));
         }
