@@ -157,8 +157,30 @@ const tape_promise *tape_promise_at(const tape *t, uint64_t step)
 
 /* --- disk: changes that can be taken back ---------------------------------------------------- */
 
+/* Bytes from `offset`, or from the end of a shorter file, will not be what they were. */
+static void pages_touch(disk *d, int file, uint64_t offset, size_t size)
+{
+    disk_file *f = &d->files[file];
+    size_t from = (offset < f->size ? (size_t)offset : f->size) / DISK_PAGE_BYTES;
+    size_t to = ((size_t)offset + size + DISK_PAGE_BYTES - 1) / DISK_PAGE_BYTES;
+    if (to > f->pages_room) {
+        size_t room = to * 2;
+        f->pages = must(realloc(f->pages, room * sizeof *f->pages));
+        memset(f->pages + f->pages_room, 0, (room - f->pages_room) * sizeof *f->pages);
+        f->pages_room = room;
+    }
+    for (size_t i = from; i < to; i++) {
+        if (d->undoing) {
+            f->pages[i].changed = d->images;
+        } else {
+            f->pages[i].sum = 0;
+        }
+    }
+}
+
 static void undo_note(disk *d, int file, uint64_t offset, size_t size)
 {
+    pages_touch(d, file, offset, size);
     if (!d->undoing) {
         return;
     }
@@ -265,6 +287,7 @@ void disk_close(disk *d)
 {
     for (int i = 0; i < TAPE_FILES_MAX; i++) {
         free(d->files[i].data);
+        free(d->files[i].pages);
     }
     for (int i = 0; i < TAPE_MACHINES_MAX; i++) {
         free(d->pending[i]);
@@ -424,6 +447,7 @@ uint64_t disk_image(disk *d, int machine, fate how)
     size_t count = d->pending_count[machine];
     imaging g = {.d = d, .state = how.seed, .key = mix(d->version, (uint64_t)machine)};
     d->undoing = true;
+    d->images++;
     uint64_t first = draw(&g.state), odds = 1 + draw(&g.state) % 3;
     /* Half of the time it is the newest write: what was being written when the power went. */
     size_t hit = count == 0 ? 0 : first % 2 == 0 ? count - 1 : (size_t)(first / 2 % count);

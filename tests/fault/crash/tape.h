@@ -85,10 +85,20 @@ int tape_machine(const tape *t, const char *name); /* -1: never wrote */
 
 /* --- disks --------------------------------------------------------------------------------- */
 
+enum { DISK_PAGE_BYTES = 4096 };
+
+/* So that only those pages are hashed that an image changed: see image_vfs.c. */
+typedef struct disk_page {
+    uint64_t sum;     /* of the page without an image; 0: not known */
+    uint64_t changed; /* the last image that wrote into it */
+} disk_page;
+
 typedef struct disk_file {
     unsigned char *data;
     size_t size, room;
     bool exists;
+    disk_page *pages;
+    size_t pages_room, sums_reserved; /* bytes at a page's end that its sum leaves out */
 } disk_file;
 
 typedef struct disk_undo {
@@ -101,6 +111,7 @@ typedef struct disk_undo {
 typedef struct disk {
     const tape *tape;
     uint64_t step, version; /* version: changes whenever synced bytes change */
+    uint64_t images;        /* made so far */
     disk_file files[TAPE_FILES_MAX];
     uint64_t *pending[TAPE_MACHINES_MAX]; /* numbers of events, in order */
     size_t pending_count[TAPE_MACHINES_MAX], pending_room[TAPE_MACHINES_MAX];
