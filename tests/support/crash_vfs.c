@@ -51,6 +51,7 @@ typedef struct mem_file {
     bool lock_reserved, lock_pending, lock_exclusive;
     bool deleted;
     int handles;
+    uint32_t sync_errors; /* failed syncs */
     struct mem_file *next;
 } mem_file;
 
@@ -70,6 +71,7 @@ typedef struct handle {
     crash_vfs *vfs;
     mem_file *file;
     uint32_t generation;
+    uint32_t sync_errors; /* those of the file that it has been told of */
     bool temporary;
     int lock;
     uint8_t shm_shared, shm_exclusive; /* bits held by this handle */
@@ -203,10 +205,12 @@ static void file_sync(mem_file *f)
 }
 
 /* As Linux does it: what the sync should have written reads well from memory, is on the disk or is
- * not, and no later sync writes it again. */
+ * not, and no later sync writes it again. Every handle that was open is told once, at its own next
+ * sync (errseq_t, since Linux 4.13). */
 static void file_sync_failed(crash_vfs *v, mem_file *f)
 {
     v->counters.sync_errors++;
+    f->sync_errors++;
     for (const pending_write *w = f->first; w != NULL; w = w->next) {
         if (random_next(v) % 4 != 0) {
             v->counters.lost++;
@@ -458,10 +462,15 @@ static int x_sync(sqlite3_file *base, int flags)
     }
     if (fault != SQLITE_OK) {
         file_sync_failed(h->vfs, h->file);
+        h->sync_errors = h->file->sync_errors;
         return fault;
     }
     h->vfs->counters.syncs++;
     file_sync(h->file);
+    if (h->sync_errors != h->file->sync_errors) {
+        h->sync_errors = h->file->sync_errors;
+        return SQLITE_IOERR_FSYNC;
+    }
     tell(h->vfs, &(crash_vfs_event){.op = CRASH_VFS_SYNC, .file = h->file->name});
     return SQLITE_OK;
 }
@@ -718,6 +727,7 @@ static int x_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int f
             h->file = file_make(v, name);
         }
         h->generation = h->file->owner->generation;
+        h->sync_errors = h->file->sync_errors;
     }
     h->file->handles++;
     h->base.pMethods = &METHODS;

@@ -164,6 +164,31 @@ static void log_begun_by_another__is_written_again_whole(void **state)
     }
 }
 
+/* The simulator's seed 6: a second program's sync failed when it opened the file, and what the
+ * first one had written, and not waited for, was forgotten. */
+static void sync_that_failed_for_another__is_made_good(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 16; seed++) {
+        sql_db *db = troubled(seed);
+        assert_int_equal(put(db, 4), FB_OK);
+        assert_int_equal(sql_exec(db, "PRAGMA synchronous=NORMAL"), FB_OK);
+        assert_int_equal(put(db, 5), FB_OK);
+        assert_int_equal(sql_exec(db, "PRAGMA synchronous=FULL"), FB_OK);
+        sql_db *other = opened();
+        assert_int_equal(value_of(other, "SELECT v FROM a"), 5);
+        crash_vfs_fail_sync(disk, "phone", 1);
+        assert_int_equal(sql_sync_log(other), FB_E_IO);
+        sql_close(other);
+        assert_int_equal(put(db, 6), FB_E_IO); /* the system tells it too */
+        assert_int_equal(put(db, 7), FB_OK);
+        db = after_power_loss(db);
+        assert_int_equal(value_of(db, "SELECT v FROM a"), 7);
+        assert_int_equal(value_of(db, "SELECT v FROM b"), 7);
+        sql_close(db);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +196,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(checkpoint_after_failed_sync__is_never_half_there, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(kept_commit__is_not_written_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(sync_that_failed_for_another__is_made_good, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(log_begun_by_another__is_written_again_whole, setup,
                                         teardown),
     };
