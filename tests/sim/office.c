@@ -34,7 +34,7 @@ static bool office_open(office *o, sim *s)
     if (o->db == NULL || o->look == NULL || store_catalog_refresh(o->db, NULL) != FB_OK) {
         return false;
     }
-    company_init(&o->c, o->db, &s->server_port, s->random);
+    company_init(&o->c, o->db, &s->server_port, mix64(s->random, ++s->offices));
     return true;
 }
 

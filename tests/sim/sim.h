@@ -197,9 +197,10 @@ struct sim {
     crash_vfs *vfs;
     server *srv;
     server_reader *reader;
-    store *admin;  /* the administrator's connection, while the server is up */
-    sqlite3 *look; /* the same file by plain SQL */
-    store *slow;   /* a report that holds its snapshot ... */
+    store *admin;     /* the administrator's connection, while the server is up */
+    sqlite3 *look;    /* the same file by plain SQL */
+    uint64_t offices; /* times it was opened: ids of its own within one millisecond */
+    store *slow;      /* a report that holds its snapshot ... */
     int64_t slow_until_ms;
     fb_port server_port;
     int64_t server_dark_until_ms, server_full_until_ms;
