@@ -4,7 +4,8 @@
  * counts, and only then is the commit it reaches recorded as backed up: devices keep their sent
  * groups until then (sync.md decision 7).
  *
- *   BAK-1  backed_up_cid moves only to the commit of a backup that was read back and is good */
+ *   BAK-1  only a backup that was read back and is good counts
+ *   BAK-2  devices let go of what a backup of days ago holds: store_backup_counts */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -15,6 +16,9 @@
 #include "base/digest.h"
 #include "sync-server/admin/shelf.h"
 
+enum { HOLD_DAYS = 7, HOLD_DAYS_MAX = 90, HOLD_DAYS_UNSAID = -1 };
+static const int64_t DAY_MS = 86400000;
+
 static void backup_progress(void *ctx, int done, int total)
 {
     const admin *a = ctx;
@@ -24,25 +28,22 @@ static void backup_progress(void *ctx, int done, int total)
     }
 }
 
-static fb_code record_write(admin *a, int64_t head, const char *hash_hex)
+static fb_code record_write(admin *a, int64_t head, const char *hash_hex, int64_t hold_ms)
 {
     char detail[160];
-    int64_t before = 0;
+    int64_t now_ms = a->port->wall_ms(a->port->ctx);
     snprintf(detail, sizeof detail, "{\"commit\":\"%lld\",\"sha256\":\"%s\"}", (long long)head,
              hash_hex);
-    FB_TRY(store_meta_int(a->db, "backed_up_cid", 0, &before));
-    if (head > before) {
-        FB_TRY(store_meta_int_set(a->db, "backed_up_cid", head));
-    }
-    FB_TRY(store_meta_int_set(a->db, "backed_up_ms", a->port->wall_ms(a->port->ctx)));
-    return audit_put(a->db, a->port->wall_ms(a->port->ctx), text_of("admin"), text_of("backup"),
-                     (fb_text){NULL, 0}, NULL, text_of(detail));
+    FB_TRY(store_backup_counts(a->db, head, now_ms, hold_ms));
+    FB_TRY(store_meta_int_set(a->db, "backed_up_ms", now_ms));
+    return audit_put(a->db, now_ms, text_of("admin"), text_of("backup"), (fb_text){NULL, 0}, NULL,
+                     text_of(detail));
 }
 
-static fb_code backup_record(admin *a, int64_t head, const char *hash_hex)
+static fb_code backup_record(admin *a, int64_t head, const char *hash_hex, int64_t hold_ms)
 {
     FB_TRY(store_begin(a->db));
-    fb_code rc = record_write(a, head, hash_hex);
+    fb_code rc = record_write(a, head, hash_hex, hold_ms);
     if (rc != FB_OK) {
         store_rollback(a->db);
         return rc;
@@ -75,7 +76,8 @@ static fb_code copy_make(admin *a, const char *path, fb_error *err)
 
 /* ---- one file ---- */
 
-static fb_code file_make(admin *a, const char *path, backup_facts *facts, fb_error *err)
+static fb_code file_make(admin *a, const char *path, int64_t hold_ms, backup_facts *facts,
+                         fb_error *err)
 {
     FB_TRY(company_open(a, err));
     fb_code rc = copy_make(a, path, err);
@@ -89,13 +91,13 @@ static fb_code file_make(admin *a, const char *path, backup_facts *facts, fb_err
         rc = blobs_backup(a, path, false, err);
     }
     if (rc == FB_OK) {
-        rc = backup_record(a, facts->head, facts->sha256);
+        rc = backup_record(a, facts->head, facts->sha256, hold_ms);
     }
     company_close(a);
     return rc;
 }
 
-static int file_run(admin *a, const char *path)
+static int file_run(admin *a, const char *path, int64_t hold_ms)
 {
     backup_facts facts = {0};
     fb_error err = {0};
@@ -104,7 +106,7 @@ static int file_run(admin *a, const char *path)
         return admin_failed(a, fail(&err, FB_E_EXISTS, path, "the file exists: choose a new name"),
                             &err);
     }
-    fb_code rc = file_make(a, path, &facts, &err);
+    fb_code rc = file_make(a, path, hold_ms, &facts, &err);
     if (rc == FB_E_NOT_FOUND) {
         return admin_no_company(a);
     }
@@ -128,6 +130,7 @@ typedef struct folder_run {
     int lock;
     bool full;
     int64_t keep; /* 0: nothing is removed */
+    int64_t hold_ms;
     shelf_new made;
     backup_facts facts;
     uint32_t removed;
@@ -203,7 +206,7 @@ static fb_code folder_add(folder_run *f, fb_error *err)
     FB_TRY(rc);
     FB_TRY(point_verify(f, err));
     FB_TRY(blobs_backup(f->a, f->folder, true, err));
-    return backup_record(f->a, f->facts.head, f->facts.sha256);
+    return backup_record(f->a, f->facts.head, f->facts.sha256, f->hold_ms);
 }
 
 static void folder_say(const folder_run *f)
@@ -228,9 +231,10 @@ static void folder_say(const folder_run *f)
     }
 }
 
-static int folder_make(admin *a, const char *folder, bool full, int64_t keep)
+/* *asked: its lock, full, keep and hold_ms are set. */
+static int folder_make(admin *a, const char *folder, const folder_run *asked)
 {
-    folder_run f = {.a = a, .lock = -1, .full = full, .keep = keep};
+    folder_run f = *asked;
     fb_error err = {0};
     size_t size = strlen(folder);
     while (size > 1 && folder[size - 1] == '/') {
@@ -396,27 +400,35 @@ static int backup_verb(admin *a, const char *verb, const char *path)
     return strcmp(verb, "drill") == 0 ? folder_drill(a, path) : usage_missing(a);
 }
 
+/* False: said. */
+static bool count_take(admin *a, const char *name, int64_t low, int64_t high, int64_t *out)
+{
+    const char *text = option_take(a, name);
+    if (text == NULL || (i64_get(text_of(text), out) && *out >= low && *out <= high)) {
+        return true;
+    }
+    admin_warn(a, TEXT_OPTION_VALUE, name, a->command);
+    return false;
+}
+
 int command_backup(admin *a)
 {
-    bool full = flag_take(a, "--full");
-    const char *keep_text = option_take(a, "--keep");
-    int64_t keep = 0;
-    if (options_left(a)) {
+    folder_run f = {.a = a, .lock = -1, .full = flag_take(a, "--full")};
+    int64_t days = HOLD_DAYS_UNSAID;
+    if (!count_take(a, "--keep", 1, INT64_MAX, &f.keep) ||
+        !count_take(a, "--hold-days", 0, HOLD_DAYS_MAX, &days) || options_left(a)) {
         return EXIT_USAGE;
     }
-    if (keep_text != NULL && (!i64_get(text_of(keep_text), &keep) || keep < 1)) {
-        admin_warn(a, TEXT_OPTION_VALUE, "--keep", a->command);
-        return EXIT_USAGE;
-    }
-    if (a->argc == 2 && !full && keep == 0) {
+    if (a->argc == 2 && !f.full && f.keep == 0 && days == HOLD_DAYS_UNSAID) {
         return backup_verb(a, a->argv[0], a->argv[1]);
     }
     if (a->argc != 1) {
         return usage_missing(a);
     }
     bool folder = shelf_is_folder(a->argv[0]);
-    if (!folder && (full || keep > 0)) {
+    if (!folder && (f.full || f.keep > 0)) {
         return usage_missing(a);
     }
-    return folder ? folder_make(a, a->argv[0], full, keep) : file_run(a, a->argv[0]);
+    f.hold_ms = (days == HOLD_DAYS_UNSAID ? HOLD_DAYS : days) * DAY_MS;
+    return folder ? folder_make(a, a->argv[0], &f) : file_run(a, a->argv[0], f.hold_ms);
 }

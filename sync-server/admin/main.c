@@ -43,7 +43,7 @@ static const command COMMANDS[] = {
     {"status", command_status, true, "[--backup-hours N]", "what needs a person: held and poisonous groups, age of the backup, conflicts; exit code 3 if something does",
      "需要人工处理的事项: 待批与有毒数据组、备份时间、冲突; 有则退出码为3"},
     {"check", command_check, true, "", "check database, audit chain and feed", "检查数据库、审计链与变更流"},
-    {"backup", command_backup, false, "FILE | DIR/ [--full] [--keep N] | list DIR | verify FILE|DIR | drill DIR",
+    {"backup", command_backup, false, "FILE | DIR/ [--full] [--keep N] [--hold-days N] | list DIR | verify FILE|DIR | drill DIR",
      "copy the database while the server runs: whole into FILE, or what changed into DIR; check copies; try a restore out",
      "在运行中备份: 完整备份到文件, 或增量备份到目录; 校验备份; 恢复演练"},
     {"restore", command_restore, false, "FILE|DIR [--at TIME | --commit N | --number N] [--to FILE] [--replace] | --confirm",

@@ -429,6 +429,24 @@ fb_code store_backup(store *s, const char *to_path,
     return sql_backup(s->db, to_path, progress, ctx, err);
 }
 
+fb_code store_backup_counts(store *s, int64_t head, int64_t now_ms, int64_t hold_ms)
+{
+    int64_t before = 0, next = 0, next_ms = 0;
+    FB_TRY(store_meta_int(s, "backed_up_cid", 0, &before));
+    FB_TRY(store_meta_int(s, "backup_next_cid", 0, &next));
+    FB_TRY(store_meta_int(s, "backup_next_ms", 0, &next_ms));
+    bool due = next > 0 && now_ms - next_ms >= hold_ms;
+    int64_t counts = hold_ms == 0 ? head : due ? next : 0;
+    if (counts > before) {
+        FB_TRY(store_meta_int_set(s, "backed_up_cid", counts));
+    }
+    if (next == 0 || due || now_ms < next_ms) { /* a clock that was ahead must not hold it up */
+        FB_TRY(store_meta_int_set(s, "backup_next_cid", head));
+        FB_TRY(store_meta_int_set(s, "backup_next_ms", now_ms));
+    }
+    return FB_OK;
+}
+
 fb_code store_check(store *s, fb_error *err)
 {
     return sql_check(s->db, err);

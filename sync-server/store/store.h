@@ -145,6 +145,13 @@ FB_MUST_USE fb_code store_meta_int_set(store *s, const char *key, int64_t value)
 FB_MUST_USE fb_code store_backup(store *s, const char *to_path,
                                  void (*progress)(void *ctx, int done, int total), void *ctx,
                                  fb_error *err);
+/* A good backup that reaches the commit `head` was made. In a transaction.
+ *
+ *   BAK-2  backed_up_cid, up to which devices let go of what they sent, moves only to the commit of
+ *          a backup that is hold_ms old: whoever restores any moment since gets the rest from them
+ *
+ * hold_ms 0: at once. It moves every hold_ms, so devices keep a group up to twice as long. */
+FB_MUST_USE fb_code store_backup_counts(store *s, int64_t head, int64_t now_ms, int64_t hold_ms);
 FB_MUST_USE fb_code store_check(store *s, fb_error *err);
 /* The high-water mark: PATH.high-water, a small file of its own beside the database, so that a
  * database put back from an older copy is noticed. Each call opens and closes it. E_NOT_FOUND. */

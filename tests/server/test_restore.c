@@ -178,7 +178,8 @@ static void backup__counts_only_when_it_was_read_back(void **state)
     char line[300];
     setting_put(5);
     assert_int_equal(shell("mkdir shelf && touch shelf/00000001.full shelf/00000001.inc"), 0);
-    assert_int_equal(run_admin("backup shelf"), 0); /* damaged files stand there: a full copy */
+    /* Damaged files stand there: a full copy. */
+    assert_int_equal(run_admin("backup shelf --hold-days 0"), 0);
     snprintf(line, sizeof line, "%s2", number);
     assert_int_equal(shell(line), 0);
     setting_put(6);
@@ -186,9 +187,12 @@ static void backup__counts_only_when_it_was_read_back(void **state)
     snprintf(lock, sizeof lock, "%s/shelf/.lock", folder);
     int fd = open(lock, O_RDWR);
     assert_int_equal(flock(fd, LOCK_EX), 0);
-    assert_int_equal(run_admin("backup shelf"), 1); /* another one runs */
+    assert_int_equal(run_admin("backup shelf --hold-days 0"), 1); /* another one runs */
     assert_int_equal(close(fd), 0);
     assert_int_equal(shell(line), 0);
+    assert_int_equal(run_admin("backup shelf --hold-days 91"), 2);
+    assert_int_equal(run_admin("backup shelf"), 0);
+    assert_int_equal(shell(line), 0); /* BAK-2 */
     assert_int_equal(run_admin("backup drill shelf"), 0);
     assert_int_equal(run_admin("backup verify shelf"), 1); /* those that stood there */
     assert_int_equal(shell("rm shelf/00000001.*"), 0);

@@ -125,6 +125,12 @@ static void server_backup(sim *s)
     store *copy = NULL, *db = NULL;
     fb_error err = {0};
     int64_t head = 0, entries = 0, bad = 0;
+    if (s->has_backup) {
+        crash_vfs_remove(s->vfs, "srvold");
+        crash_vfs_copy(s->vfs, "srvbak", "srvold");
+        s->has_older = true;
+    }
+    crash_vfs_remove(s->vfs, "srvbak");
     crash_vfs_copy(s->vfs, "server", "srvbak");
     store_options o = {.path = "srvbak/master.db", .vfs = "simfs"};
     fb_code rc = store_open(&o, &copy, &err);
@@ -284,6 +290,39 @@ bool disaster_server_restored(sim *s, sim_device *d)
     if (!server_sound(s) || !s->has_backup) {
         return false;
     }
+    server_restore(s);
+    return true;
+}
+
+/* What the newer backup alone held was let go of by the devices, which were told of it. */
+static void backup_losses(sim *s)
+{
+    sqlite3 *newer = open_file(s, "srvbak/master.db"), *older = open_file(s, "srvold/master.db");
+    if (newer != NULL && older != NULL) {
+        uint8_t *had = marks_count(s, newer), *has = marks_count(s, older);
+        for (int i = 0; i < s->actions_count; i++) {
+            sim_action *a = &s->actions[i];
+            a->doubt |= is_on(had, a) && !is_on(has, a);
+        }
+        free(had);
+        free(has);
+    }
+    sqlite3_close(newer);
+    sqlite3_close(older);
+}
+
+/* The newest backup cannot be read: the one before it is all there is, older than what the devices
+ * were told. */
+bool disaster_server_older(sim *s, sim_device *d)
+{
+    (void)d;
+    if (!server_sound(s) || !s->has_older) {
+        return false;
+    }
+    backup_losses(s);
+    crash_vfs_remove(s->vfs, "srvbak");
+    crash_vfs_copy(s->vfs, "srvold", "srvbak");
+    s->has_older = false;
     server_restore(s);
     return true;
 }

@@ -10,6 +10,7 @@ bool record_leaves_out(sim_kind kind)
     case KIND_PHONE_TORN:
     case KIND_PHONE_CLONED:
     case KIND_PAGE_DAMAGED:
+    case KIND_SERVER_OLDER:
     case KIND_SERVER_PUT_BACK:
     case KIND_SERVER_EMPTIED:
     case KIND_READ_ERROR_DEVICE:

@@ -468,6 +468,37 @@ static void store__backup_is_a_whole_database(void **state)
     fixture_close(&f);
 }
 
+/* BAK-2: what a device lets go of is in a backup that was hold_ms old, so any moment since can be
+ * restored. A backup a day; the hold is three days. */
+static void store__devices_let_go_of_what_an_old_backup_holds(void **state)
+{
+    enum { DAYS = 40, HOLD = 3 };
+    const int64_t day_ms = 86400000;
+    (void)state;
+    fixture f;
+    int64_t told = 0, before = 0;
+    fixture_small(&f);
+    for (int64_t day = 1; day <= DAYS; day++) {
+        ok(store_begin(f.writer));
+        ok(store_backup_counts(f.writer, 10 * day, day * day_ms, HOLD * day_ms));
+        ok(store_commit(f.writer));
+        ok(store_meta_int(f.writer, "backed_up_cid", 0, &told));
+        assert_true(told >= before && told <= 10 * (day > HOLD ? day - HOLD : 0));
+        assert_true(day <= 2 * HOLD || told >= 10 * (day - 2 * HOLD));
+        before = told;
+    }
+    ok(store_begin(f.writer));
+    ok(store_backup_counts(f.writer, 1000, 5 * day_ms, HOLD * day_ms)); /* the clock was ahead */
+    ok(store_backup_counts(f.writer, 1010, (5 + HOLD) * day_ms, HOLD * day_ms));
+    ok(store_meta_int(f.writer, "backed_up_cid", 0, &told));
+    assert_int_equal(told, 1000);
+    ok(store_backup_counts(f.writer, 1020, 6 * day_ms, 0));
+    ok(store_meta_int(f.writer, "backed_up_cid", 0, &told));
+    assert_int_equal(told, 1020);
+    ok(store_commit(f.writer));
+    fixture_close(&f);
+}
+
 static void store__every_named_statement_fits_the_tables(void **state)
 {
     (void)state;
@@ -505,6 +536,7 @@ int main(void)
         cmocka_unit_test(store__undone_catalogue_is_the_old_one_again),
         cmocka_unit_test(store__query_of_a_person_cannot_write),
         cmocka_unit_test(store__backup_is_a_whole_database),
+        cmocka_unit_test(store__devices_let_go_of_what_an_old_backup_holds),
         cmocka_unit_test(store__every_named_statement_fits_the_tables),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
