@@ -119,6 +119,8 @@ bool disaster_phone_cloned(sim *s, sim_device *d)
 
 /* ---- the server ---- */
 
+enum { HOLD_MS = 6 * 3600 * 1000 };
+
 /* What fieldbook-admin backup does: copy, check the copy, and only then say so. */
 static void server_backup(sim *s)
 {
@@ -129,6 +131,7 @@ static void server_backup(sim *s)
         crash_vfs_remove(s->vfs, "srvold");
         crash_vfs_copy(s->vfs, "srvbak", "srvold");
         s->has_older = true;
+        s->older_ms = s->backup_ms;
     }
     crash_vfs_remove(s->vfs, "srvbak");
     crash_vfs_copy(s->vfs, "server", "srvbak");
@@ -150,12 +153,13 @@ static void server_backup(sim *s)
         return;
     }
     s->has_backup = true;
+    s->backup_ms = s->now_ms;
     db = world_store_open("server/master.db");
     if (db == NULL || store_begin(db) != FB_OK) {
         store_close(db);
         return;
     }
-    rc = store_meta_int_set(db, "backed_up_cid", head);
+    rc = store_backup_counts(db, head, s->now_ms, HOLD_MS);
     if (rc != FB_OK || store_commit(db) != FB_OK) {
         store_rollback(db);
     }
@@ -294,35 +298,18 @@ bool disaster_server_restored(sim *s, sim_device *d)
     return true;
 }
 
-/* What the newer backup alone held was let go of by the devices, which were told of it. */
-static void backup_losses(sim *s)
-{
-    sqlite3 *newer = open_file(s, "srvbak/master.db"), *older = open_file(s, "srvold/master.db");
-    if (newer != NULL && older != NULL) {
-        uint8_t *had = marks_count(s, newer), *has = marks_count(s, older);
-        for (int i = 0; i < s->actions_count; i++) {
-            sim_action *a = &s->actions[i];
-            a->doubt |= is_on(had, a) && !is_on(has, a);
-        }
-        free(had);
-        free(has);
-    }
-    sqlite3_close(newer);
-    sqlite3_close(older);
-}
-
-/* The newest backup cannot be read: the one before it is all there is, older than what the devices
- * were told. */
+/* The newest backup cannot be read, or an earlier moment is wanted: the one before it. While it is
+ * no older than HOLD_MS the devices have all that it lacks (BAK-2). */
 bool disaster_server_older(sim *s, sim_device *d)
 {
     (void)d;
-    if (!server_sound(s) || !s->has_older) {
+    if (!server_sound(s) || !s->has_older || s->now_ms - s->older_ms > HOLD_MS) {
         return false;
     }
-    backup_losses(s);
     crash_vfs_remove(s->vfs, "srvbak");
     crash_vfs_copy(s->vfs, "srvold", "srvbak");
     s->has_older = false;
+    s->backup_ms = s->older_ms;
     server_restore(s);
     return true;
 }

@@ -219,8 +219,9 @@ struct sim {
     sim_action *actions;
     int actions_count, actions_room;
     uint32_t marks;
-    bool has_backup;     /* machine "srvbak" holds a verified copy of the server's files ... */
-    bool has_older;      /* ... and "srvold" the one before */
+    bool has_backup; /* machine "srvbak" holds a verified copy of the server's files ... */
+    bool has_older;  /* ... and "srvold" the one before */
+    int64_t backup_ms, older_ms;
     int growths;         /* modules added to the catalogue */
     bool server_suspect; /* put back by hand: the next start must refuse */
     bool emptied;        /* put back to before any device was enrolled */
