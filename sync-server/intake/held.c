@@ -98,6 +98,7 @@ static fb_code accept(holding *h)
     fb_error err;
     FB_TRY(group_get(h->found.payload, store_catalog(h->in->db), h->in->work, &g, &err));
     FB_TRY(decide_group(h->in->cache, h->in->db, &who, &g, h->in->work, &h->decided));
+    FB_TRY(verdict_aliases_add(h->in->db, &h->decided.verdict));
     h->decided.plain = false;
     h->decided.verdict.echo = true;
     const commit_source from = {.device = who.device,

@@ -117,21 +117,6 @@ static fb_code collided_read(taking *t)
     return FB_OK;
 }
 
-static fb_code aliases_add(taking *t, const decision *d)
-{
-    for (uint32_t i = 0; i < d->verdict.aliases_count; i++) {
-        fb_id from, to;
-        FB_ASSERT(id_get(d->verdict.aliases[i].from, &from) &&
-                  id_get(d->verdict.aliases[i].to, &to));
-        store_stmt *q = store_prepare(t->in->db, STORE_decide_alias_add);
-        store_bind_id(q, 1, &from);
-        store_bind_text(q, 2, d->verdict.aliases[i].entity);
-        store_bind_id(q, 3, &to);
-        FB_TRY(store_run(q));
-    }
-    return FB_OK;
-}
-
 /* HLD-1: the row by which people decide it; its commit is the server's own. */
 static fb_code held_tell(taking *t, int64_t gseq, fb_text line, fb_text words)
 {
@@ -232,7 +217,7 @@ static fb_code verdict_write(taking *t, int64_t gseq, uint64_t mark, fb_text lin
     FB_TRY(run_flush(t->in->db, &t->run));
     t->out->refused += keeps_payload(d->verdict.code) && d->verdict.code != VERDICT_ALIAS;
     FB_TRY(blocked_add(t, gseq, d));
-    FB_TRY(aliases_add(t, d));
+    FB_TRY(verdict_aliases_add(t->in->db, &d->verdict));
     return verdict_keep(t, gseq, mark, line, d);
 }
 

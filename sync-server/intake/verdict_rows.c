@@ -106,6 +106,20 @@ static fb_code keep(arena *memory, fb_text from, fb_text *out)
     return from.data == NULL || out->data != NULL ? FB_OK : FB_E_NO_MEMORY;
 }
 
+fb_code verdict_aliases_add(store *s, const verdict_msg *m)
+{
+    for (uint32_t i = 0; i < m->aliases_count; i++) {
+        fb_id from, to;
+        FB_ASSERT(id_get(m->aliases[i].from, &from) && id_get(m->aliases[i].to, &to));
+        store_stmt *q = store_prepare(s, STORE_decide_alias_add);
+        store_bind_id(q, 1, &from);
+        store_bind_text(q, 2, m->aliases[i].entity);
+        store_bind_id(q, 3, &to);
+        FB_TRY(store_run(q));
+    }
+    return FB_OK;
+}
+
 fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memory,
                      verdict_found *out)
 {

@@ -26,6 +26,9 @@ typedef struct verdict_row {
 } verdict_row;
 FB_MUST_USE fb_code verdict_row_add(store *s, const verdict_row *v);
 
+/* Later groups follow the aliases that this verdict names. */
+FB_MUST_USE fb_code verdict_aliases_add(store *s, const verdict_msg *m);
+
 /* The row that covers gseq; E_NOT_FOUND. Texts are copied to `memory`. */
 typedef struct verdict_found {
     int64_t gseq, upto, cid, head;

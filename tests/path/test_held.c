@@ -202,6 +202,58 @@ static void first_decision_counts_and_the_second_manager_is_told(void **state)
     assert_int_equal(fleet_number(second, "SELECT count(*) FROM conflict"), 0);
 }
 
+static fb_value said(const char *text)
+{
+    return (fb_value){.kind = FB_KIND_TEXT, .u.text = {text, strlen(text)}};
+}
+
+static fb_id record_new(fleet_device *d, const char *entity, const fb_record_change *c)
+{
+    fb_error err = {0};
+    fb_id id = {{0}};
+    fleet_must(fb_record_insert(d->db, entity, c, &id, &err), &err, entity);
+    return id;
+}
+
+/* The other shop is met elsewhere, so a manager decides; until he does it has come into the rep's
+ * own territory. What the rep wrote about his shop meanwhile is about that one. */
+static void accepted_as_a_duplicate_its_references_follow(void **state)
+{
+    static const char name[] = "Corner Two", phone[] = "13900000001";
+    char out[400], told[100];
+    (void)state;
+    fb_id twin = company_add(&f.company, "customer",
+                             PAIRS("code", "K2", "name", name, "phone", phone, "territory_id",
+                                   id_text(&f.territories[1])));
+    static const char *const shop_columns[] = {"code", "name", "phone", "territory_id"};
+    const fb_value shop_values[] = {
+        said("K3"), said(name), said(phone), {.kind = FB_KIND_ID, .u.id = f.territories[0]}};
+    fb_id mine = record_new(rep, "customer", &(fb_record_change){shop_columns, shop_values, 4});
+    fleet_sync(rep);
+    fleet_sync(first);
+    assert_int_equal(open_ones(first), 1);
+    company_set(&f.company, "customer", &twin, PAIRS("territory_id", id_text(&f.territories[0])));
+    assert_int_equal(decide(first, "held.accept", NULL, out, sizeof out), FB_OK);
+    static const char *const contact_columns[] = {"customer_id", "name"};
+    const fb_value contact_values[] = {{.kind = FB_KIND_ID, .u.id = mine}, said("Ms Wu")};
+    (void)record_new(rep, "contact", &(fb_record_change){contact_columns, contact_values, 2});
+    fleet_sync(first);
+    fleet_sync(rep);
+    fleet_sync(rep);
+    assert_int_equal(in_tray(rep), 0);
+    fleet_text(rep,
+               "SELECT c.code FROM contact t JOIN customer c ON c.id=t.customer_id WHERE "
+               "t.name='Ms Wu'",
+               told, sizeof told);
+    assert_string_equal(told, "K2");
+    fleet_sync(first);
+    fleet_text(first,
+               "SELECT c.code FROM contact t JOIN customer c ON c.id=t.customer_id WHERE "
+               "t.name='Ms Wu'",
+               told, sizeof told);
+    assert_string_equal(told, "K2");
+}
+
 static void its_author_and_a_colleague_cannot_decide(void **state)
 {
     char out[400];
@@ -451,6 +503,7 @@ int main(void)
         PEOPLE(accepted_offline_stands_and_its_author_is_told),
         PEOPLE(rejected_offline_its_author_reads_the_reason),
         PEOPLE(first_decision_counts_and_the_second_manager_is_told),
+        PEOPLE(accepted_as_a_duplicate_its_references_follow),
         PEOPLE(its_author_and_a_colleague_cannot_decide),
         BENCH(accepted_over_the_wire_the_author_hears_the_verdict),
         BENCH(right_to_decide_is_checked_at_the_server),
