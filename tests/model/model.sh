@@ -177,7 +177,7 @@ check_reached() {
             cd "$work/reach-$number"
             timeout -s INT 120 ./pan -m200000 -w18 >pan.out 2>&1 || true
             gcov -o . pan-pan.gcda pan.c >/dev/null 2>&1
-        )
+        ) || { say "model failed: configuration $number of the statements reached did not end in 120 s" && return 1; }
     done < <(reach_configurations)
     list=$(statements "$work"/reach-*/pan.m.gcov)
     all=$(wc -l <<<"$list")
