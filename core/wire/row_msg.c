@@ -165,13 +165,12 @@ static void columns_resolve(json_reader *r, block_head *h, const fb_text *names)
 /* The members of a block head; the names of its columns into `names`. */
 static void head_members_get(json_reader *r, block_head *h, fb_text *names, bool *named_out)
 {
-    bool has_entity = false, has_kind = false;
+    bool has_kind = false;
     fb_text key;
     json_object_begin(r);
     while (json_object_next(r, &key)) {
         if (text_is(key, "e")) {
             h->entity_name = json_string(r);
-            has_entity = true;
         } else if (text_is(key, "k")) {
             has_kind = kind_get(r, &h->kind);
         } else if (text_is(key, "c")) {
@@ -182,7 +181,7 @@ static void head_members_get(json_reader *r, block_head *h, fb_text *names, bool
         }
     }
     bool names_columns = h->kind == BLOCK_ROW || h->kind == BLOCK_MOVE;
-    if (!has_entity || !has_kind || (names_columns && !*named_out)) {
+    if (h->entity_name.size == 0 || !has_kind || (names_columns && !*named_out)) {
         json_fail(r, FB_E_PROTOCOL, "a block needs e, k and, for rows and moves, c");
     }
 }

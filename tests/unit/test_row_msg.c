@@ -175,6 +175,7 @@ static void block__wrong_heads_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
+        "{\"e\":\"\",\"k\":\"delete\"}",
         "{\"k\":\"row\",\"c\":[\"id\"]}",
         "{\"e\":\"customer\",\"c\":[\"id\"]}",
         "{\"e\":\"customer\",\"k\":\"row\"}",
