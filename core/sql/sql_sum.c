@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "sql/sql_log.h"
+#include "sql/sql_pass.h"
 
 enum { PAGE_BYTES = 4096, SUM_BYTES = 8, RESERVED_AT = 20, HEAD_BYTES = 100 };
 static const char PREFIX[] = "fieldbook-";
@@ -22,16 +23,10 @@ typedef struct sum_layer {
 } sum_layer;
 
 typedef struct sum_file {
-    sqlite3_file file;
-    sqlite3_file *real; /* behind this struct */
+    pass_file pass; /* the real one stands behind this struct */
     bool on;
     unsigned char page[PAGE_BYTES]; /* a page on its way out: the caller's bytes are not ours */
 } sum_file;
-
-static sqlite3_file *real_of(sqlite3_file *f)
-{
-    return ((sum_file *)f)->real;
-}
 
 /* Four lanes, as fast as memory; the number tells a page from the same bytes elsewhere. */
 static void sum_of(const unsigned char *page, uint64_t number, unsigned char out[SUM_BYTES])
@@ -67,16 +62,11 @@ static bool is_whole_page(int amount, sqlite3_int64 offset)
 
 /* --- the file ------------------------------------------------------------------------ */
 
-static int x_close(sqlite3_file *f)
-{
-    return real_of(f)->pMethods->xClose(real_of(f));
-}
-
 static int x_read(sqlite3_file *f, void *out, int amount, sqlite3_int64 offset)
 {
     unsigned char sum[SUM_BYTES];
     const sum_file *s = (const sum_file *)f;
-    int rc = s->real->pMethods->xRead(s->real, out, amount, offset);
+    int rc = s->pass.real->pMethods->xRead(s->pass.real, out, amount, offset);
     if (rc != SQLITE_OK || !s->on || amount <= HEAD_BYTES) {
         return rc;
     }
@@ -95,93 +85,48 @@ static int x_write(sqlite3_file *f, const void *data, int amount, sqlite3_int64 
         s->on = is_head_with_sums(data);
     }
     if (!s->on || !is_whole_page(amount, offset)) {
-        return s->real->pMethods->xWrite(s->real, data, amount, offset);
+        return s->pass.real->pMethods->xWrite(s->pass.real, data, amount, offset);
     }
     memcpy(s->page, data, PAGE_BYTES - SUM_BYTES);
     sum_of(s->page, (uint64_t)(offset / PAGE_BYTES), s->page + PAGE_BYTES - SUM_BYTES);
-    return s->real->pMethods->xWrite(s->real, s->page, amount, offset);
-}
-
-static int x_truncate(sqlite3_file *f, sqlite3_int64 size)
-{
-    return real_of(f)->pMethods->xTruncate(real_of(f), size);
-}
-
-static int x_sync(sqlite3_file *f, int flags)
-{
-    return real_of(f)->pMethods->xSync(real_of(f), flags);
-}
-
-static int x_file_size(sqlite3_file *f, sqlite3_int64 *out)
-{
-    return real_of(f)->pMethods->xFileSize(real_of(f), out);
-}
-
-static int x_lock(sqlite3_file *f, int level)
-{
-    return real_of(f)->pMethods->xLock(real_of(f), level);
-}
-
-static int x_unlock(sqlite3_file *f, int level)
-{
-    return real_of(f)->pMethods->xUnlock(real_of(f), level);
-}
-
-static int x_check_reserved(sqlite3_file *f, int *out)
-{
-    return real_of(f)->pMethods->xCheckReservedLock(real_of(f), out);
-}
-
-static int x_file_control(sqlite3_file *f, int op, void *argument)
-{
-    return real_of(f)->pMethods->xFileControl(real_of(f), op, argument);
-}
-
-static int x_sector_size(sqlite3_file *f)
-{
-    return real_of(f)->pMethods->xSectorSize(real_of(f));
-}
-
-static int x_characteristics(sqlite3_file *f)
-{
-    return real_of(f)->pMethods->xDeviceCharacteristics(real_of(f));
+    return s->pass.real->pMethods->xWrite(s->pass.real, s->page, amount, offset);
 }
 
 static int x_shm_map(sqlite3_file *f, int region, int bytes, int extend, void volatile **out)
 {
-    return real_of(f)->pMethods->xShmMap(real_of(f), region, bytes, extend, out);
+    return pass_real(f)->pMethods->xShmMap(pass_real(f), region, bytes, extend, out);
 }
 
 static int x_shm_lock(sqlite3_file *f, int from, int n, int flags)
 {
-    return real_of(f)->pMethods->xShmLock(real_of(f), from, n, flags);
+    return pass_real(f)->pMethods->xShmLock(pass_real(f), from, n, flags);
 }
 
 static void x_shm_barrier(sqlite3_file *f)
 {
-    real_of(f)->pMethods->xShmBarrier(real_of(f));
+    pass_real(f)->pMethods->xShmBarrier(pass_real(f));
 }
 
 static int x_shm_unmap(sqlite3_file *f, int delete_it)
 {
-    return real_of(f)->pMethods->xShmUnmap(real_of(f), delete_it);
+    return pass_real(f)->pMethods->xShmUnmap(pass_real(f), delete_it);
 }
 
 /* Version 2: no mapping of pages into memory, which would go round the check. */
 static const sqlite3_io_methods METHODS = {
     .iVersion = 2,
-    .xClose = x_close,
+    .xClose = pass_close,
     .xRead = x_read,
     .xWrite = x_write,
-    .xTruncate = x_truncate,
-    .xSync = x_sync,
-    .xFileSize = x_file_size,
-    .xLock = x_lock,
-    .xUnlock = x_unlock,
-    .xCheckReservedLock = x_check_reserved,
-    .xFileControl = x_file_control,
-    .xSectorSize = x_sector_size,
-    .xDeviceCharacteristics = x_characteristics,
+    .xTruncate = pass_truncate,
+    .xSync = pass_sync,
+    .xFileSize = pass_file_size,
+    .xLock = pass_lock,
+    .xUnlock = pass_unlock,
+    .xCheckReservedLock = pass_check_reserved,
+    .xFileControl = pass_file_control,
+    .xSectorSize = pass_sector_size,
+    .xDeviceCharacteristics = pass_characteristics,
     .xShmMap = x_shm_map,
     .xShmLock = x_shm_lock,
     .xShmBarrier = x_shm_barrier,
@@ -207,17 +152,17 @@ static int open_database(sqlite3_vfs *base, const char *name, sqlite3_file *f, i
 {
     unsigned char head[HEAD_BYTES];
     sum_file *s = (sum_file *)f;
-    s->real = (sqlite3_file *)(void *)(s + 1);
+    s->pass.real = (sqlite3_file *)(void *)(s + 1);
     s->on = false;
-    int rc = base->xOpen(base, name, s->real, flags, flags_out);
-    if (s->real->pMethods == NULL) {
+    int rc = base->xOpen(base, name, s->pass.real, flags, flags_out);
+    if (s->pass.real->pMethods == NULL) {
         return rc;
     }
     f->pMethods = &METHODS;
     if (rc != SQLITE_OK) {
         return rc;
     }
-    rc = s->real->pMethods->xRead(s->real, head, HEAD_BYTES, 0);
+    rc = s->pass.real->pMethods->xRead(s->pass.real, head, HEAD_BYTES, 0);
     if (rc == SQLITE_IOERR_SHORT_READ) {
         return SQLITE_OK; /* a new file */
     }

@@ -1,8 +1,7 @@
 /* backup.c - backup FILE | DIR, list, verify, drill. See admin.h; a folder of backups is shelf.h.
  *
  * A backup is a consistent copy made page by page while the server goes on; it is checked before it
- * counts, and only then is the commit it reaches recorded as backed up: devices keep their sent
- * groups until then (sync.md decision 7).
+ * counts. Devices keep what they sent until a backup of days ago holds it.
  *
  *   BAK-1  only a backup that was read back and is good counts
  *   BAK-2  devices let go of what a backup of days ago holds: store_backup_counts */
