@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "schema/limits.h"
 #include "support/raw_work.h"
 #include "sync-server/door/door.h"
 #include "sync-server/intake/intake.h"
+#include "wire/pack.h"
 
 #include <cmocka.h>
 
@@ -440,6 +442,59 @@ static void idle_device_waits_until_something_is_there(void **state)
     server_job_free(job);
 }
 
+/* How a body may come and what it may unpack to, asked before a line of it is read. */
+static void body_is_bounded_packed_and_unpacked(void **state)
+{
+    static const char OURS[] = "application/x-fieldbook";
+    static const struct {
+        const char *type, *encoding;
+        size_t size; /* of empty lines, before they are packed */
+        bool packed;
+        fb_code code;
+    } CASES[] = {
+        {OURS, "", SYNC_BODY_UNPACKED_BYTES_MAX, false, FB_E_PROTOCOL},
+        {OURS, "", SYNC_BODY_UNPACKED_BYTES_MAX + 1, false, FB_E_LIMIT},
+        {OURS, "zstd", SYNC_BODY_UNPACKED_BYTES_MAX, true, FB_E_PROTOCOL},
+        {OURS, "zstd", SYNC_BODY_UNPACKED_BYTES_MAX + 1, true, FB_E_LIMIT},
+        {OURS, "zstd", SYNC_BODY_BYTES_MAX, false, FB_E_PROTOCOL},
+        {OURS, "zstd", SYNC_BODY_BYTES_MAX + 1, false, FB_E_LIMIT},
+        {OURS, "gzip", 1, false, FB_E_MEDIA},
+        {"text/plain", "", 1, false, FB_E_MEDIA},
+    };
+    static char text[SYNC_BODY_UNPACKED_BYTES_MAX + 1];
+    bench *b = *state;
+    arena *memory = arena_new(1 << 20);
+    buf packed, auth;
+    memset(text, '\n', sizeof text);
+    buf_init(&packed, 2 * sizeof text);
+    buf_init(&auth, 256);
+    buf_printf(&auth, "Fieldbook %s:", id_text(&b->a.id));
+    hex_put(&auth, b->a.token.b, sizeof b->a.token.b);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        fb_text body = {text, CASES[i].size};
+        buf_reset(&packed);
+        if (CASES[i].packed) {
+            assert_int_equal(pack_put(&packed, body), FB_OK);
+            body = buf_text(&packed);
+        }
+        const server_request q = {.method = text_of("POST"),
+                                  .path = text_of("/v1/sync"),
+                                  .authorization = buf_text(&auth),
+                                  .content_type = text_of(CASES[i].type),
+                                  .content_encoding = text_of(CASES[i].encoding),
+                                  .peer = text_of("127.0.0.1"),
+                                  .body = body};
+        error_msg m = {.code = FB_OK};
+        server_job *job = server_handle(b->w.srv, b->w.reader, &q);
+        assert_int_equal(error_msg_get(server_job_reply(job)->body, memory, &m), FB_OK);
+        assert_int_equal(m.code, CASES[i].code);
+        server_job_free(job);
+    }
+    buf_clear(&packed);
+    buf_clear(&auth);
+    arena_free(memory);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -459,6 +514,7 @@ int main(void)
         CASE(strange_requests_get_their_status),
         CASE(batch_is_answered_job_by_job),
         CASE(idle_device_waits_until_something_is_there),
+        CASE(body_is_bounded_packed_and_unpacked),
         CASE(unchanged_device_is_answered_without_the_writer),
     };
     return cmocka_run_group_tests_name("server_device", tests, NULL, NULL);

@@ -449,15 +449,68 @@ static void credit_follows_the_closest_setting(void **state)
         assert_int_equal(d.verdict.code, CASES[i].held ? VERDICT_HELD : VERDICT_APPLIED);
         assert_int_equal(d.verdict.error, CASES[i].held ? FB_E_CREDIT : FB_OK);
     }
-    draft_stored(b, "SO-2", &line); /* a draft uses no credit, a submitted order does */
-    decision d = submitted(b, &order, &line, LEAVES);
-    assert_int_equal(d.verdict.code, VERDICT_APPLIED);
-    fb_id open = draft_stored(b, "SO-3", &line);
-    company_set(c, "sales_order", &open, PAIRS("status", "confirmed"));
-    d = submitted(b, &order, &line, LEAVES);
-    assert_int_equal(d.verdict.code, VERDICT_HELD);
-    assert_true(text_is(d.verdict.who, "MGR"));
-    assert_int_equal(d.changes_count, 0);
+}
+
+/* Just enough for one order. */
+static void credit_is(bench *b, const char *limit)
+{
+    company_add(&b->w.company, "setting",
+                PAIRS("key", "order.credit_limit_minor", "level", "global", "value", limit));
+}
+
+static void credit_is_used_by_what_is_under_way(void **state)
+{
+    static const struct {
+        const char *status;
+        bool uses;
+    } OTHERS[] = {
+        {"draft", false},    {"closed", false},   {"cancelled", false}, {"rejected", false},
+        {"submitted", true}, {"confirmed", true}, {"invoiced", true},
+    };
+    bench *b = *state;
+    fb_id line, other_line, order = draft_stored(b, "SO-1", &line);
+    fb_id other = draft_stored(b, "SO-2", &other_line);
+    credit_is(b, "11300");
+    for (size_t i = 0; i < sizeof OTHERS / sizeof OTHERS[0]; i++) {
+        company_set(&b->w.company, "sales_order", &other, PAIRS("status", OTHERS[i].status));
+        decision d = submitted(b, &order, &line, LEAVES);
+        assert_int_equal(d.verdict.code, OTHERS[i].uses ? VERDICT_HELD : VERDICT_APPLIED);
+        assert_true(!OTHERS[i].uses || text_is(d.verdict.who, "MGR"));
+        assert_true(!OTHERS[i].uses || d.changes_count == 0);
+    }
+}
+
+/* A catalogue that lets an order come back: its old total is no second claim on the credit. */
+static void order_that_is_submitted_again_counts_once(void **state)
+{
+    static const char FIRST[] = "{\"from\": \"submitted\", \"to\": \"received\"";
+    static const char BACK[] = "{\"from\": \"confirmed\", \"to\": \"submitted\"},";
+    bench *b = *state;
+    buf text;
+    raw_group g;
+    fb_error err = {.code = FB_OK};
+    fb_text now = catalog_builtin_text();
+    size_t begin = strlen("{\"version\":1");
+    const char *at = memmem(now.data, now.size, FIRST, strlen(FIRST));
+    assert_non_null(at);
+    buf_init(&text, 1 << 20);
+    buf_put_str(&text, "{\"version\":2");
+    buf_put_text(&text, (fb_text){now.data + begin, (size_t)(at - now.data) - begin});
+    buf_put_str(&text, BACK);
+    buf_put_text(&text, (fb_text){at, now.size - (size_t)(at - now.data)});
+    assert_int_equal(store_begin(b->w.admin), FB_OK);
+    assert_int_equal(store_catalog_install(b->w.admin, buf_text(&text), &err), FB_OK);
+    assert_int_equal(store_commit(b->w.admin), FB_OK);
+    buf_clear(&text);
+    fb_id line, order = draft_stored(b, "SO-1", &line);
+    company_set(&b->w.company, "sales_order", &order, PAIRS("status", "confirmed"));
+    credit_is(b, "11300");
+    raw_begin(&g, &b->d, "order.again", 0, 0);
+    raw_update(&g, "sales_order", &order, raw_server_ver(&b->w, "sales_order", &order),
+               PAIRS("status", "confirmed", "submitted"));
+    raw_end(&g);
+    decision d = decided(b);
+    is(&d, FB_OK, NULL);
 }
 
 int main(void)
@@ -472,6 +525,8 @@ int main(void)
         CASE(approval_gives_no_right_to_what_the_approver_may_not_change),
         CASE(draft_is_submitted_as_the_group_leaves_it),
         CASE(credit_follows_the_closest_setting),
+        CASE(credit_is_used_by_what_is_under_way),
+        CASE(order_that_is_submitted_again_counts_once),
     };
     return cmocka_run_group_tests_name("decide_rules", tests, NULL, NULL);
 }

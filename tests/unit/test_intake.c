@@ -229,6 +229,43 @@ static void attempts_survive_the_server_and_end_in_a_verdict(void **state)
     assert_false(a.found);
 }
 
+/* What the door let in waits for the writer; meanwhile the administrator may have said no. */
+static void groups_are_taken_of_devices_that_are_active_now(void **state)
+{
+    bench *b = *state;
+    store *db = b->w.admin;
+    const fb_id stranger = {{9}};
+    const struct {
+        const fb_id *device;
+        bool blocked;
+        fb_code answer;
+    } CASES[] = {
+        {&b->d.id, true, FB_E_DEVICE},
+        {&stranger, false, FB_E_DEVICE},
+        {&b->d.id, false, FB_OK},
+    };
+    raw_line(&b->d, "{\"k\":\"x\",\"at\":\"1\",\"cv\":1,\"ops\":[]}");
+    fb_text line = buf_text(&b->d.groups[0]);
+    sync_request q = raw_request(&b->d);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        intake_result got;
+        int64_t head = 0;
+        const intake_request r = {
+            .q = &q, .lines = &line, .device = *CASES[i].device, .now_ms = b->w.now_ms};
+        assert_int_equal(store_begin(db), FB_OK);
+        if (CASES[i].blocked) {
+            assert_int_equal(door_device_block(db, CASES[i].device, b->w.now_ms), FB_OK);
+        }
+        assert_int_equal(ledger_head(db, &head), FB_OK);
+        assert_int_equal(decide_cache_begin(b->in.cache, db, head, b->w.now_ms), FB_OK);
+        assert_int_equal(intake_sync(&b->in, &r, &got), FB_OK);
+        assert_int_equal(got.answer, CASES[i].answer);
+        assert_int_equal(got.pushed, CASES[i].answer == FB_OK ? 1 : 0);
+        store_rollback(db);
+        decide_cache_drop(b->in.cache);
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -240,6 +277,7 @@ int main(void)
         CASE(verdicts_begin_behind_what_the_device_knows),
         CASE(failures_of_one_group_are_counted_and_others_forgotten),
         CASE(attempts_survive_the_server_and_end_in_a_verdict),
+        CASE(groups_are_taken_of_devices_that_are_active_now),
     };
     return cmocka_run_group_tests_name("intake", tests, NULL, NULL);
 }

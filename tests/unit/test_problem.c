@@ -184,6 +184,37 @@ static void problem__survives_a_new_incarnation(void **state)
     lab_stop(&l);
 }
 
+/* Answered, but the page that brings the answers into effect has not come. */
+static void problem__survives_a_new_incarnation_that_comes_before_the_page(void **state)
+{
+    lab l;
+    buf out;
+    seen s = {0};
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_start(&l, DB, 2);
+    lab_save(&l, 1, "refused", 1);
+    lab_change(&l, 1, l.note, "blocked");
+    lab_save(&l, 2, "good", 2);
+    reply_begin(&l, &out, 3, 0, 6);
+    reply_verdict(&out, 1, VERDICT_REJECTED, false);
+    reply_verdict(&out, 2, VERDICT_BLOCKED, false);
+    verdict_run_put(&out, 3, 3, 6);
+    reply_page(&out, "0.6", false, false);
+    reply_take(&l, &out);
+    assert_int_equal(problem_each(l.r, look, &s), FB_OK);
+    assert_int_equal(s.count, 0);
+    assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
+    assert_int_equal(problem_each(l.r, look, &s), FB_OK);
+    assert_int_equal(s.count, 2);
+    assert_int_equal(s.code[0], VERDICT_REJECTED);
+    assert_string_equal(s.field[0], "lab_item.name");
+    assert_int_equal(s.code[1], VERDICT_BLOCKED);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE state=5"), 1);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +223,7 @@ int main(void)
         cmocka_unit_test(problem__discard_closes_and_keeps_the_record),
         cmocka_unit_test(problem__resubmit_captures_again_as_corrected),
         cmocka_unit_test(problem__survives_a_new_incarnation),
+        cmocka_unit_test(problem__survives_a_new_incarnation_that_comes_before_the_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
