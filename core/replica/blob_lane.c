@@ -138,6 +138,30 @@ static fb_code adopt(replica *r, const char *path, const char *name, bool *adopt
     return blob_row_put(r, &b, replica_now_ms(r, NULL, NULL));
 }
 
+/* Power was lost between the name of a fetched file and its row: what is whole is not fetched
+ * again. */
+static fb_code arrive(replica *r, const char *path, const char *name, bool *kept)
+{
+    digest hash;
+    blob_info b;
+    if (!blob_name_get(text_of(name), &hash)) {
+        return FB_OK;
+    }
+    FB_TRY(blob_find(r, &hash, &b));
+    if (b.stage != BLOB_WANTED) {
+        return FB_OK;
+    }
+    fb_code rc = blob_file_check(r->files, path, &hash, b.size);
+    if (rc == FB_E_CORRUPT) {
+        return FB_OK;
+    }
+    FB_TRY(rc);
+    *kept = true;
+    b.stage = b.made_here ? BLOB_ASK : BLOB_HERE;
+    b.offset = b.made_here ? 0 : b.size;
+    return blob_row_put(r, &b, replica_now_ms(r, NULL, NULL));
+}
+
 typedef struct sweep {
     replica *r;
     bool adopts; /* the database was made again: salvage.h */
@@ -157,8 +181,8 @@ static fb_code sweep_one(void *ctx, const char *name)
     buf_printf(&path, "%s/%s", r->blob_folder, name);
     const char *whole = buf_cstr(&path);
     fb_code rc = path.code;
-    if (rc == FB_OK && w->adopts) {
-        rc = adopt(r, whole, name, &wanted);
+    if (rc == FB_OK) {
+        rc = w->adopts ? adopt(r, whole, name, &wanted) : arrive(r, whole, name, &wanted);
     }
     if (rc == FB_OK && !wanted) {
         rc = r->files->remove(r->files->ctx, whole);

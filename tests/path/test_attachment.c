@@ -267,8 +267,9 @@ static void every_piece_is_cut_and_none_is_lost(void **state)
     assert_reads(s->manager, &s->attachment, FB_PART_THUMB, s->thumb, THUMB_BYTES);
 }
 
-static void count_path(void *ctx, const char *path, int64_t size)
+static void count_path(void *ctx, const char *path, const void *data, size_t size)
 {
+    (void)data;
     (void)size;
     const char *name = strrchr(path, '/');
     if (strncmp(path, "server/master.db.blobs/", 23) == 0 && strlen(name + 1) == 64) {

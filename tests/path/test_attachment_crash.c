@@ -177,6 +177,54 @@ static void either_side_loses_power_at_every_call_of_the_lane(void **state)
     assert_true(n > 5);
 }
 
+/* The device has let its photo go after a backup, and wants it again. */
+static stage *stage_wanting(void)
+{
+    stage *s = stage_open();
+    fb_lane_report r = {0};
+    blob_report backed = {0};
+    blob_place p;
+    fb_error err = {0};
+    assert_int_equal(photo_add(s), FB_OK);
+    assert_arrives(s);
+    memset(&p, 0, sizeof p);
+    fleet_must(blob_place_init(&p, mem_files_port(s->f.files), "server/master.db",
+                               &(blob_limits){.unnamed_days = 30}),
+               NULL, "place");
+    fleet_must(blob_backup(&p, s->f.admin, "server/backup.blobs", s->f.now_ms, &backed, &err), &err,
+               "backup");
+    blob_place_clear(&p);
+    s->f.now_ms += 24 * 3600000LL;
+    assert_int_equal(lane_once(s, &r), FB_OK);
+    fleet_must(fb_attachment_free(s->rep->db, 0, NULL, &err), &err, "free");
+    fleet_must(fb_attachment_want(s->rep->db, &s->attachment, FB_PART_ORIGINAL, false, &err), &err,
+               "want");
+    return s;
+}
+
+/* At each call of the database: before and after the pieces and the name. What was fetched is not
+ * fetched twice, but for the piece at hand. */
+static void device_loses_power_at_every_commit_of_fetching(void **state)
+{
+    (void)state;
+    uint64_t n = 1;
+    for (bool fired = true; fired; n++) {
+        stage *s = stage_wanting();
+        fb_lane_report before = {0}, after = {0};
+        crash_vfs_crash_after(s->f.vfs, "dev1", n);
+        fb_code rc = lane_once(s, &before);
+        fired = crash_vfs_is_crashed(s->f.vfs, "dev1");
+        assert_true(fired || rc == FB_OK);
+        device_dies(s);
+        assert_int_equal(lane_once(s, &after), FB_OK);
+        assert_int_equal(assert_whole(s), 1);
+        assert_true(before.bytes_down + after.bytes_down < PHOTO_BYTES + PIECE_BYTES + 1000);
+        fleet_close(&s->f);
+        assert_true(n < CALLS_MAX);
+    }
+    assert_true(n > 4);
+}
+
 /* A call that fails once, and the process lives on. */
 static void failing_calls_lose_nothing(void **state)
 {
@@ -206,6 +254,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(device_loses_power_at_every_call_of_adding),
         cmocka_unit_test(either_side_loses_power_at_every_call_of_the_lane),
+        cmocka_unit_test(device_loses_power_at_every_commit_of_fetching),
         cmocka_unit_test(failing_calls_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,10 +90,11 @@ static bool is_there(int number)
     return files->size(files->ctx, path, &size) == FB_OK && size == BYTES;
 }
 
-static void count_file(void *ctx, const char *path, int64_t size)
+static void count_file(void *ctx, const char *path, const void *data, size_t size)
 {
+    (void)data;
     if (strncmp(path, "server/master.db.blobs/", 23) == 0) {
-        *(int64_t *)ctx += size;
+        *(int64_t *)ctx += (int64_t)size;
     }
 }
 

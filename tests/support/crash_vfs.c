@@ -420,7 +420,7 @@ static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int
     image_write(&h->file->now, (uint64_t)offset, data, (size_t)amount);
     pending_add(h->file, (uint64_t)offset, data, (uint32_t)amount);
     tell(h->vfs, &(crash_vfs_event){CRASH_VFS_WRITE, h->file->name, (uint64_t)offset, data,
-                                    (size_t)amount});
+                                    (size_t)amount, NULL});
     return SQLITE_OK;
 }
 

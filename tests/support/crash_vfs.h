@@ -60,7 +60,8 @@ typedef enum crash_vfs_op {
     CRASH_VFS_WRITE,
     CRASH_VFS_TRUNCATE,
     CRASH_VFS_SYNC,
-    CRASH_VFS_DELETE
+    CRASH_VFS_DELETE,
+    CRASH_VFS_RENAME /* of plain files alone: mem_files.h */
 } crash_vfs_op;
 typedef struct crash_vfs_event {
     crash_vfs_op op;
@@ -68,6 +69,7 @@ typedef struct crash_vfs_event {
     uint64_t offset; /* TRUNCATE: the new size */
     const void *data;
     size_t size;
+    const char *to; /* RENAME */
 } crash_vfs_event;
 void crash_vfs_listen(crash_vfs *v, void (*fn)(void *ctx, const crash_vfs_event *e), void *ctx);
 /* Lend every file as it reads now. */

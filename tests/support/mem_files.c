@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/crash_vfs.h"
-
 enum { FILES_MAX = 4096, SECTOR = 512 };
 #define PLENTY (INT64_C(1) << 40)
 
@@ -29,7 +27,16 @@ struct mem_files {
     fb_code fail_code;
     int64_t quota;
     bool crashed, fail_for_ever;
+    void (*listen)(void *ctx, const crash_vfs_event *e);
+    void *listen_ctx;
 };
+
+static void tell(const mem_files *m, const crash_vfs_event *e)
+{
+    if (m->listen != NULL) {
+        m->listen(m->listen_ctx, e);
+    }
+}
 
 static uint64_t draw(mem_files *m)
 {
@@ -136,6 +143,24 @@ static fb_code folder(void *ctx, const char *path)
     return m->crashed ? FB_E_IO : FB_OK;
 }
 
+static void written_tell(const mem_files *m, const char *path, int64_t offset, fb_text bytes,
+                         bool shorter, bool sync)
+{
+    tell(m, &(crash_vfs_event){.op = CRASH_VFS_WRITE,
+                               .file = path,
+                               .offset = (uint64_t)offset,
+                               .data = bytes.data,
+                               .size = bytes.size});
+    if (shorter) {
+        tell(m, &(crash_vfs_event){.op = CRASH_VFS_TRUNCATE,
+                                   .file = path,
+                                   .offset = (uint64_t)offset + bytes.size});
+    }
+    if (sync) {
+        tell(m, &(crash_vfs_event){.op = CRASH_VFS_SYNC, .file = path});
+    }
+}
+
 static fb_code write_at(void *ctx, const char *path, int64_t offset, fb_text bytes, bool sync)
 {
     mem_files *m = ctx;
@@ -162,6 +187,7 @@ static fb_code write_at(void *ctx, const char *path, int64_t offset, fb_text byt
         set_bytes(&f->synced, f->now.data, end);
         f->is_synced = true;
     }
+    written_tell(m, path, offset, bytes, end < size, sync);
     return FB_OK;
 }
 
@@ -214,6 +240,8 @@ static fb_code move(void *ctx, const char *from, const char *to)
     char *name = name_copy(to);
     crash_vfs_release(f->path);
     f->path = name;
+    tell(m, &(crash_vfs_event){.op = CRASH_VFS_RENAME, .file = from, .to = to});
+    tell(m, &(crash_vfs_event){.op = CRASH_VFS_SYNC, .file = to}); /* the folder: MFS-1 */
     return FB_OK;
 }
 
@@ -226,6 +254,7 @@ static fb_code unlink_file(void *ctx, const char *path)
         return rc;
     }
     f->removed = true;
+    tell(m, &(crash_vfs_event){.op = CRASH_VFS_DELETE, .file = path});
     return FB_OK;
 }
 
@@ -360,6 +389,20 @@ void mem_files_reboot(mem_files *m, const char *machine)
     m->crash_at = 0;
 }
 
+void mem_files_listen(mem_files *m, void (*fn)(void *ctx, const crash_vfs_event *e), void *ctx)
+{
+    m->listen = fn;
+    m->listen_ctx = ctx;
+}
+
+void mem_files_put(mem_files *m, const char *path, const void *data, size_t size)
+{
+    mem_file *f = make(m, path);
+    set_bytes(&f->now, data, (int64_t)size);
+    set_bytes(&f->synced, data, (int64_t)size);
+    f->is_synced = true;
+}
+
 bool mem_files_flip(mem_files *m, const char *path, int64_t at)
 {
     mem_file *f = find(m, path, false);
@@ -371,12 +414,14 @@ bool mem_files_flip(mem_files *m, const char *path, int64_t at)
     return true;
 }
 
-void mem_files_each(const mem_files *m, void (*fn)(void *ctx, const char *path, int64_t size),
+void mem_files_each(const mem_files *m,
+                    void (*fn)(void *ctx, const char *path, const void *data, size_t size),
                     void *ctx)
 {
     for (int i = 0; i < FILES_MAX; i++) {
-        if (m->files[i].path != NULL && !m->files[i].removed) {
-            fn(ctx, m->files[i].path, m->files[i].now.size);
+        const mem_file *f = &m->files[i];
+        if (f->path != NULL && !f->removed) {
+            fn(ctx, f->path, f->now.data, (size_t)f->now.size);
         }
     }
 }
@@ -388,10 +433,7 @@ void mem_files_copy(mem_files *m, const char *from, const char *to)
         const mem_file *f = &m->files[i];
         if (is_of(f, from) && !f->removed) {
             snprintf(path, sizeof path, "%s%s", to, f->path + strlen(from));
-            mem_file *copy = make(m, path);
-            set_bytes(&copy->now, f->now.data, f->now.size);
-            set_bytes(&copy->synced, f->now.data, f->now.size);
-            copy->is_synced = true;
+            mem_files_put(m, path, f->now.data, (size_t)f->now.size);
         }
     }
 }

@@ -11,6 +11,7 @@
 #define FB_TESTS_MEM_FILES_H
 
 #include "fieldbook/files.h"
+#include "support/crash_vfs.h"
 
 typedef struct mem_files mem_files;
 
@@ -32,10 +33,17 @@ bool mem_files_failed(const mem_files *m);
 void mem_files_quota(mem_files *m, int64_t bytes);
 uint64_t mem_files_calls(const mem_files *m); /* mutating calls so far */
 
+/* Be told of every mutating call that was carried out, as crash_vfs_listen; NULL: nobody. A write
+ * that syncs, and a rename, tell of a sync after them. */
+void mem_files_listen(mem_files *m, void (*fn)(void *ctx, const crash_vfs_event *e), void *ctx);
+/* Make a file with these bytes, synced. */
+void mem_files_put(mem_files *m, const char *path, const void *data, size_t size);
+
 /* Change one byte of a file; false when there is none. */
 bool mem_files_flip(mem_files *m, const char *path, int64_t at);
-/* Lend every path with its present size. */
-void mem_files_each(const mem_files *m, void (*fn)(void *ctx, const char *path, int64_t size),
+/* Lend every path with its present bytes. */
+void mem_files_each(const mem_files *m,
+                    void (*fn)(void *ctx, const char *path, const void *data, size_t size),
                     void *ctx);
 /* Every file of one machine again under another name, and all of one gone. */
 void mem_files_copy(mem_files *m, const char *from, const char *to);

@@ -3,6 +3,7 @@
  *
  *   main.c       options, grids, pairs of crashes, the summary line
  *   work.c       the workload: devices, server, office and administrator over crash_vfs
+ *   lane.c       photos: taken, carried, let go; and what of them must be found
  *   judge.c      the full check of one state with the product's own code, and healing by one sync
  *   tape.c       the record of file calls and the images made of it
  *   image_vfs.c  an image as SQLite sees it
@@ -14,8 +15,11 @@
  * is no promise until its next group is saved: it asks again (replica/stage.c). Every distinct
  * C(j), and every older one beside what the other machines have become at k, is then judged by the
  * product: it opens, its checks pass, its groups are the promised ones, one sync heals without a
- * fork. That is as strong as opening every image with the product, because what the product reads
- * of an image are the pages that were hashed; a sample of the images themselves is judged as well.
+ * fork. With the database go the packs, from which a new device must download well, and the plain
+ * files of the lane: a photo is whole under its name or fetched on, and an original is on the
+ * device until the server has it. That is as strong as opening every image with the product,
+ * because what the product reads of an image are the pages that were hashed; a sample of the images
+ * themselves is judged as well.
  */
 #ifndef FB_FAULT_CRASH_H
 #define FB_FAULT_CRASH_H
@@ -32,6 +36,7 @@
 
 typedef struct work_report {
     uint32_t ops, groups, rejected, syncs, migrations, backups, reopened, chunks;
+    uint32_t photos, stored, fetched; /* parts that became whole at the server, and here again */
 } work_report;
 
 typedef struct work_options {
@@ -56,5 +61,20 @@ bool judge(judge_state *j);
 bool judge_recover(judge_state *j, tape *t);
 /* Newest group of a replica, read without the product; -1: there is none. */
 int64_t judge_last_group(const char *vfs, const char *path);
+
+/* --- photos (lane.c) ----------------------------------------------------------------------------
+ */
+
+enum { LANE_WHY_BYTES = 300 };
+#define LANE_BACKUP "server/backup.blobs"
+fb_code lane_photo(fleet_device *d, const fb_id *shop, uint32_t number);
+fb_code lane_round(fleet_device *d, fb_lane_report *out, fb_error *err);
+void lane_let_go(fleet_device *d);
+void lane_backup(fleet *f);
+/* What the device calls here is whole; all: every original, here or not. */
+bool lane_whole(fleet_device *d, bool all, char why[LANE_WHY_BYTES]);
+bool lane_heals(fleet_device *d, char why[LANE_WHY_BYTES]);
+bool lane_arrived(fleet *f, store *s, char why[LANE_WHY_BYTES]);
+bool lane_backup_sound(fleet *f, store *copy, char why[LANE_WHY_BYTES]);
 
 #endif

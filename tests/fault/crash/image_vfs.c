@@ -256,7 +256,8 @@ static uint64_t hash_page(disk_file *f, size_t n, size_t reserved, uint64_t imag
 static uint64_t hash_file(disk *d, int file)
 {
     disk_file *f = &d->files[file];
-    size_t reserved = f->size > RESERVED_AT ? f->data[RESERVED_AT] : 0, n = 0;
+    bool paged = !d->tape->files[file].plain && f->size > RESERVED_AT;
+    size_t reserved = paged ? f->data[RESERVED_AT] : 0, n = 0;
     bool first_same = f->pages_room > 0 && f->pages[0].changed != d->images;
     if (first_same && f->sums_reserved != reserved) {
         for (size_t i = 0; i < f->pages_room; i++) {
@@ -271,6 +272,18 @@ static uint64_t hash_file(disk *d, int file)
     }
     n *= DISK_PAGE_BYTES;
     return mix(hash, hash_bytes(f->data + n, f->size - n)) | 1;
+}
+
+uint64_t image_plain(disk *d, int machine)
+{
+    uint64_t hash = 1;
+    for (int i = 0; i < d->tape->files_count; i++) {
+        const tape_file *t = &d->tape->files[i];
+        if (t->plain && t->machine == machine && d->files[i].exists) {
+            hash = mix(hash, mix((uint64_t)i, hash_file(d, i)));
+        }
+    }
+    return hash;
 }
 
 int image_recover(disk *d, const char *path, uint64_t *hash_out)

@@ -13,5 +13,7 @@ void image_vfs_start(void);
 /* Recover the database as SQLite does after a power loss and hash every page a reader would see.
  * *hash_out is 0 for a database that does not exist or is empty. Returns SQLite's result. */
 int image_recover(disk *d, const char *path, uint64_t *hash_out);
+/* Hash of the machine's plain files. */
+uint64_t image_plain(disk *d, int machine);
 
 #endif

@@ -7,7 +7,9 @@
 #include "base/decimal.h"
 #include "fault/crash/crash.h"
 
-enum { MEMO_SLOTS = 1 << 14, DBS_MAX = 2, WINDOW = 40, SHOWN_MAX = 10 };
+enum { MEMO_SLOTS = 1 << 14, DBS_MAX = 3, WINDOW = 40, SHOWN_MAX = 10 };
+
+enum { MASTER, BACKUP, PACKS }; /* of grid.dbs */
 
 typedef struct options {
     uint64_t seed, images, ops, doubles, judge_every;
@@ -25,6 +27,7 @@ typedef struct state_seen {
 
 typedef struct memo_slot {
     uint64_t key, hash[DBS_MAX];
+    uint64_t plain; /* of all plain files of the machine */
     int rc;
 } memo_slot;
 
@@ -41,6 +44,7 @@ typedef struct grid {
     size_t history_count[DBS_MAX], history_room[DBS_MAX];
     uint64_t *judged; /* hashes of states that were judged */
     size_t judged_count, judged_room;
+    uint64_t kept; /* state if nothing is lost at this step */
     uint64_t memo_version, draws, calls, calls_max;
     memo_slot *memo;
     bool second; /* a crash within the recovery of another one */
@@ -149,6 +153,7 @@ static void history_add(grid *g, int db, uint64_t hash)
 /* Is it a committed state, and not older than the last promise? */
 static bool is_allowed(const grid *g, int db, uint64_t hash)
 {
+    bool promised = db != PACKS; /* they can be made again */
     const tape_promise *p = tape_promise_at(g->t, g->d.step);
     while (p != NULL && g->target == JUDGE_DEVICE && !p->device) {
         p = p > g->t->promises ? p - 1 : NULL;
@@ -158,7 +163,7 @@ static bool is_allowed(const grid *g, int db, uint64_t hash)
         if (g->history[db][i].hash == hash) {
             return true;
         }
-        if (g->history[db][i].step <= least) {
+        if (promised && g->history[db][i].step <= least) {
             return false; /* what stood when the promise was made */
         }
     }
@@ -175,7 +180,7 @@ static const memo_slot *recover(grid *g, uint64_t key)
     if (slot->key == key) {
         return slot;
     }
-    *slot = (memo_slot){.key = key};
+    *slot = (memo_slot){.key = key, .plain = image_plain(&g->d, g->machine)};
     for (int i = 0; i < g->dbs_count && slot->rc == 0; i++) {
         slot->rc = image_recover(&g->d, g->dbs[i], &slot->hash[i]);
     }
@@ -183,14 +188,20 @@ static const memo_slot *recover(grid *g, uint64_t key)
     return slot;
 }
 
+/* Database, packs and plain files together; 0: no database yet. */
+static uint64_t state_of(const memo_slot *r)
+{
+    return r->hash[MASTER] == 0 ? 0 : mix(mix(r->hash[MASTER], r->hash[PACKS]), r->plain);
+}
+
 /* An older state beside what the other machines have become by now is a state of its own; 0: not
  * older. */
-static uint64_t older_with_now(const grid *g, uint64_t hash)
+static uint64_t older_with_now(const grid *g, uint64_t state)
 {
     const tape_promise *p = tape_promise_at(g->t, g->d.step);
-    size_t n = g->history_count[0];
-    bool newest = n > 0 && g->history[0][n - 1].hash == hash;
-    return newest || p == NULL ? 0 : mix(hash, (uint64_t)(p - g->t->promises) + 1);
+    return state == 0 || state == g->kept || p == NULL
+               ? 0
+               : mix(state, (uint64_t)(p - g->t->promises) + 1);
 }
 
 static void image_try(grid *g, point at)
@@ -213,8 +224,9 @@ static void image_try(grid *g, point at)
     }
     disk_revert(&g->d);
     bool sample = at.mode != FATE_KEPT && g->n->images % (g->o->judge_every * 2000) == 1999;
-    bool first = r->rc == 0 &&
-                 judge_due(g, at.mode == FATE_KEPT ? r->hash[0] : older_with_now(g, r->hash[0]));
+    g->kept = at.mode == FATE_KEPT ? state_of(r) : g->kept;
+    bool first =
+        r->rc == 0 && judge_due(g, at.mode == FATE_KEPT ? g->kept : older_with_now(g, state_of(r)));
     if (sample || first || g->o->replay != NULL) {
         (void)disk_image(&g->d, g->machine, fate_at(g, at));
         judge_here(g, at); /* on the image itself: recovery has not touched it */
@@ -241,9 +253,10 @@ static void grid_open(grid *g, const options *o, counters *n, const tape *t, jud
 {
     *g = (grid){.o = o, .n = n, .t = t, .target = target, .draws = 1, .calls_max = UINT64_MAX};
     g->machine = tape_machine(t, target == JUDGE_DEVICE ? "dev1" : "server");
-    g->dbs[0] = target == JUDGE_DEVICE ? "dev1/replica.db" : "server/master.db";
-    g->dbs[1] = "server/backup1.db";
-    g->dbs_count = target == JUDGE_DEVICE ? 1 : 2;
+    g->dbs[MASTER] = target == JUDGE_DEVICE ? "dev1/replica.db" : "server/master.db";
+    g->dbs[BACKUP] = "server/backup1.db";
+    g->dbs[PACKS] = "server/master.db.packs";
+    g->dbs_count = target == JUDGE_DEVICE ? 1 : DBS_MAX;
     g->memo = calloc(MEMO_SLOTS, sizeof *g->memo);
     if (g->memo == NULL || g->machine < 0) {
         abort();
@@ -423,7 +436,7 @@ static bool options_take(options *o, int argc, char **argv)
                            .images = 1,
                            .ops = 25,
                            .doubles = 2,
-                           .judge_every = 6};
+                           .judge_every = 20};
             continue;
         }
         if (strcmp(argv[i], "--planted") == 0) {
@@ -473,9 +486,9 @@ int main(int argc, char **argv)
     }
     uint64_t ms = (uint64_t)(clock() - began) / (CLOCKS_PER_SEC / 1000) + 1;
     printf("workload: ops=%u groups=%u syncs=%u rejected=%u migrations=%u backups=%u reopened=%u "
-           "chunks=%u calls=%llu\n",
+           "chunks=%u photos=%u stored=%u fetched=%u calls=%llu\n",
            r.ops, r.groups, r.syncs, r.rejected, r.migrations, r.backups, r.reopened, r.chunks,
-           (unsigned long long)t.events_count);
+           r.photos, r.stored, r.fetched, (unsigned long long)t.events_count);
     printf("crash %s: images=%llu distinct=%llu states=%llu judged=%llu pairs=%llu cpu_ms=%llu "
            "images_per_s=%llu bad=%llu\n",
            n.bad == 0 ? "ok" : "failed", (unsigned long long)n.images,

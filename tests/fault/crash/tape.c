@@ -66,19 +66,39 @@ int tape_machine(const tape *t, const char *name)
     return -1;
 }
 
-static int file_of(tape *t, const char *name)
+static uint64_t name_sum(const char *name)
 {
+    uint64_t sum = 14695981039346656037ULL;
+    for (; *name != '\0'; name++) {
+        sum = (sum ^ (unsigned char)*name) * 1099511628211ULL;
+    }
+    return sum;
+}
+
+static int file_find(const tape *t, const char *name)
+{
+    uint64_t sum = name_sum(name);
     for (int i = 0; i < t->files_count; i++) {
-        if (strcmp(t->files[i].name, name) == 0) {
+        if (t->names[i] == sum && strcmp(t->files[i].name, name) == 0) {
             return i;
         }
     }
-    if (t->files_count == TAPE_FILES_MAX) {
+    return -1;
+}
+
+static int file_of(tape *t, const char *name)
+{
+    int known = file_find(t, name);
+    if (known >= 0) {
+        return known;
+    }
+    if (t->files_count == TAPE_FILES_MAX || strlen(name) >= TAPE_NAME_BYTES) {
         abort();
     }
     tape_file *f = &t->files[t->files_count];
     snprintf(f->name, sizeof f->name, "%s", name);
     f->machine = machine_of(t, name);
+    t->names[t->files_count] = name_sum(name);
     return t->files_count++;
 }
 
@@ -93,6 +113,12 @@ static void base_take(void *ctx, const char *name, const void *data, size_t size
     f->base_exists = true;
 }
 
+static void plain_take(void *ctx, const char *name, const void *data, size_t size)
+{
+    base_take(ctx, name, data, size);
+    ((tape *)ctx)->files[file_of(ctx, name)].plain = true;
+}
+
 static void event_take(void *ctx, const crash_vfs_event *e)
 {
     tape *t = ctx;
@@ -102,22 +128,38 @@ static void event_take(void *ctx, const crash_vfs_event *e)
     tape_event *to = &t->events[t->events_count++];
     *to = (tape_event){
         .op = e->op, .file = file_of(t, e->file), .offset = e->offset, .size = (uint32_t)e->size};
+    if (e->op == CRASH_VFS_RENAME) {
+        to->to = file_of(t, e->to);
+        t->files[to->to].plain = true;
+    }
     if (e->size > 0) {
         to->data = must(malloc(e->size));
         memcpy(to->data, e->data, e->size);
     }
 }
 
-void tape_start(tape *t, crash_vfs *vfs)
+static void plain_event_take(void *ctx, const crash_vfs_event *e)
 {
-    *t = (tape){.vfs = vfs};
+    event_take(ctx, e);
+    tape *t = ctx;
+    t->files[t->events[t->events_count - 1].file].plain = true;
+}
+
+void tape_start(tape *t, crash_vfs *vfs, mem_files *plain)
+{
+    memset(t, 0, sizeof *t);
+    t->vfs = vfs;
+    t->plain = plain;
     crash_vfs_each(vfs, base_take, t);
+    mem_files_each(plain, plain_take, t);
     crash_vfs_listen(vfs, event_take, t);
+    mem_files_listen(plain, plain_event_take, t);
 }
 
 void tape_stop(tape *t)
 {
     crash_vfs_listen(t->vfs, NULL, NULL);
+    mem_files_listen(t->plain, NULL, NULL);
 }
 
 void tape_free(tape *t)
@@ -130,7 +172,7 @@ void tape_free(tape *t)
     }
     free(t->events);
     free(t->promises);
-    *t = (tape){0};
+    memset(t, 0, sizeof *t);
 }
 
 void tape_promise_add(tape *t, int64_t now_ms, int64_t last, bool device)
@@ -244,6 +286,14 @@ void disk_delete(disk *d, int file)
     d->files[file].exists = false;
 }
 
+/* TAP-4: what is there of it now gets the other name; nothing: an empty file. */
+static void disk_rename(disk *d, int from, int to)
+{
+    disk_delete(d, to);
+    disk_write(d, to, 0, d->files[from].data, d->files[from].size);
+    disk_delete(d, from);
+}
+
 void disk_revert(disk *d)
 {
     while (d->undo_count > 0) {
@@ -262,12 +312,7 @@ void disk_revert(disk *d)
 
 int disk_find(const disk *d, const char *name)
 {
-    for (int i = 0; i < d->tape->files_count; i++) {
-        if (strcmp(d->tape->files[i].name, name) == 0) {
-            return i;
-        }
-    }
-    return -1;
+    return file_find(d->tape, name);
 }
 
 /* --- disk: walking -----------------------------------------------------------------------------
@@ -305,7 +350,18 @@ static void event_apply(disk *d, const tape_event *e)
         disk_truncate(d, e->file, e->offset);
     } else if (e->op == CRASH_VFS_DELETE) {
         disk_delete(d, e->file);
+    } else if (e->op == CRASH_VFS_RENAME) {
+        disk_rename(d, e->file, e->to);
     }
+}
+
+static bool is_pending(const disk *d, const uint64_t *list, size_t count, int file)
+{
+    bool found = false;
+    for (size_t i = 0; i < count; i++) {
+        found |= d->tape->events[list[i]].file == file;
+    }
+    return found;
 }
 
 /* A sync makes its file durable, and every deletion of the machine before it. */
@@ -322,7 +378,9 @@ static void settle(disk *d, int machine, int file)
     }
     for (size_t i = 0; i < count; i++) {
         const tape_event *e = &d->tape->events[list[i]];
-        if (e->file == file || list[i] < deleted[e->file]) {
+        bool named = e->op == CRASH_VFS_RENAME && e->to == file && /* its folder was synced */
+                     !is_pending(d, list, kept, e->file);
+        if (e->file == file || named || list[i] < deleted[e->file]) {
             event_apply(d, e);
             d->version++;
         } else {
@@ -373,7 +431,9 @@ static void survive_whole(imaging *g, uint64_t number)
 static void lose(imaging *g, uint64_t number)
 {
     const tape_event *e = &g->d->tape->events[number];
-    g->dead[e->file] |= e->op == CRASH_VFS_DELETE;
+    bool renamed = e->op == CRASH_VFS_RENAME;
+    g->dead[e->file] |= e->op == CRASH_VFS_DELETE || renamed;
+    g->dead[e->to] |= renamed;
 }
 
 /* Bytes of the write up to a boundary of the disk, or from one on. */
@@ -397,21 +457,20 @@ static void survive_torn(imaging *g, uint64_t number, uint64_t unit)
 
 static void survive_garbage(imaging *g, uint64_t number)
 {
-    unsigned char bytes[8192];
     const tape_event *e = &g->d->tape->events[number];
-    if (e->op != CRASH_VFS_WRITE || e->size > sizeof bytes) {
+    if (e->op != CRASH_VFS_WRITE || e->size == 0) {
         lose(g, number);
         return;
     }
     uint64_t sectors = (e->size + 511) / 512, from = draw(&g->state) % sectors * 512;
     uint64_t noise = draw(&g->state);
     g->key = mix(g->key, mix(number * 4 + 3, noise));
-    memcpy(bytes, e->data, e->size);
+    disk_write(g->d, e->file, e->offset, e->data, e->size);
+    unsigned char *bytes = g->d->files[e->file].data + e->offset;
     for (uint64_t i = from; i < e->size; i += 8) {
         uint64_t word = draw(&noise);
         memcpy(bytes + i, &word, e->size - i < 8 ? e->size - i : 8);
     }
-    disk_write(g->d, e->file, e->offset, bytes, e->size);
 }
 
 static void survive(imaging *g, uint64_t number, fate_mode mode, int place, uint64_t odds)

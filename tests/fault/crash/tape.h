@@ -15,17 +15,18 @@
  * lost
  *
  *   TAP-1  synced bytes are in every image
- *   TAP-2  a file that was deleted and made again keeps no write of the new one if the deletion is
- * lost TAP-3  the same tape, step, fate and seed give the same image
+ *   TAP-2  a file that was deleted, or renamed, and made again keeps no write of the new one if
+ * that is lost TAP-3  the same tape, step, fate and seed give the same image TAP-4  a rename may
+ * survive without the bytes of its file, unless they were synced before it
  *
  * Images are made in place and taken back by an undo list; tests/fault/crash/image_vfs.h shows them
  * to SQLite, whose writes are taken back as well. */
 #ifndef FB_FAULT_TAPE_H
 #define FB_FAULT_TAPE_H
 
-#include "support/crash_vfs.h"
+#include "support/mem_files.h"
 
-enum { TAPE_FILES_MAX = 64, TAPE_MACHINES_MAX = 4, TAPE_NAME_BYTES = 64 };
+enum { TAPE_FILES_MAX = 2048, TAPE_MACHINES_MAX = 4, TAPE_NAME_BYTES = 192 };
 
 typedef enum fate_mode {
     FATE_LOST,
@@ -40,7 +41,7 @@ extern const char *const FATE_NAMES[FATES + 1];
 
 typedef struct tape_event {
     crash_vfs_op op;
-    int file;
+    int file, to; /* to: of a rename */
     uint64_t offset;
     uint32_t size;
     unsigned char *data;
@@ -60,13 +61,16 @@ typedef struct tape_file {
     unsigned char *base; /* bytes when the tape began */
     size_t base_size;
     bool base_exists;
+    bool plain; /* no database: beside SQLite, through fb_files */
 } tape_file;
 
 typedef struct tape {
     crash_vfs *vfs;
+    mem_files *plain;
     char machines[TAPE_MACHINES_MAX][TAPE_NAME_BYTES];
     int machines_count;
     tape_file files[TAPE_FILES_MAX];
+    uint64_t names[TAPE_FILES_MAX]; /* sums of their names: to look them up */
     int files_count;
     tape_event *events;
     uint64_t events_count, events_room;
@@ -75,7 +79,7 @@ typedef struct tape {
 } tape;
 
 /* Begin: what the files hold now is on the platter. */
-void tape_start(tape *t, crash_vfs *vfs);
+void tape_start(tape *t, crash_vfs *vfs, mem_files *plain);
 void tape_stop(tape *t);
 void tape_free(tape *t);
 void tape_promise_add(tape *t, int64_t now_ms, int64_t last, bool device);

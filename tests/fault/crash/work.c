@@ -167,9 +167,15 @@ static fb_code do_abort(work *w, fleet_device *d, const fb_id *shop)
     return rc;
 }
 
+static fb_code do_photo(work *w, fleet_device *d, const fb_id *shop)
+{
+    w->report->photos++;
+    return lane_photo(d, shop, w->number);
+}
+
 static fb_code (*const ACTS[])(work *w, fleet_device *d, const fb_id *shop) = {
-    do_activity, do_task,    do_contact, do_tag,   do_edit,
-    do_customer, do_payment, do_visit,   do_visit, do_abort,
+    do_activity, do_task,  do_contact, do_tag,   do_edit,  do_customer,
+    do_payment,  do_visit, do_visit,   do_abort, do_photo,
 };
 
 /* --- office and administrator -------------------------------------------------------------------
@@ -225,6 +231,7 @@ static void backup(work *w)
     fleet_must(store_check(copy, &err), &err, "backup check");
     fleet_must(ledger_head(copy, &head), NULL, "backup head");
     store_close(copy);
+    lane_backup(&w->f);
     fleet_must(store_begin(w->f.admin), NULL, "begin");
     fleet_must(store_meta_int_set(w->f.admin, "backed_up_cid", head), NULL, "backed_up_cid");
     fleet_must(store_meta_int_set(w->f.admin, "test_backup", w->report->backups), NULL,
@@ -241,6 +248,7 @@ static void reopen(work *w, fleet_device *d)
     fb_db_options o = FB_DB_OPTIONS_INIT;
     o.port = &d->port;
     o.vfs = "fleetfs";
+    o.files = mem_files_port(w->f.files);
     o.sync_normal = w->planted;
     fb_db_close(d->db);
     fleet_must(fb_db_open(d->path, &o, &d->db, &err), &err, "reopen");
@@ -284,6 +292,28 @@ static void sync_one(work *w, fleet_device *d)
     w->report->rejected += d->report.rejected_count;
 }
 
+static void lane_run(work *w, fleet_device *d)
+{
+    fb_lane_report r;
+    fb_error err = {0};
+    fleet_must(lane_round(d, &r, &err), &err, "lane");
+    w->report->stored += r.stored_count;
+    w->report->fetched += r.fetched_count;
+}
+
+/* Hours after a backup the device hears that its photos are safe. */
+static void let_go(work *w, fleet_device *d)
+{
+    w->f.now_ms += 24 * 3600000LL;
+    sync_one(w, d);
+    lane_run(w, d);
+    promise(w);
+    lane_let_go(d);
+    promise(w);
+    lane_run(w, d);
+    promise(w);
+}
+
 static void housekeeping(work *w, fleet_device *first, fleet_device *second)
 {
     uint32_t n = w->number;
@@ -295,6 +325,10 @@ static void housekeeping(work *w, fleet_device *first, fleet_device *second)
     }
     if (n % (SYNC_EVERY * 2) == 0) {
         sync_one(w, second);
+        promise(w);
+        lane_run(w, first);
+        promise(w);
+        lane_run(w, second);
         promise(w);
     }
     if (n % REOPEN_EVERY == 17) {
@@ -308,6 +342,7 @@ static void housekeeping(work *w, fleet_device *first, fleet_device *second)
     if (n % BACKUP_EVERY == 12) {
         backup(w);
         promise(w);
+        let_go(w, first);
     }
     if (n % PACK_EVERY == 22) {
         fleet_build(&w->f);
@@ -376,7 +411,7 @@ void work_run(tape *t, const work_options *options, work_report *out)
     sqlite3_vfs *before = sqlite3_vfs_find(NULL);
     sqlite3_vfs_register(sqlite3_vfs_find("fleetfs"),
                          1); /* a backup goes to the default file layer */
-    tape_start(t, w->f.vfs);
+    tape_start(t, w->f.vfs, w->f.files);
     promise(w);
     fleet_device *first = fleet_device_new(&w->f, &w->f.users[0]);
     promise(w);
