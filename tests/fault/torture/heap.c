@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "fault/torture/calls.h"
 #include "fault/torture/heap.h"
 #include "support/crash_vfs.h"
 
@@ -26,7 +27,7 @@ static bool must_fail(void)
     if (!heap.armed || heap.paused) {
         return false;
     }
-    heap.calls++;
+    sites_pass(++heap.calls);
     bool hit = heap.fail_at > 0 &&
                (heap.calls == heap.fail_at || (heap.for_ever && heap.calls > heap.fail_at));
     heap.fired |= hit;
@@ -133,4 +134,9 @@ void heap_resume(void)
 {
     heap.paused = false;
     heap.live = heap.live_at_pause;
+}
+
+bool heap_is_paused(void)
+{
+    return heap.paused;
 }

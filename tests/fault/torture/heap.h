@@ -14,5 +14,6 @@ int64_t heap_live(void); /* allocations that were not freed; the file layer's ow
 /* What the server in the same process allocates in between neither fails nor counts. */
 void heap_pause(void);
 void heap_resume(void);
+bool heap_is_paused(void);
 
 #endif

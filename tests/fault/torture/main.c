@@ -8,13 +8,16 @@
 #include <unistd.h>
 
 #include "base/decimal.h"
+#include "fault/torture/calls.h"
 #include "fault/torture/torture.h"
 
-/* FILLED: the disk takes so many bytes more and then no more growth, as a real one does; DISK_FULL:
- * every change is refused from a call on. OPEN_ERROR: no descriptor or inode is left. BESIDE,
- * BESIDE_FULL: the plain files beside the replica. */
+/* STATEMENT, ARENA: see calls.h. FILLED: the disk takes so many bytes more and then no more growth,
+ * as a real one does; DISK_FULL: every change is refused from a call on. OPEN_ERROR: no descriptor
+ * or inode is left. BESIDE, BESIDE_FULL: the plain files beside the replica. */
 typedef enum weapon {
     NO_MEMORY,
+    STATEMENT,
+    ARENA,
     WRITE_ERROR,
     DISK_FULL,
     READ_ERROR,
@@ -24,13 +27,15 @@ typedef enum weapon {
     BESIDE_FULL,
     WEAPONS
 } weapon;
-static const char *const WEAPON_NAMES[WEAPONS] = {"malloc", "write", "full",   "read",
-                                                  "filled", "open",  "beside", "beside-full"};
-enum { SHOWN_MAX = 40, FILLED_STEP_BYTES = 512 };
+static const char *const WEAPON_NAMES[WEAPONS] = {"malloc", "statement",  "arena",  "write",
+                                                  "full",   "read",       "filled", "open",
+                                                  "beside", "beside-full"};
+enum { SHOWN_MAX = 400, FILLED_STEP_BYTES = 512 };
 
 typedef struct options {
     const char *api, *with;
     uint64_t every, seed, only;
+    bool calls;
 } options;
 
 typedef struct counters {
@@ -83,6 +88,8 @@ static void arm(torture *t, uint64_t n)
              WEAPON_NAMES[t->with], (unsigned long long)n, t->for_ever ? "for ever" : "once");
     if (t->with == NO_MEMORY) {
         heap_arm(n, t->for_ever);
+    } else if (t->with <= ARENA) {
+        calls_arm(t->with == ARENA ? CALL_ARENA : CALL_STATEMENT, n, t->for_ever);
     } else if (t->with >= BESIDE) {
         mem_files_fail(t->s->f.files, n, t->with == BESIDE ? FB_E_IO : FB_E_DISK_FULL, t->for_ever);
     } else if (t->with == FILLED) {
@@ -100,6 +107,9 @@ static bool disarm(torture *t)
     if (t->with == NO_MEMORY) {
         (void)heap_disarm();
         return heap_fired();
+    }
+    if (t->with <= ARENA) {
+        return calls_disarm();
     }
     if (t->with >= BESIDE) {
         bool failed = mem_files_failed(t->s->f.files);
@@ -247,19 +257,48 @@ static bool attempt(torture *t)
     return fired;
 }
 
+/* Once and for ever. False: no fault fired any more. */
+static bool site_use(torture *t)
+{
+    t->for_ever = false;
+    if (!attempt(t)) {
+        return false;
+    }
+    t->n->sites++;
+    t->for_ever = true;
+    (void)attempt(t);
+    return true;
+}
+
+/* The first site of each call, instead of every one. */
+static void weapon_use_calls(torture *t)
+{
+    static uint64_t found[SITES_MAX];
+    stage *s = t->s;
+    fb_error err = {0};
+    size_t count = 0;
+    stage_set(s, t->played);
+    sites_begin((int)t->with);
+    arm(t, 0);
+    (void)t->played->play(s, &err);
+    (void)disarm(t);
+    memcpy(found, sites_end(&count), sizeof found);
+    stage_close(s);
+    for (size_t i = 0; i < count; i++) {
+        t->site = found[i];
+        (void)site_use(t);
+    }
+}
+
 static void weapon_use(torture *t, const options *o)
 {
+    if (o->calls && t->with <= ARENA) {
+        weapon_use_calls(t);
+        return;
+    }
     uint64_t first = o->only > 0 ? o->only : 1 + (o->seed + t->n->scenes) % o->every;
     for (t->site = first;; t->site += o->every) {
-        t->for_ever = false;
-        bool fired = attempt(t);
-        if (!fired) {
-            return;
-        }
-        t->n->sites++;
-        t->for_ever = true;
-        (void)attempt(t);
-        if (o->only > 0) {
+        if (!site_use(t) || o->only > 0) {
             return;
         }
     }
@@ -282,18 +321,21 @@ static void scene_torture(stage *s, const scene *c, const options *o, counters *
 
 static int usage(void)
 {
-    fputs("fb-torture: every allocation and file call of every public function fails once, and for "
-          "ever\n"
-          "  --api NAME    only the function with this name\n"
-          "  --with CLASS  only this kind of fault: malloc, write, full, read, filled, open, "
-          "beside,\n"
-          "                beside-full\n"
-          "  --every N     only every N-th site (default 1: all)\n"
-          "  --seed S      where counting by N begins (default 0)\n"
-          "  --site N      only this site\n"
-          "  --quick       every 300th site, for every test run\n"
-          "  --list        the functions\n",
-          stdout);
+    fputs(
+        "fb-torture: every allocation and file call of every public function fails once, and for "
+        "ever\n"
+        "  --api NAME    only the function with this name\n"
+        "  --with CLASS  only this kind of fault: malloc, statement, arena, write, full, read,\n"
+        "                filled, open, beside, beside-full\n"
+        "  --every N     only every N-th site (default 1: all)\n"
+        "  --calls       of malloc, statement and arena only the sites that are the first to make "
+        "some\n"
+        "                call of the product fail; of the others as --every says\n"
+        "  --seed S      where counting by N begins (default 0)\n"
+        "  --site N      only this site\n"
+        "  --quick       every 300th site, for every test run\n"
+        "  --list        the functions\n",
+        stdout);
     return 0;
 }
 
@@ -327,6 +369,8 @@ static bool options_take(options *o, int argc, char **argv)
         bool more = i + 1 < argc, number = more && i64_get(text_of(argv[i + 1]), &v) && v >= 0;
         if (strcmp(argv[i], "--quick") == 0) {
             o->every = 300;
+        } else if (strcmp(argv[i], "--calls") == 0) {
+            o->calls = true;
         } else if (strcmp(argv[i], "--api") == 0 && more) {
             o->api = argv[++i];
         } else if (strcmp(argv[i], "--with") == 0 && more && weapon_is_known(argv[i + 1])) {

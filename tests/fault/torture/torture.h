@@ -3,6 +3,7 @@
  *
  *   main.c      options, the loop over sites, what must hold after each, the summary line
  *   heap.c      malloc and its family, which count, and fail when they are told to
+ *   calls.c     the same for SQLite's calls and for arenas; which sites suffice (--calls)
  *   stage.c     a replica with something of everything, put back before each attempt
  *   scenes.c    one scene for each function of core/include/fieldbook
  *   scenes_lane.c  those of attachments, of the outbox, and a replica that must be made again

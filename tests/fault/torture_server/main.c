@@ -10,12 +10,15 @@
 
 #include "base/check.h"
 #include "base/decimal.h"
+#include "fault/torture/calls.h"
 #include "fault/torture/heap.h"
 #include "fault/torture_server/story.h"
 #include "wire/pack.h"
 
 typedef enum weapon {
     NO_MEMORY,
+    STATEMENT,
+    ARENA,
     WRITE_ERROR,
     DISK_FULL,
     READ_ERROR,
@@ -23,13 +26,14 @@ typedef enum weapon {
     BESIDE_FULL,
     WEAPONS
 } weapon;
-static const char *const WEAPON_NAMES[WEAPONS] = {"malloc", "write",  "full",
-                                                  "read",   "beside", "beside-full"};
-enum { GROUPS_MAX = 8, SHOWN_MAX = 40, UNPACKED_BYTES_MAX = 64 << 20 };
+static const char *const WEAPON_NAMES[WEAPONS] = {"malloc", "statement", "arena",  "write",
+                                                  "full",   "read",      "beside", "beside-full"};
+enum { GROUPS_MAX = 8, SHOWN_MAX = 400, UNPACKED_BYTES_MAX = 64 << 20 };
 
 typedef struct options {
     const char *name;
     uint64_t every, seed, only;
+    bool calls;
 } options;
 
 typedef struct counters {
@@ -81,6 +85,8 @@ static void arm(torture *t)
              WEAPON_NAMES[t->with], (unsigned long long)t->site, t->for_ever ? "for ever" : "once");
     if (t->with == NO_MEMORY) {
         heap_arm(t->site, t->for_ever);
+    } else if (t->with <= ARENA) {
+        calls_arm(t->with == ARENA ? CALL_ARENA : CALL_STATEMENT, t->site, t->for_ever);
     } else if (t->with >= BESIDE) {
         mem_files_fail(t->s->f.files, t->site, t->with == BESIDE ? FB_E_IO : FB_E_DISK_FULL,
                        t->for_ever);
@@ -95,6 +101,9 @@ static bool disarm(torture *t)
     if (t->with == NO_MEMORY) {
         (void)heap_disarm();
         return heap_fired();
+    }
+    if (t->with <= ARENA) {
+        return calls_disarm();
     }
     bool fired = t->with >= BESIDE ? mem_files_failed(t->s->f.files)
                                    : crash_vfs_failed(t->s->f.vfs, "server");
@@ -202,18 +211,43 @@ static bool attempt(torture *t, bool starting)
     return fired;
 }
 
+/* Once and for ever. False: no fault fired any more. */
+static bool site_use(torture *t, bool starting)
+{
+    t->for_ever = false;
+    if (!attempt(t, starting)) {
+        return false;
+    }
+    t->n->sites++;
+    t->for_ever = true;
+    (void)attempt(t, starting);
+    return true;
+}
+
+/* The first site of each call, instead of every one. */
+static void weapon_use_calls(torture *t, bool starting)
+{
+    static uint64_t found[SITES_MAX];
+    size_t count = 0;
+    t->site = 0;
+    sites_begin((int)t->with);
+    (void)attempt(t, starting);
+    memcpy(found, sites_end(&count), sizeof found);
+    for (size_t i = 0; i < count; i++) {
+        t->site = found[i];
+        (void)site_use(t, starting);
+    }
+}
+
 static void weapon_use(torture *t, const options *o, bool starting)
 {
+    if (o->calls && t->with <= ARENA) {
+        weapon_use_calls(t, starting);
+        return;
+    }
     t->site = o->only > 0 ? o->only : 1 + (o->seed + t->n->requests * 7) % o->every;
     for (;; t->site += o->every) {
-        t->for_ever = false;
-        if (!attempt(t, starting)) {
-            return;
-        }
-        t->n->sites++;
-        t->for_ever = true;
-        (void)attempt(t, starting);
-        if (o->only > 0) {
+        if (!site_use(t, starting) || o->only > 0) {
             return;
         }
     }
@@ -241,15 +275,19 @@ static void request_torture(story *s, const talk *asked, const options *o, count
 
 static int usage(void)
 {
-    fputs("fb-torture-server: every allocation and file call of the server's work on a request "
-          "fails, once and for ever\n"
-          "  --request N   only this request of --list; 0: only the server's start\n"
-          "  --every N     only every N-th site (default 1: all)\n"
-          "  --seed S      where counting by N begins (default 0)\n"
-          "  --site N      only this site\n"
-          "  --quick       every 800th site, for every test run\n"
-          "  --list        the requests\n",
-          stdout);
+    fputs(
+        "fb-torture-server: every allocation and file call of the server's work on a request "
+        "fails, once and for ever\n"
+        "  --request N   only this request of --list; 0: only the server's start\n"
+        "  --every N     only every N-th site (default 1: all)\n"
+        "  --calls       of malloc, statement and arena only the sites that are the first to make "
+        "some\n"
+        "                call of the product fail; of the others as --every says\n"
+        "  --seed S      where counting by N begins (default 0)\n"
+        "  --site N      only this site\n"
+        "  --quick       every 800th site, for every test run\n"
+        "  --list        the requests\n",
+        stdout);
     return 0;
 }
 
@@ -260,6 +298,8 @@ static bool options_take(options *o, int argc, char **argv)
         bool more = i + 1 < argc, number = more && i64_get(text_of(argv[i + 1]), &v) && v >= 0;
         if (strcmp(argv[i], "--quick") == 0) {
             o->every = 800;
+        } else if (strcmp(argv[i], "--calls") == 0) {
+            o->calls = true;
         } else if (strcmp(argv[i], "--request") == 0 && number) {
             o->name = argv[++i];
         } else if (strcmp(argv[i], "--every") == 0 && number && v > 0) {
