@@ -353,6 +353,9 @@ static fb_code open_and_judge(const replica_options *o, replica **out, fb_error 
             err, rc, "path",
             "the file was written by a newer version: upgrade the app; nothing was changed");
     }
+    if (rc == FB_E_NO_MEMORY) { /* says nothing of the file, which must not be made again for it */
+        return fail(err, rc, "", "out of memory while opening the database: close something");
+    }
     return fail(err, FB_E_CORRUPT, "path",
                 "the database lacks what its second copy holds: it is older or another one");
 }
