@@ -373,8 +373,10 @@ bool fb_id_get(const char *text, fb_id *out)
 
 fb_code api_entity(fb_db *db, const char *name, const cat_entity **out, fb_error *err)
 {
-    if (!capture_is_open(db->r)) {
-        FB_TRY(replica_refresh(db->r)); /* a background worker may have brought a catalogue */
+    /* A background worker may have brought a catalogue. */
+    fb_code rc = capture_is_open(db->r) ? FB_OK : replica_refresh(db->r);
+    if (rc != FB_OK) {
+        return api_said(db, rc, err);
     }
     const cat_entity *e = name == NULL ? NULL : catalog_entity_str(replica_catalog(db->r), name);
     if (e == NULL) {

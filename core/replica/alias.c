@@ -113,9 +113,6 @@ fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from, const fb_id
     const cat_entity *target = catalog_entity(c, entity);
     if (target != NULL) {
         entity_plan *p = plan_of(r, target);
-        if (p == NULL) {
-            return FB_E_NO_MEMORY;
-        }
         FB_TRY(sums_take_row(r, p, from));
         FB_TRY(row_remove(r, p, from));
         observe_entity(r, target);

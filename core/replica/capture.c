@@ -201,7 +201,7 @@ static fb_code op_start(replica *r, const cat_entity *e, entity_plan **plan_out,
         return fail(err, FB_E_LIMIT, "", "one action may change at most %d records: split it",
                     (int)GROUP_OPS_MAX);
     }
-    entity_plan *p = plan_of(r, e);
+    entity_plan *p = plan_if_ours(r, e);
     if (p == NULL) {
         return fail(err, FB_E_MISUSE, "", "the entity is not one of this replica's catalogue");
     }

@@ -59,12 +59,8 @@ static void find_stamps(entity_plan *p, const cat_entity *e)
 }
 
 /* Stamps and derived columns are made on each side and never travel. */
-static entity_plan *plan_new(arena *memory, const cat_entity *e)
+static void plan_init(entity_plan *p, const cat_entity *e)
 {
-    entity_plan *p = arena_take(memory, sizeof *p);
-    if (p == NULL) {
-        return NULL;
-    }
     p->entity = e;
     find_stamps(p, e);
     for (uint32_t i = 0; i < e->columns_count; i++) {
@@ -73,20 +69,19 @@ static entity_plan *plan_new(arena *memory, const cat_entity *e)
         p->has_refs = p->has_refs || c->type == CAT_REF;
         p->carried[i] = i > 0 && (int)i != cat_ver_column(e) && !c->derived && !is_stamp(p, (int)i);
     }
+}
+
+static entity_plan *plan_in(edition *d, const cat_entity *e)
+{
+    FB_ASSERT(e->number >= 0 && e == &d->catalog->entities[e->number]);
+    entity_plan *p = &d->plans[e->number];
+    if (p->entity == NULL) {
+        plan_init(p, e);
+    }
     return p;
 }
 
-entity_plan *plan_in(edition *d, const cat_entity *e)
-{
-    FB_ASSERT(e->number >= 0 && e == &d->catalog->entities[e->number]);
-    entity_plan **slot = &d->plans[e->number];
-    if (*slot == NULL) {
-        *slot = plan_new(d->memory, e);
-    }
-    return *slot;
-}
-
-entity_plan *plan_of(replica *r, const cat_entity *e)
+entity_plan *plan_if_ours(replica *r, const cat_entity *e)
 {
     for (edition *d = r->edition; d != NULL; d = d->before) {
         const cat_entity *first = d->catalog->entities;
@@ -95,6 +90,13 @@ entity_plan *plan_of(replica *r, const cat_entity *e)
         }
     }
     return NULL;
+}
+
+entity_plan *plan_of(replica *r, const cat_entity *e)
+{
+    entity_plan *p = plan_if_ours(r, e);
+    FB_ASSERT(p != NULL);
+    return p;
 }
 
 /* --- statements ---------------------------------------------------------------------- */

@@ -405,9 +405,6 @@ static fb_code apply_row(walk *w, fb_text line, void *ctx)
         return FB_E_PROTOCOL;
     }
     entity_plan *p = plan_of(w->r, w->head.entity);
-    if (p == NULL) {
-        return FB_E_NO_MEMORY;
-    }
     observe_entity(w->r, w->head.entity);
     FB_TRY(sums_take_row(w->r, p, &id->u.id));
     if (w->head.kind == BLOCK_MOVE) {

@@ -134,12 +134,11 @@ static fb_code copy_row(void *ctx, const cat_entity *e, const fb_id *id, int64_t
     fb_value values[CATALOG_COLUMNS_LIMIT];
     bool here = false;
     FB_TRY(parked_has(w->r, e, id, &here));
-    entity_plan *p = plan_of(w->r, e);
-    if (here || p == NULL) {
-        return here ? FB_OK : FB_E_NO_MEMORY;
+    if (here) {
+        return FB_OK;
     }
     arena_reset(w->memory);
-    fb_code rc = row_load(w->r, p, id, w->memory, values);
+    fb_code rc = row_load(w->r, plan_of(w->r, e), id, w->memory, values);
     if (rc != FB_OK) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
@@ -204,9 +203,6 @@ static fb_code settle_one(replica *r, const cat_entity *e, const fb_id *id)
 {
     bool here = false;
     entity_plan *p = plan_of(r, e);
-    if (p == NULL) {
-        return FB_E_NO_MEMORY;
-    }
     FB_TRY(row_exists(r, p, id, &here));
     if (here) {
         return parked_forget(r, e, id); /* PRK-1 */

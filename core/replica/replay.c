@@ -207,9 +207,6 @@ static fb_code replay_delta(replay *w, entity_plan *p, const group_op *op)
 static fb_code replay_op(replay *w, const group_op *op)
 {
     entity_plan *p = plan_of(w->r, op->entity);
-    if (p == NULL) {
-        return FB_E_NO_MEMORY;
-    }
     observe_entity(w->r, op->entity);
     switch (op->kind) {
     case OP_INSERT:

@@ -87,7 +87,7 @@ typedef struct entity_plan {
 typedef struct edition {
     struct edition *before;
     catalog *catalog;
-    entity_plan **plans; /* by entity number, NULL until used */
+    entity_plan *plans;  /* by entity number; entity NULL until used */
     int64_t *changed_at; /* stamp of the last visible change, by entity number */
     int64_t adopted; /* servers' catalogues that had replaced ours when it came (catalog_adopt) */
     arena *memory;
@@ -184,9 +184,9 @@ FB_MUST_USE fb_code read_count(replica *r, const char *text, int64_t *out);
 /* --- edition.c --- */
 FB_MUST_USE fb_code edition_new(catalog *take, edition **out);
 void edition_free(edition *e);
-/* The plan of an entity of any edition; NULL when out of memory or not ours. */
+/* The plan of an entity of any edition; plan_if_ours: NULL when it is of none. */
 entity_plan *plan_of(replica *r, const cat_entity *e);
-entity_plan *plan_in(edition *d, const cat_entity *e);
+entity_plan *plan_if_ours(replica *r, const cat_entity *e);
 /* The statements, prepared at first use; NULL with sql_code set. */
 sql_stmt *plan_read(replica *r, entity_plan *p);
 sql_stmt *plan_insert(replica *r, entity_plan *p);

@@ -98,7 +98,7 @@ fb_code row_remove(replica *r, entity_plan *p, const fb_id *id)
 fb_code row_read(replica *r, const cat_entity *e, const fb_id *id, arena *memory, fb_value *values)
 {
     FB_REQUIRE(r != NULL && e != NULL && id != NULL && memory != NULL && values != NULL);
-    entity_plan *p = plan_of(r, e);
+    entity_plan *p = plan_if_ours(r, e);
     FB_REQUIRE(p != NULL);
     return row_load(r, p, id, memory, values);
 }

@@ -207,9 +207,6 @@ fb_code sums_empty_buckets(replica *r, const bucket_set *set)
     for (uint32_t i = 0; i < c->entities_count; i++) {
         id_list l = {.count = 0};
         entity_plan *p = plan_of(r, &c->entities[i]);
-        if (p == NULL) {
-            return FB_E_NO_MEMORY;
-        }
         arena_reset(r->scratch);
         FB_TRY(list_bucket_rows(r, &c->entities[i], set, &l));
         for (uint32_t n = 0; n < l.count; n++) {
@@ -296,9 +293,6 @@ static fb_code version_row(replica *r, const group_op *op, int64_t version)
     const fb_value value = {.kind = FB_KIND_INT, .u.i = version};
     bool there = false;
     int64_t ver = 0;
-    if (p == NULL) {
-        return FB_E_NO_MEMORY;
-    }
     FB_TRY(ver_of(r, p, &op->id, &there, &ver));
     if (!there || ver >= version) {
         return FB_OK;

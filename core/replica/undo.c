@@ -227,11 +227,11 @@ static fb_code entry_undo(replica *r, image_entry *entry)
     fb_value values[CATALOG_COLUMNS_LIMIT];
     fb_value row[CATALOG_COLUMNS_LIMIT] = {{.kind = FB_KIND_NULL}};
     const cat_entity *e = catalog_entity(r->edition->catalog, entry->entity);
-    entity_plan *p = e != NULL ? plan_of(r, e) : NULL;
 
-    if (p == NULL) {
-        return e == NULL ? file_broken(r) : FB_E_NO_MEMORY;
+    if (e == NULL) {
+        return file_broken(r);
     }
+    entity_plan *p = plan_of(r, e);
     observe_entity(r, e);
     if (entry->kind == '+') {
         return row_remove(r, p, &entry->id);
@@ -316,9 +316,6 @@ static fb_code inserts_undo(replica *r, int64_t gseq)
             return file_broken(r);
         }
         entity_plan *p = plan_of(r, op->entity);
-        if (p == NULL) {
-            return FB_E_NO_MEMORY;
-        }
         fb_id id = op->id;
         FB_TRY(row_remove(r, p, &id));
         observe_entity(r, op->entity);
