@@ -1,4 +1,4 @@
-/* bytes.c - see bytes.h for buf, arena and BUF-1. */
+/* bytes.c - see bytes.h for buf, arena, BUF-1 and ARN-1. */
 #include "base/bytes.h"
 
 #include <stdarg.h>
@@ -142,6 +142,7 @@ typedef struct block {
 struct arena {
     block *newest, *first;
     size_t max, taken;
+    bool failed;
 };
 
 arena *arena_new(size_t max_bytes)
@@ -164,6 +165,7 @@ void arena_reset(arena *a)
         a->first->used = 0;
     }
     a->taken = 0;
+    a->failed = false;
 }
 
 void arena_free(arena *a)
@@ -203,8 +205,7 @@ static block *block_add(arena *a, size_t size)
     return b;
 }
 
-/* `size` bytes, not zeroed. */
-static void *take(arena *a, size_t size)
+static void *take_inside(arena *a, size_t size)
 {
     size_t rounded = 0;
     if (!size_add(size, ALIGN - 1, &rounded)) {
@@ -224,6 +225,14 @@ static void *take(arena *a, size_t size)
     return at;
 }
 
+/* `size` bytes, not zeroed. */
+static void *take(arena *a, size_t size)
+{
+    void *at = take_inside(a, size);
+    a->failed = a->failed || at == NULL; /* ARN-1 */
+    return at;
+}
+
 void *arena_take(arena *a, size_t size)
 {
     void *at = take(a, size);
@@ -232,7 +241,8 @@ void *arena_take(arena *a, size_t size)
 
 fb_text arena_text(arena *a, fb_text t)
 {
-    char *at = t.size < SIZE_MAX ? take(a, t.size + 1) : NULL;
+    size_t bytes = 0;
+    char *at = take(a, size_add(t.size, 1, &bytes) ? bytes : SIZE_MAX);
     if (at == NULL) {
         return (fb_text){NULL, 0};
     }
@@ -248,6 +258,23 @@ char *arena_str(arena *a, const char *s)
     size_t bytes = strlen(s) + 1;
     char *at = take(a, bytes);
     return at != NULL ? memcpy(at, s, bytes) : NULL;
+}
+
+fb_text arena_keep(arena *a, buf *take)
+{
+    fb_text kept = {NULL, 0};
+    if (take->code == FB_OK) {
+        kept = arena_text(a, buf_text(take));
+    } else {
+        a->failed = true;
+    }
+    buf_clear(take);
+    return kept;
+}
+
+bool arena_failed(const arena *a)
+{
+    return a->failed;
 }
 
 fb_text text_of(const char *terminated)

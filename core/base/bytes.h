@@ -2,7 +2,8 @@
  *
  * buf    one growing run of bytes with a maximum; failure sticks (BUF-1), so that a message
  *        is written as a plain list of puts followed by one check of `code`.
- * arena  many small allocations released together; used once per transaction or request. */
+ * arena  many small allocations released together; used once per transaction or request. Failure
+ *        sticks here too (ARN-1): who took many texts asks arena_failed once at the end. */
 #ifndef FB_BASE_BYTES_H
 #define FB_BASE_BYTES_H
 
@@ -40,6 +41,10 @@ void *arena_take(arena *a,
                  size_t size); /* zeroed, aligned to 16; NULL beyond the maximum or memory */
 fb_text arena_text(arena *a, fb_text t); /* copies and terminates; data NULL on failure */
 char *arena_str(arena *a, const char *s);
+/* The content of a buffer, which is cleared; data NULL when the buffer had failed or memory is out.
+ */
+fb_text arena_keep(arena *a, buf *take);
+bool arena_failed(const arena *a); /* something was refused since arena_new or arena_reset */
 
 fb_text text_of(const char *terminated); /* borrowed view; NULL gives {NULL,0} */
 bool text_equal(fb_text a, fb_text b);

@@ -153,8 +153,7 @@ static void fill_printed(decide *d, const cat_entity *ce, fb_value *row, const c
     }
     buf_init(&text, 1 << 20);
     cat_value_print(e, column, v, false, &text);
-    fill_text(ce, row, name, arena_text(d->memory, buf_text(&text)));
-    buf_clear(&text);
+    fill_text(ce, row, name, arena_keep(d->memory, &text));
 }
 
 static fb_id customer_of(const view_row *row)

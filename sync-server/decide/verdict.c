@@ -84,9 +84,7 @@ fb_text row_json(const cat_entity *e, const fb_value *values, arena *memory)
         }
     }
     json_put_end(&w);
-    fb_text text = out.code == FB_OK ? arena_text(memory, buf_text(&out)) : (fb_text){NULL, 0};
-    buf_clear(&out);
-    return text;
+    return arena_keep(memory, &out);
 }
 
 fb_text value_json(const cat_column *c, const fb_value *v, arena *memory)
@@ -96,9 +94,7 @@ fb_text value_json(const cat_column *c, const fb_value *v, arena *memory)
     buf_init(&out, 1 << 20);
     json_writer_init(&w, &out);
     value_put(&w, c, v);
-    fb_text text = out.code == FB_OK ? arena_text(memory, buf_text(&out)) : (fb_text){NULL, 0};
-    buf_clear(&out);
-    return text;
+    return arena_keep(memory, &out);
 }
 
 static fb_text id_text(const fb_id *id, arena *memory)

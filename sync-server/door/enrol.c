@@ -3,6 +3,7 @@
  * Writes fs_enrol, fs_device and, through the ledger, the rows `device` and `number_range`. */
 #include "sync-server/door/door.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/id.h"
@@ -144,20 +145,19 @@ enum { RANGES_COUNT = sizeof RANGES / sizeof RANGES[0] };
 static fb_value *range_row(const cat_entity *e, const new_device *d, size_t i, const fb_id *id,
                            arena *memory)
 {
+    char prefix[32];
     fb_value *row = fill_row(e, id, memory);
-    buf prefix;
-    if (row == NULL) {
+    snprintf(prefix, sizeof prefix, "%s-%.*s-", RANGES[i].prefix, (int)d->code.size, d->code.data);
+    fb_text kept = arena_text(memory, text_of(prefix));
+    if (row == NULL || kept.data == NULL) {
         return NULL;
     }
-    buf_init(&prefix, 32);
-    buf_printf(&prefix, "%s-%.*s-", RANGES[i].prefix, (int)d->code.size, d->code.data);
     fill_id(e, row, "device_id", &d->id);
     fill_id(e, row, "user_id", &d->user);
     fill_str(e, row, "doc_type", RANGES[i].doc_type);
-    fill_text(e, row, "prefix", arena_text(memory, buf_text(&prefix)));
+    fill_text(e, row, "prefix", kept);
     fill_int(e, row, "next_no", 1);
     fill_int(e, row, "last_no", 999999);
-    buf_clear(&prefix);
     return row;
 }
 

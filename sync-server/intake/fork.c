@@ -91,10 +91,8 @@ static fb_code line_make(const verdict_found *v, const fork_mark *old, int64_t g
                         item.verdict.code != VERDICT_HELD && item.verdict.code != VERDICT_BLOCKED;
     buf_init(&line, 8 << 20);
     verdict_put(&line, &item.verdict);
-    fb_code rc = line.code;
-    *out = rc == FB_OK ? arena_text(memory, buf_text(&line)) : (fb_text){NULL, 0};
-    buf_clear(&line);
-    return rc == FB_OK && out->data == NULL ? FB_E_NO_MEMORY : rc;
+    *out = arena_keep(memory, &line);
+    return out->data == NULL ? FB_E_NO_MEMORY : FB_OK;
 }
 
 static fb_code blocked_move(store *s, const fork_mark *old, int64_t incarnation_no, int64_t gseq)

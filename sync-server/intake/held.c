@@ -138,7 +138,8 @@ static fb_code held_decide(intake *in, const intake_decision *how)
         return FB_E_STATE;
     }
     FB_TRY(how->accept ? accept(&h) : refuse_held(&h));
-    return verdict_settle(&h);
+    FB_TRY(verdict_settle(&h));
+    return arena_failed(in->work) ? FB_E_NO_MEMORY : FB_OK; /* ITK-4 */
 }
 
 fb_code intake_held_decide(intake *in, const intake_decision *how)

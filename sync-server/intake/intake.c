@@ -301,8 +301,10 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
     t->d.chain = t->chain_next;
     t->d.applied = gseq;
     t->out->pushed++;
+    /* ITK-4: a text that memory did not suffice for is missing in what was written. */
+    fb_code rc = arena_failed(t->in->work) ? FB_E_NO_MEMORY : FB_OK;
     arena_reset(t->in->work);
-    return FB_OK;
+    return rc;
 }
 
 /* ---- all groups of the request ---- */

@@ -6,8 +6,10 @@
  * request.
  *
  *   ITK-1  a group's verdict, its effect and device.applied stand or fall together (one
- * transaction) ITK-2  a verdict once given is given again, byte for byte ITK-3  no group stops the
- * groups behind it: unreadable ones are rejected, poisonous ones held
+ *          transaction)
+ *   ITK-2  a verdict once given is given again, byte for byte
+ *   ITK-3  no group stops the groups behind it: unreadable ones are rejected, poisonous ones held
+ *   ITK-4  nothing is written of a group for which memory did not suffice, not even in a text
  *
  * When a group cannot be written (its insert meets an id that exists, or trouble that is not the
  * disk's) the caller rolls the whole batch back, which is rare, and runs it again: with ids

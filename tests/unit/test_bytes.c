@@ -135,6 +135,34 @@ static void arena__texts_are_copied_and_terminated(void **state)
     arena_free(a);
 }
 
+/* ARN-1: who asks once at the end hears of every refusal before, whatever was taken after it. */
+static void arena__first_failure_sticks_until_reset(void **state)
+{
+    (void)state;
+    char source[64] = {0};
+    arena *a = arena_new(64);
+    buf b;
+    buf_init(&b, 40);
+    for (int how = 0; how < 5; how++) {
+        assert_false(arena_failed(a));
+        buf_put(&b, source, how == 3 ? 41 : 1);
+        assert_true(how != 0 || arena_take(a, 65) == NULL);
+        assert_true(how != 1 || arena_text(a, (fb_text){source, 64}).data == NULL);
+        assert_true(how != 2 || arena_text(a, (fb_text){source, SIZE_MAX}).data == NULL);
+        assert_true(how != 3 || arena_keep(a, &b).data == NULL);
+        assert_int_equal(arena_failed(a), how < 4);
+        assert_non_null(arena_take(a, 16));
+        assert_int_equal(arena_failed(a), how < 4);
+        buf_clear(&b);
+        arena_reset(a);
+    }
+    buf_put_str(&b, "kept");
+    fb_text kept = arena_keep(a, &b);
+    assert_true(text_is(kept, "kept") && b.data == NULL);
+    assert_false(arena_failed(a));
+    arena_free(a);
+}
+
 static void text__comparing_is_bytewise_shorter_first(void **state)
 {
     (void)state;
@@ -261,6 +289,7 @@ int main(void)
         cmocka_unit_test(arena__memory_is_zeroed_aligned_and_bounded),
         cmocka_unit_test(arena__large_and_many_pieces_do_not_overlap),
         cmocka_unit_test(arena__texts_are_copied_and_terminated),
+        cmocka_unit_test(arena__first_failure_sticks_until_reset),
         cmocka_unit_test(text__comparing_is_bytewise_shorter_first),
         cmocka_unit_test(size__overflow_is_found),
         cmocka_unit_test(hex__both_directions_and_strict),
