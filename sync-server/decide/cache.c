@@ -140,11 +140,19 @@ static fb_code entity_facts_make(decide_cache *c, const cat_entity *e)
     return FB_OK;
 }
 
-static fb_code scopes_renew(decide_cache *c)
+/* What was remembered of rows' scopes; made anew when it is asked for next. */
+static void scopes_forget(decide_cache *c)
 {
-    arena_reset(c->scope_memory);
-    c->scopes = scope_cache_new(c->scope_memory);
+    c->scopes = NULL;
     c->generation++;
+}
+
+static fb_code scopes_need(decide_cache *c)
+{
+    if (c->scopes == NULL) {
+        arena_reset(c->scope_memory);
+        c->scopes = scope_cache_new(c->scope_memory);
+    }
     return c->scopes != NULL ? FB_OK : FB_E_NO_MEMORY;
 }
 
@@ -222,7 +230,8 @@ fb_code decide_cache_begin(decide_cache *c, store *view, int64_t head, int64_t n
     if (!holds) {
         FB_TRY(cache_fill(c, view)); /* CCH-1 */
     }
-    return scopes_renew(c);
+    scopes_forget(c);
+    return FB_OK;
 }
 
 /* Called again inside a batch when a commit of reference data made the cache stale. */
@@ -285,14 +294,15 @@ void decide_cache_committed(decide_cache *c, const change *changes, uint32_t cou
     if (cid > 0) {
         c->head = cid;
     }
-    if (moved && scopes_renew(c) != FB_OK) {
-        c->stale = true;
+    if (moved) {
+        scopes_forget(c);
     }
 }
 
 fb_code decide_scopes_of_user(decide_cache *c, store *view, const fb_id *user, scope_list *out)
 {
     user_facts *u = NULL;
+    FB_TRY(scopes_need(c));
     if (!c->ready || c->stale) {
         FB_TRY(cache_fill(c, view));
     }
