@@ -169,9 +169,9 @@ fb_code server_open(const server_options *o, server **out, fb_error *err)
                                    .rest_ms = o->packing.rest_ms,
                                    .age_ms = o->packing.age_ms};
     spare_init(s);
-    fb_code rc = s->path != NULL && s->packs_path != NULL
-                     ? store_open(&so, &s->db, err)
-                     : fail(err, FB_E_NO_MEMORY, "server", "out of memory");
+    bool copied = s->path != NULL && s->packs_path != NULL && (s->vfs != NULL || o->vfs == NULL);
+    fb_code rc = copied ? store_open(&so, &s->db, err)
+                        : fail(err, FB_E_NO_MEMORY, "server", "out of memory");
     if (rc == FB_OK) {
         rc = blobs_open(s, o);
     }

@@ -218,17 +218,17 @@ static fb_code parse_module(fb_text module, cJSON **out, fb_error *err)
 static char *join(const catalog *base, cJSON *module_take)
 {
     cJSON *root = cJSON_ParseWithLength(base->text.data, base->text.size);
-    cJSON *version = cJSON_CreateNumber(base->version + 1U);
+    cJSON *version = cJSON_GetObjectItemCaseSensitive(root, "version");
     char *text = NULL;
 
     if (cJSON_AddNumberToObject(module_take, "since", base->version + 1U) == NULL ||
         !cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(root, "modules"), module_take)) {
         cJSON_Delete(module_take);
-    } else if (cJSON_ReplaceItemInObjectCaseSensitive(root, "version", version)) {
-        version = NULL;
+    } else {
+        /* In place: a replacement whose name memory did not suffice for would be no failure. */
+        (void)cJSON_SetNumberValue(version, base->version + 1U);
         text = cJSON_PrintUnformatted(root);
     }
-    cJSON_Delete(version);
     cJSON_Delete(root);
     return text;
 }

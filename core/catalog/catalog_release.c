@@ -19,13 +19,11 @@ static bool is_added_by_it(const cJSON *module)
 static bool compose(cJSON *release, const cJSON *active, uint32_t version)
 {
     cJSON *modules = cJSON_GetObjectItemCaseSensitive(release, "modules");
-    cJSON *number = cJSON_CreateNumber(version);
+    cJSON *number = cJSON_GetObjectItemCaseSensitive(release, "version");
     const cJSON *module = NULL;
 
-    if (!cJSON_ReplaceItemInObjectCaseSensitive(release, "version", number)) {
-        cJSON_Delete(number);
-        return false;
-    }
+    /* In place: a replacement whose name memory did not suffice for would be no failure. */
+    (void)cJSON_SetNumberValue(number, version);
     cJSON_ArrayForEach(module, cJSON_GetObjectItemCaseSensitive(active, "modules"))
     {
         cJSON *copy = is_added_by_it(module) ? cJSON_Duplicate(module, true) : NULL;
