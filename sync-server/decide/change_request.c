@@ -96,16 +96,6 @@ static fb_code diff_apply(decide *d, view_row *row, view_row *target)
     if (f.moved) {
         return refuse_request(d, &MOVED, target, "id");
     }
-    fb_value after[CATALOG_COLUMNS_LIMIT];
-    memcpy(after, target->values, target->e->columns_count * sizeof *after);
-    for (uint32_t i = 0; i < f.count; i++) {
-        after[f.columns[i]] = f.values[i];
-    }
-    FB_TRY(refs_check(d, target->e, after, f.columns, f.count));
-    FB_TRY(uniques_check(d, target->e, &target->id, after, f.columns, f.count));
-    for (uint32_t i = 0; i < f.count; i++) {
-        f.values[i] = after[f.columns[i]];
-    }
     return server_set(d, target, f.columns, f.values, f.count);
 }
 

@@ -390,17 +390,7 @@ fb_code op_update(decide *d, const group_op *op)
     if (m.count == 0) {
         return FB_OK;
     }
-    fb_value after[CATALOG_COLUMNS_LIMIT];
-    memcpy(after, m.row->values, m.row->e->columns_count * sizeof *after);
-    for (uint32_t i = 0; i < m.count; i++) {
-        after[m.columns[i]] = m.values[i];
-    }
-    FB_TRY(refs_check(d, m.row->e, after, m.columns, m.count));
-    FB_TRY(uniques_check(d, m.row->e, &m.row->id, after, m.columns, m.count));
-    FB_TRY(unique_lists_check(d, m.row->e, &m.row->id, after));
-    for (uint32_t i = 0; i < m.count; i++) {
-        m.values[i] = after[m.columns[i]];
-    }
+    FB_TRY(others_check(d, m.row, m.columns, m.values, m.count));
     return write_columns(d, m.row, m.mine_at_ms, m.columns, m.values, m.count);
 }
 
@@ -425,6 +415,7 @@ fb_code server_set(decide *d, view_row *row, const int *columns, const fb_value 
         return refuse_row(d, VERDICT_REJECTED, &why, "", row);
     }
     FB_TRY(row_derive_update(row->e, cols, vals, &n, capacity, d->memory));
+    FB_TRY(others_check(d, row, cols, vals, n));
     d->plain = false;
     return write_columns(d, row, d->at_ms, cols, vals, n);
 }

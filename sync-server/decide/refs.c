@@ -4,6 +4,7 @@
 #include "sync-server/decide/decide_inside.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { ALIAS_HOPS_MAX = 8 };
 
@@ -287,6 +288,24 @@ fb_code unique_lists_check(decide *d, const cat_entity *e, const fb_id *id, cons
             say(&why, &TAKEN, e, s.list->columns[0]);
             return verdict_refuse(d, VERDICT_REJECTED, &why, "");
         }
+    }
+    return FB_OK;
+}
+
+fb_code others_check(decide *d, const view_row *row, const int *columns, fb_value *values,
+                     uint32_t count)
+{
+    const cat_entity *e = row->e;
+    fb_value after[CATALOG_COLUMNS_LIMIT];
+    memcpy(after, row->values, e->columns_count * sizeof *after);
+    for (uint32_t i = 0; i < count; i++) {
+        after[columns[i]] = values[i];
+    }
+    FB_TRY(refs_check(d, e, after, columns, count));
+    FB_TRY(uniques_check(d, e, &row->id, after, columns, count));
+    FB_TRY(unique_lists_check(d, e, &row->id, after));
+    for (uint32_t i = 0; i < count; i++) {
+        values[i] = after[columns[i]];
     }
     return FB_OK;
 }

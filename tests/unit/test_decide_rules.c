@@ -210,6 +210,9 @@ static void conflict_is_decided_as_the_person_says(void **state)
         {"no_such_field", "mine", "", FB_E_REFERENCE, "conflict.entity_id", NULL},
         {"id", "mine", "", FB_E_REFERENCE, "conflict.entity_id", NULL},
         {"phone", "", "", FB_E_REQUIRED, "conflict.winner", NULL},
+        {"code", "person", "C2", FB_E_EXISTS, "customer.code", NULL},
+        {"owner_id", "person", "00000000-0000-0000-0000-000000000009", FB_E_REFERENCE,
+         "customer.owner_id", NULL},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         fb_id id =
