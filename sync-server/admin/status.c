@@ -21,6 +21,9 @@ typedef struct fact {
 } fact;
 
 /* clang-format off */
+/* A phone that was put back begins a new incarnation once; copies in turn, every time (T4). */
+#define WEEK_MS "604800000"
+#define LIVES_A_WEEK "4"
 #define OPEN_HELD "FROM fs_verdict WHERE code = 4 AND state = 0"
 static const fact FACTS[] = {
     {"commit", "SELECT ifnull(max(cid), 0) FROM fs_commit", -1, "", ""},
@@ -34,6 +37,10 @@ static const fact FACTS[] = {
      "groups that crash the server: see held list, keep log and database, report them", "存在导致服务器崩溃的数据组: 见 held list, 保留日志与数据库并上报"},
     {"attempts", "SELECT count(*) FROM fs_attempt WHERE tries > 1", 0,
      "groups on which the server failed again and again: look into its log", "服务器多次处理失败的数据组: 请查看日志"},
+    {"phones_copied", "SELECT count(*) FROM (SELECT 1 FROM fs_incarnation WHERE since_ms > ?1 - " WEEK_MS
+     " GROUP BY device HAVING count(*) > " LIVES_A_WEEK ")", 0,
+     "devices begin anew again and again, as copies of one phone do: see the manual, enrol one of them anew",
+     "有设备反复重新开始, 像是同一手机被复制: 请查阅手册, 并让其中一台重新注册"},
     {"conflicts_open", "SELECT count(*) FROM conflict WHERE state = 'open'", -1, "", ""},
 };
 /* clang-format on */

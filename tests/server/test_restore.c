@@ -231,6 +231,16 @@ static int sql(const char *text)
     return shell(line);
 }
 
+static void lives_add(const char *with, const char *since_ms)
+{
+    char line[400];
+    snprintf(line, sizeof line,
+             "%s INSERT INTO fs_incarnation (device, incarnation, user_id, chain, since_ms) "
+             "SELECT x'01', CAST(i AS BLOB), x'02', x'', %s FROM n",
+             with, since_ms);
+    assert_int_equal(sql(line), 0);
+}
+
 /* Monitoring reads the exit code. */
 static void status__says_what_needs_a_person(void **state)
 {
@@ -250,6 +260,13 @@ static void status__says_what_needs_a_person(void **state)
     assert_int_equal(shell("grep -q '\"alarms\":\\[\"poison\"\\]' out"), 0);
     assert_int_equal(sql("UPDATE fs_verdict SET state = 1"), 0);
     assert_int_equal(run_admin("status"), 0);
+    lives_add("WITH n(i) AS (VALUES (1), (2), (3), (4))", "unixepoch() * 1000");
+    lives_add("WITH n(i) AS (VALUES (5))", "(unixepoch() - 8 * 86400) * 1000");
+    assert_int_equal(run_admin("status"), 0);
+    lives_add("WITH n(i) AS (VALUES (6))", "unixepoch() * 1000");
+    assert_int_equal(run_admin("--json status"), 3);
+    assert_int_equal(shell("grep -q '\"alarms\":\\[\"phones_copied\"\\]' out"), 0);
+    assert_int_equal(sql("DELETE FROM fs_incarnation WHERE device = x'01'"), 0);
     assert_int_equal(
         sql("UPDATE fs_meta SET value = CAST('1000' AS BLOB) WHERE key = 'backed_up_ms'"), 0);
     assert_int_equal(run_admin("status"), 3);
