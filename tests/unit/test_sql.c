@@ -437,6 +437,50 @@ static void sql_check__finds_a_damaged_page(void **state)
 
 /* Found by fb-torture: a text that could not be put together was taken for no failure at all, and a
  * record was saved in the outbox without its row. */
+static int part_of(sqlite3_file *f, int at, int amount, unsigned char *out)
+{
+    return f->pMethods->xRead(f, out, amount, 2 * 4096 + at);
+}
+
+/* SQLite 3.45 and newer read the front of a page of a long value directly from the file. */
+static void page_read_in_part__is_checked_as_a_whole(void **state)
+{
+    (void)state;
+    enum { WHOLE = 4096, LONG = 9000 };
+    static const int PARTS[][2] = {{0, 4}, {0, 100}, {0, 1000}, {0, 4088}, {4, 4092}, {4095, 1}};
+    unsigned char whole[WHOLE], part[WHOLE];
+    const sql_options sums = {.create = true, .page_sums = true};
+    fb_error err;
+    sql_db *db = NULL;
+    sqlite3_file *f = NULL;
+    assert_int_equal(sql_open(path, &sums, &db, &err), FB_OK);
+    assert_int_equal(sql_exec(db, "CREATE TABLE t (x); INSERT INTO t VALUES (hex(zeroblob(4500)));"
+                                  "PRAGMA wal_checkpoint(TRUNCATE)"),
+                     FB_OK);
+    sql_close(db);
+    assert_int_equal(sql_open(path, &sums, &db, &err), FB_OK);
+    assert_int_equal(int_of(db, "SELECT length(x) FROM t WHERE x IS NOT NULL AND x = "
+                                "replace(x, '1', '0')"),
+                     LONG);
+    assert_int_equal(
+        sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, (void *)&f), SQLITE_OK);
+    assert_int_equal(part_of(f, 0, WHOLE, whole), SQLITE_OK);
+    for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
+        assert_int_equal(part_of(f, PARTS[i][0], PARTS[i][1], part), SQLITE_OK);
+        assert_memory_equal(part, whole + PARTS[i][0], (size_t)PARTS[i][1]);
+    }
+    assert_int_equal(part_of(f, 4, WHOLE, part), SQLITE_CORRUPT); /* of two pages */
+    assert_int_equal(part_of(f, -2 * WHOLE, 512, part), SQLITE_CORRUPT);
+    FILE *bytes = fopen(path, "r+b");
+    fseek(bytes, 2 * WHOLE + 4000, SEEK_SET);
+    fputc(whole[4000] ^ 1, bytes);
+    fclose(bytes);
+    for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
+        assert_int_equal(part_of(f, PARTS[i][0], PARTS[i][1], part), SQLITE_CORRUPT);
+    }
+    sql_close(db);
+}
+
 static void sql_prepare__empty_text_is_lack_of_memory(void **state)
 {
     (void)state;
@@ -539,6 +583,7 @@ int main(void)
         TEST(sql_restrict_reads__shows_plain_tables_only),
         TEST(sql_backup__is_a_whole_database_in_one_file),
         TEST(sql_check__finds_a_damaged_page),
+        TEST(page_read_in_part__is_checked_as_a_whole),
         TEST(sql_code_of__shared_memory_that_cannot_grow_is_a_full_disk),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
