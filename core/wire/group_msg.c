@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "base/id.h"
-#include "schema/limits.h"
 
 enum { OPS_ROOM_FIRST = 16 };
 
@@ -102,8 +101,7 @@ static bool block_fits(const group_writer *w, const group_op *op)
     if (w->open_entity != op->entity || w->open_columns_count != op->columns_count) {
         return false;
     }
-    return w->open_columns == op->columns ||
-           memcmp(w->open_columns, op->columns, op->columns_count * sizeof(int)) == 0;
+    return memcmp(w->open_columns, op->columns, op->columns_count * sizeof(int)) == 0;
 }
 
 static void insert_put(group_writer *w, const group_op *op)
@@ -118,7 +116,7 @@ static void insert_put(group_writer *w, const group_op *op)
         json_put_end(j);
         json_put_array(j);
         w->open_entity = op->entity;
-        w->open_columns = op->columns;
+        memcpy(w->open_columns, op->columns, op->columns_count * sizeof(int));
         w->open_columns_count = op->columns_count;
     }
     json_put_array(j);
@@ -131,6 +129,7 @@ void group_put_op(group_writer *w, const group_op *op)
 {
     json_writer *j = &w->json;
     FB_ASSERT(op->entity != NULL && !id_is_none(&op->id));
+    FB_ASSERT(op->columns_count <= CATALOG_COLUMNS_MAX);
     if (op->kind == OP_INSERT) {
         insert_put(w, op);
         return;

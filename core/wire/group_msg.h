@@ -12,6 +12,7 @@
 #ifndef FB_WIRE_GROUP_MSG_H
 #define FB_WIRE_GROUP_MSG_H
 
+#include "schema/limits.h"
 #include "wire/json.h"
 #include "wire/row_msg.h"
 
@@ -49,7 +50,7 @@ typedef struct group {
 typedef struct group_writer {
     json_writer json;
     const struct cat_entity *open_entity; /* insert block being written, or NULL */
-    const int *open_columns;
+    int open_columns[CATALOG_COLUMNS_MAX]; /* a copy: the caller may use its own for the next op */
     uint32_t open_columns_count;
 } group_writer;
 

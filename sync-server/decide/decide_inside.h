@@ -210,7 +210,8 @@ FB_MUST_USE fb_code unique_lists_check(decide *d, const cat_entity *e, const fb_
                                        const fb_value *values);
 FB_MUST_USE fb_code uniques_check(decide *d, const cat_entity *e, const fb_id *id,
                                   const fb_value *values, const int *columns, uint32_t count);
-/* The three above for columns of a row that are about to be set; an alias in values is rewritten. */
+/* The three above for columns of a row that are about to be set; an alias in values is rewritten.
+ */
 FB_MUST_USE fb_code others_check(decide *d, const view_row *row, const int *columns,
                                  fb_value *values, uint32_t count);
 

@@ -102,6 +102,40 @@ static void group__is_written_as_specified(void **state)
     buf_clear(&b);
 }
 
+/* The list of columns is the caller's, who may put the next op's into the same place. */
+static void group__keeps_no_columns_of_the_caller(void **state)
+{
+    (void)state;
+    static const char *const NAMES[] = {"line_no", "qty_milli"};
+    const cat_entity *line = catalog_entity_str(cat, "sales_order_line");
+    const fb_value one = int_value(7);
+    const group_head head = {.kind = text_of("order.submit")};
+    int column = 0;
+    group_writer w;
+    group g;
+    fb_error err = {0};
+    buf b;
+    buf_init(&b, 10000);
+    group_put_begin(&w, &b, &head);
+    for (int i = 0; i < 2; i++) {
+        column = cat_column_str(line, NAMES[i]);
+        group_put_op(&w, &(group_op){.kind = OP_INSERT,
+                                     .entity = line,
+                                     .id = id_of((uint8_t)(i + 1)),
+                                     .columns_count = 1,
+                                     .columns = &column,
+                                     .mine = &one});
+    }
+    group_put_end(&w);
+    arena_reset(memory);
+    assert_int_equal(group_get(buf_text(&b), cat, memory, &g, &err), FB_OK);
+    assert_int_equal(g.ops_count, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(g.ops[i].columns[0], cat_column_str(line, NAMES[i]));
+    }
+    buf_clear(&b);
+}
+
 static void group__is_read_as_written(void **state)
 {
     (void)state;
@@ -341,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(group__is_written_as_specified),
         cmocka_unit_test(group__is_read_as_written),
+        cmocka_unit_test(group__keeps_no_columns_of_the_caller),
         cmocka_unit_test(group__every_cut_is_refused),
         cmocka_unit_test(group__members_come_in_any_order_and_unknown_ones_are_skipped),
         cmocka_unit_test(group__blocks_are_split_where_columns_or_entities_change),
