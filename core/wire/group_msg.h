@@ -49,7 +49,7 @@ typedef struct group {
  * share one column list. */
 typedef struct group_writer {
     json_writer json;
-    const struct cat_entity *open_entity; /* insert block being written, or NULL */
+    const struct cat_entity *open_entity;  /* insert block being written, or NULL */
     int open_columns[CATALOG_COLUMNS_MAX]; /* a copy: the caller may use its own for the next op */
     uint32_t open_columns_count;
 } group_writer;
