@@ -302,8 +302,9 @@ static fb_code lend_pieces(replica *r, const char *path, int64_t size,
 
 fb_code blob_damaged(replica *r, const blob_info *b)
 {
-    /* What the server has can be fetched again; what it lacks is lost, and said so. */
-    bool again = !b->made_here || b->stage == BLOB_SENT || b->stage == BLOB_SAFE;
+    /* What the server has, or may have, can be fetched again; what it lacks is lost, and said so.
+     */
+    bool again = !b->made_here || b->stage != BLOB_SEND;
     FB_TRY(blob_stage_put(r, &b->hash, again ? BLOB_WANTED : BLOB_GONE, FB_E_CORRUPT));
     return blob_file_drop(r, &b->hash, "");
 }

@@ -517,9 +517,8 @@ fb_code blob_got_take(replica *r, const blob_info *b, const blob_got *m, int64_t
 
 /* A part that the disk holds less of than the row says was not synced: begin again. A file that the
  * server does not show to this device is not wanted any more; the person may ask again. */
-static fb_code failed_inside(replica *r, const void *ctx)
+static fb_code failed_put(replica *r, const answer_context *c)
 {
-    const answer_context *c = ctx;
     blob_stage from = c->b->stage;
     bool lost = c->code == FB_E_NOT_FOUND && from == BLOB_WANTED;
     bool anew = from == BLOB_WANTED && c->code == FB_E_IO;
@@ -531,6 +530,26 @@ static fb_code failed_inside(replica *r, const void *ctx)
                   .next_ms = c->next_ms,
                   .error = fb_code_name(c->code)};
     return progress_put(r, &c->b->hash, &p);
+}
+
+/* The server says that the bytes are not what they were announced as. Either they changed on the
+ * way, and go again, or the file here went bad before it was sent: that is said, not sent for ever.
+ */
+static fb_code failed_inside(replica *r, const void *ctx)
+{
+    const answer_context *c = ctx;
+    buf path;
+    if (c->code != FB_E_INVALID || c->b->stage != BLOB_SEND) {
+        return failed_put(r, c);
+    }
+    const char *name = blob_path(r, &path, &c->b->hash, "");
+    fb_code rc =
+        path.code == FB_OK ? blob_file_check(r->files, name, &c->b->hash, c->b->size) : path.code;
+    buf_clear(&path);
+    if (rc == FB_E_CORRUPT || rc == FB_E_NOT_FOUND) {
+        return blob_damaged(r, c->b);
+    }
+    return rc == FB_OK ? failed_put(r, c) : rc;
 }
 
 fb_code blob_failed(replica *r, const blob_info *b, fb_code code, int64_t next_ms)

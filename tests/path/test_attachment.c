@@ -486,18 +486,67 @@ static void damaged_file_is_found_and_sent_again(void **state)
     blob_place_clear(&p);
 }
 
+static void device_path(stage *s, char out[160])
+{
+    char hash[80];
+    fleet_text(s->rep, "SELECT sha256 FROM attachment", hash, sizeof hash);
+    snprintf(out, 160, "%s.blobs/%s", s->rep->path, hash);
+}
+
 /* A copy that went bad on the device is noticed when it is read, and fetched again. */
 static void damaged_copy_is_fetched_again(void **state)
 {
     stage *s = *state;
-    char path[160], hash[80];
+    char path[160];
     fleet_sync(s->rep);
     (void)lane_run(s->rep);
-    fleet_text(s->rep, "SELECT sha256 FROM attachment", hash, sizeof hash);
-    snprintf(path, sizeof path, "%s.blobs/%s", s->rep->path, hash);
+    device_path(s, path);
     assert_true(mem_files_flip(s->f.files, path, 100));
     assert_int_equal(read_code(s->rep, &s->attachment, FB_PART_ORIGINAL), FB_E_CORRUPT);
     assert_int_equal(STATE(s->rep, FB_PART_ORIGINAL), FB_BYTES_WANTED);
+    (void)lane_run(s->rep);
+    assert_reads(s->rep, &s->attachment, FB_PART_ORIGINAL, s->photo, PHOTO_BYTES);
+}
+
+/* One that went bad before the server had it is lost: the server refuses it, the device looks at
+ * its file, says so, and does not send it for ever. */
+static void damaged_before_it_was_sent_is_told(void **state)
+{
+    stage *s = *state;
+    char path[160];
+    fb_attachment_state st = {.size_bytes = sizeof st};
+    fleet_sync(s->rep);
+    device_path(s, path);
+    assert_true(mem_files_flip(s->f.files, path, 100));
+    fb_lane_report r = lane_run(s->rep);
+    assert_int_equal(r.trouble, FB_E_INVALID);
+    assert_int_equal(r.stored_count, 1); /* the thumbnail */
+    fleet_must(fb_attachment_status(s->rep->db, &s->attachment, &st, NULL), NULL, "status");
+    assert_int_equal(st.original.state, FB_BYTES_AWAY);
+    assert_int_equal(st.original.error, FB_E_CORRUPT);
+    s->f.now_ms += 3600000LL;
+    assert_int_equal(lane_run(s->rep).failed_count, 0);
+}
+
+/* The device is about to ask again whether the server still has it: it may well. */
+static void damaged_while_asked_is_fetched_again(void **state)
+{
+    stage *s = *state;
+    char path[160];
+    fb_lane *lane = NULL;
+    fb_sync_action action;
+    fb_link_request q;
+    uint32_t wait_ms = 0;
+    fleet_sync(s->rep);
+    (void)lane_run(s->rep);
+    s->f.now_ms += 7 * 3600000LL;
+    fleet_must(fb_lane_open(s->rep->db, NULL, &lane, NULL), NULL, "open");
+    fleet_must(fb_lane_next(lane, &action, &q, &wait_ms, NULL), NULL, "next");
+    fb_lane_close(lane);
+    assert_int_equal(STATE(s->rep, FB_PART_ORIGINAL), FB_BYTES_UNSENT);
+    device_path(s, path);
+    assert_true(mem_files_flip(s->f.files, path, 100));
+    assert_int_equal(read_code(s->rep, &s->attachment, FB_PART_ORIGINAL), FB_E_CORRUPT);
     (void)lane_run(s->rep);
     assert_reads(s->rep, &s->attachment, FB_PART_ORIGINAL, s->photo, PHOTO_BYTES);
 }
@@ -586,6 +635,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(originals_leave_only_when_safe, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_file_is_found_and_sent_again, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_copy_is_fetched_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_before_it_was_sent_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_while_asked_is_fetched_again, setup, teardown),
         cmocka_unit_test_setup_teardown(metered_network_carries_thumbnails_only, setup, teardown),
         cmocka_unit_test_setup_teardown(full_disks_lose_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(restored_server_gets_them_again, setup, teardown),
