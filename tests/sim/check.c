@@ -29,6 +29,8 @@ static const projection PROJECTIONS[] = {
     {"sales_order", "customer_id IN C"},
     {"sales_order_line", "order_id IN (SELECT id FROM sales_order WHERE customer_id IN C)"},
     {"payment", "customer_id IN C"},
+    {"attachment", "customer_id IN C OR visit_id IN (SELECT id FROM visit WHERE customer_id IN C) "
+                   "OR order_id IN (SELECT id FROM sales_order WHERE customer_id IN C)"},
     {"change_request", "customer_id IN C OR requested_by = :u"},
     {"conflict", "customer_id IN C OR user_id = :u OR other_user_id = :u"},
     {"product", "1"},
@@ -215,9 +217,9 @@ int64_t number(sqlite3 *db, const char *sql, const char *text)
 }
 
 /* Which tables hold marks. */
-static const char *const MARKED[][2] = {{"activity", "subject"}, {"task", "title"},
-                                        {"contact", "name"},     {"customer_tag", "tag"},
-                                        {"visit", "note"},       {"customer", "name"}};
+static const char *const MARKED[][2] = {
+    {"activity", "subject"}, {"task", "title"},    {"contact", "name"},   {"customer_tag", "tag"},
+    {"visit", "note"},       {"customer", "name"}, {"attachment", "note"}};
 
 uint8_t *marks_count(sim *s, sqlite3 *db)
 {
@@ -365,6 +367,7 @@ void check_all(sim *s)
     }
     actions_check(s, master);
     groups_check(s, master);
+    photos_check(s, master);
     fb_error err = {0};
     int64_t entries = 0, bad = 0;
     if (feed_digest_check(admin, &err) != FB_OK || store_check(admin, &err) != FB_OK ||

@@ -44,6 +44,7 @@ static void phone_backup(sim *s, sim_device *d, bool torn)
 /* A torn copy is as old as its last checkpoint: everything of this device is in question. */
 static void phone_losses(sim *s, sim_device *d, sqlite3 *master)
 {
+    photos_device_lost(s, d->number, d->backup_torn ? 0 : d->backup_actions);
     uint8_t *marks = marks_count(s, master);
     for (int i = d->backup_torn ? 0 : d->backup_actions; i < s->actions_count; i++) {
         sim_action *a = &s->actions[i];
@@ -135,6 +136,8 @@ static void server_backup(sim *s)
     }
     crash_vfs_remove(s->vfs, "srvbak");
     crash_vfs_copy(s->vfs, "server", "srvbak");
+    crash_vfs_remove_under(s->vfs,
+                           "srvbak/master.db.blobs"); /* photos have a folder of their own */
     store_options o = {.path = "srvbak/master.db", .vfs = "simfs"};
     fb_code rc = store_open(&o, &copy, &err);
     if (rc == FB_OK) {
@@ -155,6 +158,7 @@ static void server_backup(sim *s)
     s->has_backup = true;
     s->backup_ms = s->now_ms;
     db = world_store_open("server/master.db");
+    photos_backup(s, db);
     if (db == NULL || store_begin(db) != FB_OK) {
         store_close(db);
         return;
@@ -177,6 +181,7 @@ static void server_losses(sim *s, const char *backup)
     }
     free(marks);
     sqlite3_close(copy);
+    photos_server_lost(s);
 }
 
 typedef struct file_copy {
@@ -200,15 +205,17 @@ static void file_take(void *ctx, const char *file, const void *data, size_t size
     f->found = true;
 }
 
-/* The database's files alone: the mark beside them stays. */
+/* The database's files alone: the mark beside them stays, and the photos. */
 static void server_files_back(sim *s, const char *backup, bool mark_stays)
 {
     file_copy mark = {.name = "server/master.db.high-water"};
     if (mark_stays) {
         crash_vfs_each(s->vfs, file_take, &mark);
     }
+    photos_aside(s);
     crash_vfs_remove(s->vfs, "server");
     crash_vfs_copy(s->vfs, backup, "server");
+    photos_aside_back(s);
     if (mark.found) {
         crash_vfs_put(s->vfs, mark.name, mark.data, mark.size);
     }
@@ -237,8 +244,12 @@ static void server_restore(sim *s)
     if (s->recorder != NULL) {
         history_crash(s->recorder, -1);
     }
+    if (sim_chance(s, 50)) { /* the whole disk is a new one */
+        crash_vfs_remove_under(s->vfs, "server/master.db.blobs");
+    }
     server_files_back(s, "srvbak", false);
     epoch_new(s);
+    photos_put_back(s);
     server_boot(s);
     office_grow(s);
 }
@@ -337,6 +348,7 @@ bool disaster_server_emptied(sim *s, sim_device *d)
     if (!server_sound(s) || s->has_backup || s->plan->enabled[KIND_SERVER_BACKUP]) {
         return false;
     }
+    crash_vfs_remove_under(s->vfs, "server/master.db.blobs");
     server_losses(s, "bare/master.db");
     server_down(s);
     server_files_back(s, "bare", false);

@@ -104,7 +104,10 @@ bool device_enrol_again(sim_device *d)
     if (!device_alive(d) || !server_alive(s)) {
         return false;
     }
-    fb_sync_close(d->sync); /* it speaks for the device that was */
+    fb_lane_close(d->lane); /* they speak for the device that was */
+    fb_sync_close(d->sync);
+    d->lane = NULL;
+    d->lane_turn = false;
     d->sync = NULL;
     d->in_flight = false;
     device_enrol(s, d);

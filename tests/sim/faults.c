@@ -200,6 +200,7 @@ bool fault_downgrade(sim *s, sim_device *d)
     sql_close(raw);
     o.port = &d->port;
     o.vfs = "simfs";
+    o.files = &s->files;
     fb_code rc = made ? fb_db_open("newer/replica.db", &o, &db, &err) : FB_E_NEWER;
     fb_db_close(db);
     crash_vfs_remove(s->vfs, "newer");

@@ -1,6 +1,8 @@
 /* net.c - messages in flight: lost, doubled, late, cut, forged. See sim.h. */
 #include "sim/sim.h"
 
+#include "base/check.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +49,7 @@ ARMED(net_arm_cut_request, KIND_CUT_REQUEST)
 ARMED(net_arm_cut_reply, KIND_CUT_REPLY)
 ARMED(net_arm_portal, KIND_PORTAL)
 ARMED(net_arm_stale_reply, KIND_STALE_REPLY)
+ARMED(net_arm_photo_cut, KIND_PHOTO_CUT)
 
 /* ---- flights ---- */
 
@@ -85,7 +88,9 @@ static void give_up(sim_device *d, fb_code code)
     d->in_flight = d->connected = d->unreachable = false;
     if (d->sync != NULL) {
         fb_error err = {0};
-        if (fb_sync_failed(d->sync, code, &err) != FB_OK) {
+        fb_code rc = d->lane_turn ? fb_lane_failed(d->lane, code, &err)
+                                  : fb_sync_failed(d->sync, code, &err);
+        if (rc != FB_OK) {
             sim_trace(d->world, "%s cannot note the failure: %s", d->machine, err.message);
         }
     }
@@ -166,6 +171,7 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, int64_t
              q->authorization != NULL ? q->authorization : "");
     f->zstd = q->content_encoding != NULL;
     f->asks = strcmp(q->method, "GET") == 0;
+    f->photo = d->lane_turn;
     if (!cut) {
         request_record(s, f);
     }
@@ -179,7 +185,7 @@ static void request_send(sim *s, sim_device *d, const fb_link_request *q)
     s->requests++;
     sim_trace(s, "%s sends %llu bytes=%zu", d->machine, (unsigned long long)d->flight_number,
               q->body.size);
-    int64_t recorded = record_send(d, q);
+    int64_t recorded = d->lane_turn ? 0 : record_send(d, q);
     if (!d->connected && weather_parts(d)) {
         d->unreachable = true;
         d->wake_ms = s->now_ms + CONNECT_MS;
@@ -191,7 +197,9 @@ static void request_send(sim *s, sim_device *d, const fb_link_request *q)
         }
         return;
     }
-    request_fly(s, d, q, recorded, arm_take(d, KIND_CUT_REQUEST));
+    bool piece = strcmp(q->path, "/v1/blob/put") == 0;
+    request_fly(s, d, q, recorded,
+                (piece && arm_take(d, KIND_PHOTO_CUT)) || arm_take(d, KIND_CUT_REQUEST));
     if (arm_take(d, KIND_DOUBLE_REQUEST)) {
         request_fly(s, d, q, recorded, false);
     }
@@ -264,6 +272,20 @@ static void call_end(sim_device *d)
     heap_fail_after(0);
 }
 
+/* The rows first, then the lane of photos in the same window. */
+static fb_code session_next(sim_device *d, fb_sync_action *action, fb_link_request *q,
+                            uint32_t *wait_ms)
+{
+    if (d->lane_turn) {
+        FB_TRY(lane_open(d));
+        return fb_lane_next(d->lane, action, q, wait_ms, NULL);
+    }
+    if (d->sync == NULL) {
+        FB_TRY(fb_sync_open(d->db, NULL, &d->sync, NULL));
+    }
+    return fb_sync_next(d->sync, action, q, wait_ms, NULL);
+}
+
 void device_sync_step(sim_device *d)
 {
     sim *s = d->world;
@@ -279,10 +301,7 @@ void device_sync_step(sim_device *d)
     fb_link_request q;
     uint32_t wait_ms = 0;
     call_begin(d);
-    fb_code rc = d->sync == NULL ? fb_sync_open(d->db, NULL, &d->sync, NULL) : FB_OK;
-    if (rc == FB_OK) {
-        rc = fb_sync_next(d->sync, &action, &q, &wait_ms, NULL);
-    }
+    fb_code rc = session_next(d, &action, &q, &wait_ms);
     call_end(d);
     if (rc != FB_OK) {
         sim_trace(s, "%s cannot sync: %s", d->machine, fb_code_name(rc));
@@ -292,8 +311,10 @@ void device_sync_step(sim_device *d)
         d->wake_ms = s->now_ms + TROUBLE_MS;
     } else if (action == FB_SYNC_SEND) {
         request_send(s, d, &q);
-    } else if (action == FB_SYNC_WAIT) {
+    } else if (action == FB_SYNC_WAIT && (!d->lane_turn || s->healing)) {
         d->wake_ms = s->now_ms + (wait_ms > 0 ? wait_ms : 1);
+    } else if (d->lane_turn) { /* nothing is left, or not now: rows do not wait for photos */
+        d->lane_turn = d->session = false;
     } else {
         s->sessions += d->answered;
         if (s->recorder != NULL && d->answered) {
@@ -301,7 +322,7 @@ void device_sync_step(sim_device *d)
         }
         d->rounds += d->answered && s->healing;
         d->answered = false;
-        d->session = false;
+        d->session = d->lane_turn = photos_have(s);
     }
 }
 
@@ -360,6 +381,7 @@ static void reply_fly(sim *s, const sim_flight *q, const server_reply *reply)
     f->device = q->device;
     f->number = q->number;
     f->asks = q->asks;
+    f->photo = q->photo;
     f->recorded = q->recorded;
     f->due_ms = s->now_ms + travel_ms(s, d, KIND_LATE_REPLY);
     f->status = reply->status;
@@ -422,13 +444,17 @@ static void request_arrive(sim *s, const sim_flight *f)
         s->fired[KIND_POISON]++;
         crash_vfs_crash_after(s->vfs, "server", 2 + sim_random(s, 12));
     }
-    record_arrive(s, f);
+    if (!f->photo) {
+        record_arrive(s, f);
+    }
     server_job *job = request_handle(s, f);
     if (job == NULL) {
         return;
     }
     const server_reply *reply = server_job_reply(job);
-    record_reply(s, f, reply);
+    if (!f->photo) {
+        record_reply(s, f, reply);
+    }
     sim_trace(s, "server answers %llu status=%d bytes=%zu", (unsigned long long)f->number,
               reply->status, reply->body.size);
     /* A server that died while answering sends nothing. */
@@ -452,19 +478,22 @@ static void reply_arrive(sim *s, const sim_flight *f)
         .status = f->status, .zstd = f->zstd, .retry_ms = f->retry_ms, .body = {f->body, f->size}};
     fb_error err = {0};
     call_begin(d);
-    fb_code rc = fb_sync_reply(d->sync, &r, &err);
+    fb_code rc = d->lane_turn ? fb_lane_reply(d->lane, &r, &err) : fb_sync_reply(d->sync, &r, &err);
     call_end(d);
-    record_take(d, f, &r, rc);
+    if (!f->photo) {
+        record_take(d, f, &r, rc);
+    }
     sim_trace(s, "%s takes %llu: %s %s", d->machine, (unsigned long long)f->number,
               fb_code_name(rc), err.message);
     if (rc == FB_E_CORRUPT) {
         device_restart(d);
         return;
     }
-    d->answered = rc == FB_OK;
+    d->answered = rc == FB_OK && !d->lane_turn;
     d->must_enrol |= rc == FB_E_AUTH; /* the server was put back to before it was enrolled */
     if (rc == FB_E_DEVICE || rc == FB_E_AUTH || rc == FB_E_FORK) { /* a person is asked */
-        d->session = false;
+        /* Rows wait for him; photos go on where the server knows the device. */
+        d->session = d->lane_turn = rc == FB_E_FORK && !d->lane_turn && photos_have(s);
     }
     d->wake_ms = rc == FB_OK ? s->now_ms : s->now_ms + 1000;
 }

@@ -124,11 +124,7 @@ static fb_code act_new_customer(sim_device *d, const fb_id *customer, sim_action
 /* A contact that this device shows; none when there is none. */
 static fb_code contact_seen(void *ctx, const fb_row *row)
 {
-    const fb_value *v = &row->values[0];
-    if (v->kind == FB_KIND_ID) {
-        *(fb_id *)ctx = v->u.id;
-    }
-    return FB_OK;
+    return id_get(row->values[0].u.text, ctx) ? FB_OK : FB_E_CORRUPT;
 }
 
 static bool contact_pick(sim_device *d, fb_id *out)
@@ -157,7 +153,6 @@ static fb_code act_contact_edit(sim_device *d, const fb_id *customer, sim_action
     return fb_record_put_json(d->db, "contact", json, NULL, NULL);
 }
 
-typedef fb_code (*act)(sim_device *d, const fb_id *customer, sim_action *a, const char *mark);
 static const act ACTS[] = {
     act_visit,         act_visit,        act_visit,        act_visit, act_activity,
     act_task,          act_contact,      act_tag,          act_tag,   act_customer_edit,
@@ -176,8 +171,7 @@ static void action_keep(sim *s, const sim_action *a)
     s->actions[s->actions_count++] = *a;
 }
 
-/* A customer this device sees; none when it sees none. */
-static bool customer_pick(sim_device *d, fb_id *out)
+bool customer_pick(sim_device *d, fb_id *out)
 {
     char *json = NULL;
     for (int tries = 0; tries < 4; tries++) {
@@ -191,7 +185,7 @@ static bool customer_pick(sim_device *d, fb_id *out)
 }
 
 /* One group. What a failed commit leaves is in doubt until somebody looks. */
-static bool act_do(sim_device *d, act what, const fb_id *customer)
+bool act_do(sim_device *d, act what, const fb_id *customer)
 {
     sim *s = d->world;
     sim_action a = {.device = d->number, .mark = ++s->marks};
@@ -309,6 +303,7 @@ bool people_second_process(sim *s, sim_device *d)
     }
     o.port = &d->port;
     o.vfs = "simfs";
+    o.files = &s->files;
     if (fb_db_open(d->path, &o, &d->db, NULL) != FB_OK) {
         d->db = first;
         return false;

@@ -89,6 +89,11 @@ static void kinds_draw(drawing *w)
         p->enabled[k] = drawn && !named(p->o.without, KIND_ROWS[k].name) &&
                         !(p->o.history != NULL && record_leaves_out((sim_kind)k));
     }
+    for (int k = KIND_PHOTO_WANTED; k <= KIND_BLOB_DAMAGED; k++) {
+        p->enabled[k] |=
+            p->enabled[KIND_PHOTO] && draw(w, 2) == 0 && !named(p->o.without, KIND_ROWS[k].name);
+        p->enabled[k] &= p->enabled[KIND_PHOTO];
+    }
     /* Nothing can be put back where no copy is taken. */
     p->enabled[KIND_SERVER_BACKUP] |=
         p->enabled[KIND_SERVER_RESTORED] || p->enabled[KIND_SERVER_PUT_BACK];
@@ -101,6 +106,7 @@ static void kinds_draw(drawing *w)
     for (int k = KIND_CRASH_SERVER; k <= KIND_POISON; k++) {
         p->enabled[k] &= !office;
     }
+    p->enabled[KIND_BLOB_DAMAGED] &= !office; /* no backup: every device has its own still */
 }
 
 void plan_make(sim_plan *p, uint64_t seed, const sim_options *o)

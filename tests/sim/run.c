@@ -122,7 +122,8 @@ static bool settled(sim *s)
         sim_device *d = &s->devices[i];
         fb_status st = FB_STATUS_INIT;
         if (d->rounds < 2 || d->db == NULL || d->in_flight ||
-            fb_status_get(d->db, &st, NULL) != FB_OK || st.pending_count > 0) {
+            fb_status_get(d->db, &st, NULL) != FB_OK || st.pending_count > 0 ||
+            !photos_settled(d)) {
             return false;
         }
     }
@@ -149,14 +150,11 @@ static void packs_finish(sim *s)
     }
 }
 
-static void heal(sim *s)
+/* Everybody synchronises until nobody has anything left. */
+static void drain(sim *s)
 {
     int64_t began_ms = s->now_ms;
     bool partition = s->plan->o.class == CLASS_PARTITION;
-    s->healing = true;
-    sim_trace(s, "heal");
-    net_drop_all(s);
-    machines_heal(s);
     int64_t head = -1, end_ms = began_ms + 2 * HEAL_MS;
     bool quiet = false;
     for (int round = 0; round < HEAL_ROUNDS_MAX && !quiet && s->violations == 0; round++) {
@@ -185,6 +183,20 @@ static void heal(sim *s)
     } else if (s->healed_ms > (partition ? HEAL_PARTITION_MS : HEAL_MS)) {
         sim_violation(s, "L1: draining took %lld s after healing",
                       (long long)(s->healed_ms / 1000));
+    }
+}
+
+static void heal(sim *s)
+{
+    s->healing = true;
+    sim_trace(s, "heal");
+    net_drop_all(s);
+    machines_heal(s);
+    photos_heal(s);
+    drain(s);
+    if (photos_have(s) && s->violations == 0) {
+        photos_heal_look(s);
+        drain(s);
     }
 }
 

@@ -9,10 +9,10 @@
  *   world.c    machines: opening, crashing, rebooting; clocks
  *   net.c      messages that are lost, doubled, late, cut; weather.c: links that are bad for a
  * while people.c   what people do on their devices faults.c   what breaks: power, disks, memory,
- * clocks disaster.c copies put back: phone backups, clones, torn copies, the server's backups
- *   office.c   what the administrator changes: rows, territories, roles, the catalogue
- *   memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail
- *   record.c   --history: what happened, for fb-check to judge
+ * clocks photos.c   photos and signatures: taking, losing, looking for each byte disaster.c copies
+ * put back: phone backups, clones, torn copies, the server's backups office.c   what the
+ * administrator changes: rows, territories, roles, the catalogue memo.c     catalogues parsed once;
+ * heap.c: SQLite's memory, made to fail record.c   --history: what happened, for fb-check to judge
  *   check.c    after healing: convergence, verdicts, nothing lost, atomic groups
  *
  * Each seed first draws which faults it has at all (swarm testing), then a chaos phase of planned
@@ -32,12 +32,17 @@
  *       if the verdict is not a refusal
  *   I4  a group's rows are all there or none
  *   I5  every group has exactly one verdict; the rows it inserted are there once
- *   L1  every outbox drains
+ *   L1  every outbox drains, every photo is with the server
+ *   A1  the bytes of every photo whose row stands on the server are there, the very ones that were
+ *       taken; a device lets go of its own only when the server or its backup has them
+ *   A2  no file with a hash for a name holds anything else
+ *   A3  files and what is known of them agree on every device: none without a row, no row without
+ *       its file; small pictures are with everybody who sees their row
  *
  * What a disaster may take: groups that a restored phone had saved after its backup and never sent
  * (sim_action.doubt), and groups of which the server held the only copy when it was put back
- * itself. Everything else must be there: clones keep all groups of both, a restored server gets
- * again what no backup held. */
+ * itself; the same of the bytes of photos. Everything else must be there: clones keep all groups of
+ * both, a restored server gets again what no backup held. */
 #ifndef FB_SIM_H
 #define FB_SIM_H
 
@@ -49,7 +54,7 @@
 #include "base/digest.h"
 #include "fieldbook/fieldbook.h"
 #include "support/company.h"
-#include "support/crash_vfs.h"
+#include "support/disk_files.h"
 #include "support/history.h"
 #include "sync-server/server.h"
 
@@ -62,6 +67,7 @@ enum {
     SIM_FLIGHTS_MAX = 64,
     SIM_RECORDINGS = 32,
     SIM_GROWTHS_MAX = 3,
+    SIM_DAMAGED_MAX = 64,
     SIM_VARIANTS = 2, /* of the company: everyone one device; two devices to a person */
     ACTS_PER_DAY = 30,
     SYNCS_PER_DAY = 12
@@ -120,7 +126,9 @@ typedef struct sim_action {
     const char *entity; /* the row that holds it */
     const char *column; /* NULL: a change of a shared column */
     bool doubt; /* it may be there or not: the call failed in a crash, or a disaster took it */
-    bool server_only; /* its device was put back to before it: the server has the only copy */
+    bool server_only;  /* its device was put back to before it: the server has the only copy */
+    uint64_t bytes[2]; /* of its photo and of the small picture: content_make; 0: none */
+    bool bytes_doubt, bytes_server_only; /* as above, of the bytes */
 } sim_action;
 
 typedef struct sim_arm {
@@ -140,6 +148,7 @@ typedef struct sim_flight {
     size_t size;
     char path[96], authorization[160];
     bool zstd, asks; /* asks: for a chunk of a pack */
+    bool photo;      /* it is the lane's */
     int status;
     uint32_t retry_ms;
 } sim_flight;
@@ -152,6 +161,8 @@ struct sim_device {
     bool manager;
     fb_db *db;
     fb_sync *sync;
+    fb_lane *lane;
+    bool lane_turn; /* the session has come to the lane of photos */
     fb_port port;
     uint64_t random; /* own stream for fb_port.random */
     int64_t clock_skew_ms, boot_ms;
@@ -195,6 +206,7 @@ struct sim {
     bool trace, healing;
     uint64_t fired[KINDS];
     crash_vfs *vfs;
+    fb_files files; /* the same disks, for the bytes of photos */
     server *srv;
     server_reader *reader;
     store *admin;     /* the administrator's connection, while the server is up */
@@ -222,7 +234,10 @@ struct sim {
     bool has_backup; /* machine "srvbak" holds a verified copy of the server's files ... */
     bool has_older;  /* ... and "srvold" the one before */
     int64_t backup_ms, older_ms;
-    int growths;         /* modules added to the catalogue */
+    int growths;                        /* modules added to the catalogue */
+    char damaged[SIM_DAMAGED_MAX][160]; /* pictures that were struck on devices */
+    int damaged_count;
+    bool blobs_damaged;  /* a photo on the server's disk is not what it was */
     bool server_suspect; /* put back by hand: the next start must refuse */
     bool emptied;        /* put back to before any device was enrolled */
     digest hash;         /* of the trace */
@@ -341,6 +356,27 @@ void office_grow(sim *s); /* the newest catalogue again, after a restore */
 
 /* people.c */
 void mark_text(const sim *s, uint32_t mark, char out[40]);
+typedef fb_code (*act)(sim_device *d, const fb_id *customer, sim_action *a, const char *mark);
+/* One group; false: nobody was told that it is saved. */
+bool act_do(sim_device *d, act what, const fb_id *customer);
+bool customer_pick(sim_device *d, fb_id *out); /* one that this device sees */
+
+/* photos.c: nothing happens in a life without photos */
+bool photos_have(const sim *s);
+void photos_watch(sim *s); /* from now on no device lets go of what nobody else has */
+fb_code lane_open(sim_device *d);
+/* The device is put back to when so many actions had happened. */
+void photos_device_lost(sim *s, int device, int actions);
+/* The server goes back to its backup, and to what stands in its folder of photos. */
+void photos_server_lost(sim *s);
+void photos_backup(sim *s, store *db);
+void photos_put_back(sim *s);
+void photos_aside(sim *s); /* while the server's other files are replaced */
+void photos_aside_back(sim *s);
+void photos_heal(sim *s);      /* the operator looks at every file, the apps start again */
+void photos_heal_look(sim *s); /* everybody looks at every picture */
+bool photos_settled(sim_device *d);
+void photos_check(sim *s, sqlite3 *master);
 
 /* check.c */
 sqlite3 *open_file(sim *s, const char *path);

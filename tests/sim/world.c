@@ -89,6 +89,8 @@ void server_boot(sim *s)
         .path = "server/master.db",
         .vfs = "simfs",
         .port = &s->server_port,
+        .files = &s->files,
+        .blobs = {.free_bytes_min = 4096},
         .packing = {.rows_min = 10, .chunk_bytes = 4000, .rest_ms = 60000, .age_ms = 600000}};
     fb_code rc = server_open(&o, &s->srv, &err);
     if (rc == FB_OK) {
@@ -155,8 +157,11 @@ bool device_alive(const sim_device *d)
 
 void device_down(sim_device *d)
 {
+    fb_lane_close(d->lane);
     fb_sync_close(d->sync);
     fb_db_close(d->db);
+    d->lane = NULL;
+    d->lane_turn = false;
     d->sync = NULL;
     d->db = NULL;
     d->in_flight = d->connected = d->unreachable = false;
@@ -171,6 +176,7 @@ void device_boot(sim_device *d)
     fb_db_options o = FB_DB_OPTIONS_INIT;
     o.port = &d->port;
     o.vfs = "simfs";
+    o.files = &s->files;
     fb_code rc = fb_db_open(d->path, &o, &d->db, &err);
     d->wake_ms = s->now_ms;
     d->session = true;
@@ -335,6 +341,7 @@ sim_device *device_new(sim *s, int like)
 void world_open(sim *s, sim_company *all)
 {
     s->vfs = crash_vfs_new("simfs", s->seed);
+    s->files = disk_files(s->vfs);
     s->server_random = mix64(s->seed, 0x5eed);
     s->server_port = (fb_port){
         .ctx = s, .mono_ms = server_mono, .wall_ms = server_wall, .random = server_random_fill};
@@ -351,6 +358,7 @@ void world_open(sim *s, sim_company *all)
         device_boot(&s->devices[i]);
     }
     server_boot(s);
+    photos_watch(s);
 }
 
 void world_close(sim *s)

@@ -369,7 +369,9 @@ static int x_close(sqlite3_file *base)
         h->base.pMethods->xUnlock(base, SQLITE_LOCK_NONE);
     }
     h->file->handles--;
-    files_sweep(h->vfs);
+    if (h->file->deleted) {
+        files_sweep(h->vfs);
+    }
     return SQLITE_OK;
 }
 
@@ -975,7 +977,7 @@ void crash_vfs_copy(crash_vfs *v, const char *from, const char *to)
             continue;
         }
         char name[NAME_MAX_BYTES];
-        snprintf(name, sizeof name, "%.60s%.90s", to, f->name + n);
+        snprintf(name, sizeof name, "%.20s%.138s", to, f->name + n);
         mem_file *copy = file_make(v, name);
         image_write(&copy->now, 0, f->now.bytes, f->now.size);
         file_settle(copy);
@@ -992,6 +994,45 @@ void crash_vfs_remove(crash_vfs *v, const char *name)
     }
     m->generation++;
     files_sweep(v);
+}
+
+void crash_vfs_remove_under(crash_vfs *v, const char *prefix)
+{
+    for (mem_file *f = v->files; f != NULL; f = f->next) {
+        f->deleted |= strncmp(f->name, prefix, strlen(prefix)) == 0;
+    }
+    files_sweep(v);
+}
+
+int crash_vfs_rename(crash_vfs *v, const char *from, const char *to)
+{
+    machine *m = machine_get(v, from);
+    mem_file *f = file_find(v, from), *old = file_find(v, to);
+    if (!machine_step(v, m)) {
+        return SQLITE_IOERR;
+    }
+    int fault = machine_fault(m, FAIL_CHANGES);
+    if (fault != SQLITE_OK || f == NULL) {
+        return fault != SQLITE_OK ? fault : SQLITE_NOTFOUND;
+    }
+    if (old != NULL && old != f) {
+        old->deleted = true;
+    }
+    snprintf(f->name, sizeof f->name, "%s", to);
+    files_sweep(v);
+    return SQLITE_OK;
+}
+
+int64_t crash_vfs_room(const crash_vfs *v, const char *name)
+{
+    for (int i = 0; i < v->machines_count; i++) {
+        const machine *m = &v->machines[i];
+        if (strcmp(m->name, name) == 0 && m->quota > 0) {
+            uint64_t used = crash_vfs_used(v, name);
+            return used < m->quota ? (int64_t)(m->quota - used) : 0;
+        }
+    }
+    return INT64_MAX;
 }
 
 const crash_vfs_counters *crash_vfs_count(const crash_vfs *v)

@@ -79,6 +79,15 @@ void crash_vfs_each(const crash_vfs *v,
 /* Make a file with these bytes, synced. It must not be open. */
 void crash_vfs_put(crash_vfs *v, const char *file, const void *data, size_t size);
 
+/* Plain files, for disk_files.h. Rename within one machine, over what stands there, durable on
+ * return as on a journaling disk: the name, not bytes that were never synced. A mutating call.
+ * SQLITE_OK, SQLITE_NOTFOUND or the fault's result. */
+int crash_vfs_rename(crash_vfs *v, const char *from, const char *to);
+/* Bytes that the machine may still write; INT64_MAX: no limit. */
+int64_t crash_vfs_room(const crash_vfs *v, const char *machine);
+/* Remove every file whose name begins with this, in no program's name: nothing can fail. */
+void crash_vfs_remove_under(crash_vfs *v, const char *prefix);
+
 /* Memory of the file layer itself. Weak: a test of failing allocations brings its own. */
 void *crash_vfs_realloc(void *p, size_t size);
 void crash_vfs_release(void *p);
