@@ -205,8 +205,21 @@ static fb_code resubmit_insert(replica *r, const group_op *op, const problem_pat
     return capture_insert(r, op->entity, values, err);
 }
 
-static fb_code resubmit_update(replica *r, const group_op *op, const problem_patch *patches,
-                               uint32_t count, fb_error *err)
+/* The group holds a difference of this column: the correction is one too, and no new value. */
+static bool is_difference(const group *g, const problem_patch *patch)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < g->ops_count; i++) {
+        const group_op *op = &g->ops[i];
+        for (uint32_t k = 0; op->kind == OP_DELTA && k < op->columns_count; k++) {
+            found = found || (op->columns[k] == patch->column && patch_is_for(patch, op));
+        }
+    }
+    return found;
+}
+
+static fb_code resubmit_update(replica *r, const group *g, const group_op *op,
+                               const problem_patch *patches, uint32_t count, fb_error *err)
 {
     int columns[CATALOG_COLUMNS_LIMIT];
     fb_value values[CATALOG_COLUMNS_LIMIT];
@@ -217,15 +230,13 @@ static fb_code resubmit_update(replica *r, const group_op *op, const problem_pat
     }
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = 0;
-        if (!patch_is_for(&patches[i], op)) {
+        if (!patch_is_for(&patches[i], op) || is_difference(g, &patches[i])) {
             continue;
         }
         while (at < n && columns[at] != patches[i].column) {
             at++;
         }
-        if (at == n && n < CATALOG_COLUMNS_LIMIT) {
-            n++;
-        }
+        n += at == n;
         columns[at] = patches[i].column;
         values[at] = patches[i].value;
     }
@@ -248,14 +259,14 @@ static fb_code resubmit_delta(replica *r, const group_op *op, const problem_patc
     return FB_OK;
 }
 
-static fb_code resubmit_op(replica *r, const group_op *op, const problem_patch *patches,
-                           uint32_t count, fb_error *err)
+static fb_code resubmit_op(replica *r, const group *g, const group_op *op,
+                           const problem_patch *patches, uint32_t count, fb_error *err)
 {
     switch (op->kind) {
     case OP_INSERT:
         return resubmit_insert(r, op, patches, count, err);
     case OP_UPDATE:
-        return resubmit_update(r, op, patches, count, err);
+        return resubmit_update(r, g, op, patches, count, err);
     case OP_DELETE:
         return capture_delete(r, op->entity, &op->id, err);
     case OP_DELTA:
@@ -294,7 +305,7 @@ static fb_code resubmit_inside(replica *r, int64_t gseq, const problem_patch *pa
     }
     FB_TRY(check_patches(&g, patches, count, err));
     for (uint32_t i = 0; i < g.ops_count; i++) {
-        FB_TRY(resubmit_op(r, &g.ops[i], patches, count, err));
+        FB_TRY(resubmit_op(r, &g, &g.ops[i], patches, count, err));
     }
     if (r->capture.ops == 0) {
         return fail(err, FB_E_STATE, "gseq", "nothing is left to send: discard it instead");

@@ -162,6 +162,83 @@ static void problem__resubmit_captures_again_as_corrected(void **state)
     lab_stop(&l);
 }
 
+/* What there was of rows 8 and 9: a new text, a difference and a deletion. */
+static void refuse_changes(lab *l)
+{
+    buf out;
+    fb_error err = {.code = FB_OK};
+    const fb_id eight = lab_id(8), nine = lab_id(9);
+    lab_start(l, DB, 3);
+    reply_begin(l, &out, 0, 0, 5);
+    reply_page(&out, "0.5", true, false);
+    reply_row(l, &out, 8, "eight", NULL, 1, 50);
+    reply_row(l, &out, 9, "nine", NULL, 10, 51);
+    reply_take(l, &out);
+    lab_begin(l, "lab.change");
+    lab_set(l, 9, l->note, "refused");
+    assert_int_equal(capture_delta(l->r, l->item, &nine, l->qty, 5, &err), FB_OK);
+    assert_int_equal(capture_delete(l->r, l->item, &eight, &err), FB_OK);
+    lab_commit(l);
+    reply_begin(l, &out, 1, 0, 6);
+    reply_verdict(&out, 1, VERDICT_REJECTED, false);
+    reply_page(&out, "0.6", true, false);
+    reply_take(l, &out);
+    assert_true(lab_has(l, 8) && lab_qty(l, 9) == 10);
+}
+
+/* A correction replaces what was entered, joins what was not, and is a difference where that was.
+ */
+static void problem__resubmit_corrects_changes_of_every_kind(void **state)
+{
+    static const struct {
+        const char *note, *name; /* corrections; NULL: none */
+        int64_t difference;      /* 0: not corrected */
+        const char *note_after, *name_after;
+        int64_t qty_after;
+    } CASES[] = {
+        {NULL, NULL, 0, "refused", "nine", 15},
+        {"better", NULL, 0, "better", "nine", 15},
+        {NULL, "renamed", 0, "refused", "renamed", 15},
+        {NULL, NULL, 7, "refused", "nine", 17},
+        {"better", "renamed", -3, "better", "renamed", 7},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        lab l;
+        fb_error err = {.code = FB_OK};
+        problem_patch patches[3];
+        uint32_t count = 0;
+        int64_t gseq = 0;
+        refuse_changes(&l);
+        const problem_patch nine = {.entity = l.item, .id = lab_id(9)};
+        if (CASES[i].difference != 0) {
+            patches[count] = nine;
+            patches[count].column = l.qty;
+            patches[count++].value = (fb_value){.kind = FB_KIND_INT, .u.i = CASES[i].difference};
+        }
+        const char *const texts[] = {CASES[i].note, CASES[i].name};
+        const int columns[] = {l.note, l.name};
+        for (int k = 0; k < 2; k++) {
+            if (texts[k] != NULL) {
+                patches[count] = nine;
+                patches[count].column = columns[k];
+                patches[count++].value =
+                    (fb_value){.kind = FB_KIND_TEXT, .u.text = text_of(texts[k])};
+            }
+        }
+        fb_code rc = problem_resubmit(l.r, 1, patches, count, &gseq, &err);
+        if (rc != FB_OK) {
+            fail_msg("case %zu: %s %s", i, fb_code_name(rc), err.message);
+        }
+        assert_false(lab_has(&l, 8));
+        assert_string_equal(lab_text(&l, 9, l.note), CASES[i].note_after);
+        assert_string_equal(lab_text(&l, 9, l.name), CASES[i].name_after);
+        assert_int_equal(lab_qty(&l, 9), CASES[i].qty_after);
+        lab_check(&l);
+        lab_stop(&l);
+    }
+}
+
 static void problem__survives_a_new_incarnation(void **state)
 {
     lab l;
@@ -222,6 +299,7 @@ int main(void)
         cmocka_unit_test(problem__payload_outlives_pruning),
         cmocka_unit_test(problem__discard_closes_and_keeps_the_record),
         cmocka_unit_test(problem__resubmit_captures_again_as_corrected),
+        cmocka_unit_test(problem__resubmit_corrects_changes_of_every_kind),
         cmocka_unit_test(problem__survives_a_new_incarnation),
         cmocka_unit_test(problem__survives_a_new_incarnation_that_comes_before_the_page),
     };
