@@ -1,5 +1,5 @@
-/* decide_fixture.h - for test_decide.c, test_decide_rules.c: a company, two devices of it, and what
- * their newest group would become. */
+/* decide_fixture.h - for test_decide.c, test_decide_rules.c, test_decide_orders.c: a company, two
+ * devices of it, and what their newest group would become. */
 #ifndef FB_TESTS_UNIT_DECIDE_FIXTURE_H
 #define FB_TESTS_UNIT_DECIDE_FIXTURE_H
 
@@ -69,6 +69,41 @@ static inline decision decided_of(bench *b, const raw_device *from)
 static inline decision decided(bench *b)
 {
     return decided_of(b, &b->d);
+}
+
+/* field NULL: applied. */
+static inline void is(const decision *d, fb_code error, const char *field)
+{
+    verdict_code code = field == NULL ? VERDICT_APPLIED : VERDICT_REJECTED;
+    if (d->verdict.error != error || d->verdict.code != code ||
+        (field != NULL && !text_is(d->verdict.field, field))) {
+        print_error("verdict %d %s %.*s\n", d->verdict.code, fb_code_name(d->verdict.error),
+                    (int)d->verdict.field.size, d->verdict.field.data);
+        print_error("expected %d %s %s\n", code, fb_code_name(error), field != NULL ? field : "");
+        assert_true(false);
+    }
+    assert_true(field == NULL || d->changes_count == 0); /* DEC-2 */
+}
+
+static inline const change *change_to(const decision *d, const char *entity)
+{
+    for (uint32_t i = 0; i < d->changes_count; i++) {
+        if (text_is(d->changes[i].entity->name, entity)) {
+            return &d->changes[i];
+        }
+    }
+    return NULL;
+}
+
+static inline const fb_value *value_in(const change *c, const char *column)
+{
+    int number = cat_column_str(c->entity, column);
+    for (uint32_t i = 0; c->kind == CHANGE_UPDATE && i < c->columns_count; i++) {
+        if (c->columns[i] == number) {
+            return &c->values[i];
+        }
+    }
+    return c->kind == CHANGE_INSERT ? &c->values[number] : NULL;
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
