@@ -238,6 +238,71 @@ static void capture__a_refused_op_leaves_the_group_as_it_was(void **state)
     lab_stop(&l);
 }
 
+/* A call that cannot be so is refused by itself: what was entered before it is saved all the same.
+ */
+static void capture__a_wrong_call_leaves_the_group_as_it_was(void **state)
+{
+    lab l;
+    buf number;
+    fb_error err = {.code = FB_OK};
+    fb_value row[CATALOG_COLUMNS_LIMIT] = {{.kind = FB_KIND_NULL}};
+    const fb_value text = {.kind = FB_KIND_TEXT, .u.text = T("x")};
+    const fb_id one = lab_id(1);
+    char long_kind[100];
+    (void)state;
+    start_with_item(&l);
+    memset(long_kind, 'k', sizeof long_kind - 1);
+    long_kind[sizeof long_kind - 1] = '\0';
+    assert_int_equal(capture_begin(l.r, NULL, 0, 0, &err), FB_E_MISUSE);
+    assert_int_equal(capture_begin(l.r, "", 0, 0, &err), FB_E_MISUSE);
+    assert_int_equal(capture_begin(l.r, long_kind, 0, 0, &err), FB_E_MISUSE);
+    assert_string_equal(err.field, "kind");
+    lab_begin(&l, "lab.save");
+    assert_int_equal(capture_begin(l.r, "lab.save", 0, 0, &err), FB_E_MISUSE);
+    lab_insert(&l, 2, "two", 2);
+
+    int columns[CATALOG_COLUMNS_LIMIT + 1] = {l.name, l.name};
+    fb_value values[CATALOG_COLUMNS_LIMIT + 1] = {text, text};
+    const struct {
+        int first;
+        uint32_t count;
+        fb_code code;
+    } UPDATES[] = {
+        {0, 1, FB_E_MISUSE},
+        {cat_ver_column(l.item), 1, FB_E_MISUSE},
+        {-1, 1, FB_E_MISUSE},
+        {l.name, 2, FB_E_MISUSE}, /* twice the same */
+        {l.name, CATALOG_COLUMNS_LIMIT + 1, FB_E_LIMIT},
+    };
+    for (size_t i = 0; i < sizeof UPDATES / sizeof UPDATES[0]; i++) {
+        columns[0] = UPDATES[i].first;
+        assert_int_equal(capture_update(l.r, l.item, &one, columns, values, UPDATES[i].count, &err),
+                         UPDATES[i].code);
+    }
+    assert_int_equal(capture_insert(l.r, l.item, row, &err), FB_E_REQUIRED);
+    row[0] = (fb_value){.kind = FB_KIND_ID};
+    assert_int_equal(capture_insert(l.r, l.item, row, &err), FB_E_REQUIRED);
+    assert_string_equal(err.field, "id");
+    assert_int_equal(capture_delta(l.r, l.item, &one, l.qty, INT64_MAX, &err), FB_E_RANGE);
+    assert_int_equal(capture_delta(l.r, l.item, &one, l.name, 1, &err), FB_E_FORBIDDEN);
+    assert_int_equal(capture_delta(l.r, l.item, &one, l.qty, 0, &err), FB_OK); /* nothing to add */
+    buf_init(&number, 5);
+    assert_int_equal(capture_number(l.r, "SO", &number, &err), FB_E_LIMIT);
+    assert_string_equal(err.field, "prefix");
+    buf_clear(&number);
+
+    arena *memory = arena_new(1 << 20);
+    digest before;
+    group g = read_group(&l, lab_commit(&l), memory, &before);
+    assert_int_equal(g.ops_count, 1);
+    assert_true(lab_has(&l, 2));
+    assert_int_equal(lab_qty(&l, 1), 10);
+    assert_string_equal(lab_text(&l, 1, l.name), "one");
+    arena_free(memory);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 static void capture__a_group_beyond_its_limits_saves_nothing(void **state)
 {
     lab l;
@@ -393,6 +458,7 @@ int main(void)
         cmocka_unit_test(capture__update_carries_base_and_drops_what_is_unchanged),
         cmocka_unit_test(capture__delta_and_delete_are_undone_exactly),
         cmocka_unit_test(capture__a_refused_op_leaves_the_group_as_it_was),
+        cmocka_unit_test(capture__a_wrong_call_leaves_the_group_as_it_was),
         cmocka_unit_test(capture__a_group_beyond_its_limits_saves_nothing),
         cmocka_unit_test(capture__nothing_is_saved_after_the_database_gave_up),
         cmocka_unit_test(capture__asks_for_rights),
