@@ -31,6 +31,7 @@
 
 #include "base/decimal.h"
 #include "base/id.h"
+#include "fieldbook/files.h"
 #include "rules/row_check.h"
 #include "sync-server/ledger/ledger.h"
 #include "sync-server/store/store.h"
@@ -51,7 +52,8 @@ typedef struct admin {
     const char *usage;   /* its arguments: which options take a value */
     bool json, chinese;
     const fb_port *port;
-    store *db; /* open for commands that need it */
+    const fb_files *files; /* for attachments and what a folder of backups gets */
+    store *db;             /* open for commands that need it */
     id_maker ids;
     int argc; /* arguments behind the command */
     char **argv;
@@ -137,8 +139,8 @@ int command_query(admin *a);
 /* blobs.c: the bytes of attachments in a backup, FILE.blobs or DIR/blobs. Copy what it lacks and
  * mark it as backed up; compare with what `database` counts; put back what `database` lacks. */
 FB_MUST_USE fb_code blobs_backup(admin *a, const char *backup, bool is_folder, fb_error *err);
-FB_MUST_USE fb_code blobs_verify(const char *database, const char *backup, bool is_folder,
-                                 fb_error *err);
+FB_MUST_USE fb_code blobs_verify(const admin *a, const char *database, const char *backup,
+                                 bool is_folder, fb_error *err);
 FB_MUST_USE fb_code blobs_restore(admin *a, const char *database, const char *backup,
                                   bool is_folder, fb_error *err);
 

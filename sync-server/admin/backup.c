@@ -179,7 +179,7 @@ static fb_code snapshot_make(folder_run *f, fb_error *err)
 static fb_code point_verify(folder_run *f, fb_error *err)
 {
     shelf c;
-    FB_TRY(shelf_open(f->folder, &c, err));
+    FB_TRY(shelf_open(f->a->files, f->folder, &c, err));
     const shelf_point *last = c.count > 0 ? &c.points[c.count - 1] : NULL;
     fb_code rc = last != NULL && last->number == f->made.head.number
                      ? shelf_image(&c, c.count - 1, NULL, NULL, err)
@@ -199,7 +199,7 @@ static fb_code folder_add(folder_run *f, fb_error *err)
     shelf c;
     FB_TRY(folder_lock(f, err));
     FB_TRY(snapshot_make(f, err));
-    FB_TRY(shelf_open(f->folder, &c, err));
+    FB_TRY(shelf_open(f->a->files, f->folder, &c, err));
     fb_code rc = shelf_add(&c, &f->made, err);
     shelf_close(&c);
     FB_TRY(rc);
@@ -287,7 +287,7 @@ static int folder_list(admin *a, const char *folder)
 {
     shelf c;
     fb_error err = {0};
-    fb_code rc = shelf_open(folder, &c, &err);
+    fb_code rc = shelf_open(a->files, folder, &c, &err);
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
     }
@@ -322,7 +322,7 @@ static int folder_verify(admin *a, const char *folder)
 {
     shelf c;
     fb_error err = {0};
-    fb_code rc = shelf_open(folder, &c, &err);
+    fb_code rc = shelf_open(a->files, folder, &c, &err);
     if (rc == FB_OK) {
         rc = folder_check(a, &c, &err);
         shelf_close(&c);
@@ -334,7 +334,6 @@ static int folder_verify(admin *a, const char *folder)
 static fb_code drill_run(admin *a, shelf *c, backup_facts *facts, fb_error *err)
 {
     char path[SHELF_NAME_BYTES];
-    (void)a;
     snprintf(path, sizeof path, "%.4000s/.drill", c->folder);
     (void)unlink(path);
     if (c->count == 0) {
@@ -348,7 +347,7 @@ static fb_code drill_run(admin *a, shelf *c, backup_facts *facts, fb_error *err)
                   (long long)facts->head, (long long)h->commit);
     }
     if (rc == FB_OK) {
-        rc = blobs_verify(path, c->folder, true, err);
+        rc = blobs_verify(a, path, c->folder, true, err);
     }
     (void)unlink(path);
     return rc;
@@ -359,7 +358,7 @@ static int folder_drill(admin *a, const char *folder)
     shelf c;
     backup_facts facts = {0};
     fb_error err = {0};
-    fb_code rc = shelf_open(folder, &c, &err);
+    fb_code rc = shelf_open(a->files, folder, &c, &err);
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);
     }

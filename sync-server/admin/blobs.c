@@ -7,23 +7,21 @@
 
 #include <string.h>
 
-#include "platform/posix/files.h"
 #include "sync-server/blob/blob.h"
 
 enum { BLOBS_PATH_BYTES = 4200, UNNAMED_DAYS = 30 };
 
-static fb_code place_open(const char *database, blob_place *out)
+static fb_code place_open(const admin *a, const char *database, blob_place *out)
 {
     memset(out, 0, sizeof *out);
-    return blob_place_init(out, fb_files_posix(), database,
-                           &(blob_limits){.unnamed_days = UNNAMED_DAYS});
+    return blob_place_init(out, a->files, database, &(blob_limits){.unnamed_days = UNNAMED_DAYS});
 }
 
 static fb_code home_open(const admin *a, blob_place *out)
 {
     char path[BLOBS_PATH_BYTES];
     snprintf(path, sizeof path, "%s/master.db", a->home);
-    return place_open(path, out);
+    return place_open(a, path, out);
 }
 
 static void report_say(const admin *a, const blob_report *r, bool ok)
@@ -178,14 +176,15 @@ fb_code blobs_backup(admin *a, const char *backup, bool is_folder, fb_error *err
     return rc;
 }
 
-fb_code blobs_verify(const char *database, const char *backup, bool is_folder, fb_error *err)
+fb_code blobs_verify(const admin *a, const char *database, const char *backup, bool is_folder,
+                     fb_error *err)
 {
     char from[BLOBS_PATH_BYTES];
     store *s = NULL;
     blob_report r = {0};
     folder_of(backup, is_folder, from);
     FB_TRY(store_open(&(store_options){.path = database, .read_only = true}, &s, err));
-    fb_code rc = blob_backup_verify(fb_files_posix(), s, from, &r, err);
+    fb_code rc = blob_backup_verify(a->files, s, from, &r, err);
     store_close(s);
     return rc;
 }
@@ -199,7 +198,7 @@ fb_code blobs_restore(admin *a, const char *database, const char *backup, bool i
     blob_report r = {0};
     folder_of(backup, is_folder, from);
     FB_TRY(store_open(&(store_options){.path = database}, &s, err));
-    fb_code rc = place_open(database, &p);
+    fb_code rc = place_open(a, database, &p);
     if (rc == FB_OK) {
         rc = blob_restore(&p, s, from, &r, err);
     }

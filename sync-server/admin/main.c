@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "platform/posix/files.h"
 #include "platform/posix/port.h"
 
 typedef struct command {
@@ -113,7 +114,11 @@ static bool language_is_chinese(admin *a)
 
 int main(int argc, char **argv)
 {
-    admin a = {.home = ".", .port = fb_port_posix(), .argc = argc - 1, .argv = argv + 1};
+    admin a = {.home = ".",
+               .port = fb_port_posix(),
+               .files = fb_files_posix(),
+               .argc = argc - 1,
+               .argv = argv + 1};
     (void)umask(077); /* database, copies and exports hold personal data */
     const char *home = option_take(&a, "--home");
     a.home = home != NULL ? home : a.home;

@@ -30,7 +30,7 @@ int command_backup_verify(admin *a, const char *path)
     fb_error err = {0};
     fb_code rc = backup_check(path, &facts, &err);
     if (rc == FB_OK) {
-        rc = blobs_verify(path, path, false, &err);
+        rc = blobs_verify(a, path, path, false, &err);
     }
     if (a->json) {
         printf("{\"ok\":%s,\"commit\":\"%lld\",\"audit_entries\":\"%lld\",\"bytes\":\"%lld\","
@@ -116,7 +116,7 @@ static fb_code moment_make(restoring *r, fb_error *err)
 {
     shelf c;
     uint32_t index = 0;
-    FB_TRY(shelf_open(r->from, &c, err));
+    FB_TRY(shelf_open(r->a->files, r->from, &c, err));
     (void)unlink(r->fresh);
     fb_code rc = moment_find(r, &c, &index, err);
     if (rc == FB_OK) {

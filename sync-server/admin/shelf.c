@@ -209,9 +209,9 @@ static int by_number(const void *a, const void *b)
     return (x->number > y->number) - (x->number < y->number);
 }
 
-fb_code shelf_open(const char *folder, shelf *out, fb_error *err)
+fb_code shelf_open(const fb_files *files, const char *folder, shelf *out, fb_error *err)
 {
-    *out = (shelf){.count = 0};
+    *out = (shelf){.files = files};
     size_t size = strlen(folder);
     while (size > 1 && folder[size - 1] == '/') {
         size--;

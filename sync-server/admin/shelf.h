@@ -51,6 +51,7 @@ typedef struct shelf_point {
 } shelf_point;
 
 typedef struct shelf {
+    const fb_files *files; /* all that is written goes through it; reading maps the files */
     char folder[SHELF_PATH_BYTES];
     shelf_point *points; /* by number */
     uint32_t count;
@@ -60,7 +61,8 @@ typedef struct shelf {
 bool shelf_is_folder(const char *path);
 /* Map every file and read the heads. Damage is no failure here: see `good`. E_NOT_FOUND: no such
  * folder. */
-FB_MUST_USE fb_code shelf_open(const char *folder, shelf *out, fb_error *err);
+FB_MUST_USE fb_code shelf_open(const fb_files *files, const char *folder, shelf *out,
+                               fb_error *err);
 void shelf_close(shelf *c);
 /* Judge every byte of the files first..last, once. */
 void shelf_judge(shelf *c, uint32_t first, uint32_t last);

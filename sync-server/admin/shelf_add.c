@@ -1,7 +1,6 @@
 /* shelf_add.c - writing into a folder of backups, pruning it, and writing out a moment: see
  * shelf.h.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/blob_file.h"
 #include "sync-server/admin/shelf_inside.h"
 
 /* A full copy after so many increments: a restore reads them all, and one damaged spoils the rest.
@@ -18,23 +18,20 @@ enum { INCREMENTS_MAX = 200, PAGE_SIZE_AT = 16, BLOCK_BYTES = 1 << 20 };
 /* ---- a file being written ---- */
 
 typedef struct sink {
-    int fd;
+    const fb_files *files;
     char part[SHELF_NAME_BYTES];
     char *block;
     size_t used;
-    int64_t bytes;
+    int64_t bytes, written;
     fb_code code; /* first failure */
 } sink;
 
-static void sink_flush(sink *k)
+static void sink_flush(sink *k, bool sync)
 {
-    for (size_t done = 0; done < k->used && k->code == FB_OK;) {
-        ssize_t put = write(k->fd, k->block + done, k->used - done);
-        if (put < 0 && errno != EINTR) {
-            k->code = errno == ENOSPC || errno == EDQUOT ? FB_E_DISK_FULL : FB_E_IO;
-        } else if (put > 0) {
-            done += (size_t)put;
-        }
+    if (k->code == FB_OK) {
+        k->code =
+            k->files->write(k->files->ctx, k->part, k->written, (fb_text){k->block, k->used}, sync);
+        k->written += (int64_t)k->used;
     }
     k->used = 0;
 }
@@ -50,64 +47,50 @@ static void sink_put(sink *k, const void *data, size_t size)
         at += n;
         size -= n;
         if (k->used == BLOCK_BYTES) {
-            sink_flush(k);
+            sink_flush(k, false);
         }
     }
 }
 
-static fb_code sink_open(sink *k, const char *path, fb_error *err)
+static fb_code sink_open(sink *k, const fb_files *files, const char *path, fb_error *err)
 {
-    *k = (sink){.fd = -1, .code = FB_OK};
+    *k = (sink){.files = files};
     snprintf(k->part, sizeof k->part, "%.4090s.part", path);
-    (void)unlink(k->part); /* of a run that died */
+    fb_code rc = files->remove(files->ctx, k->part); /* of a run that died */
+    if (rc != FB_OK) {
+        return fail(err, rc, k->part, "cannot be removed: check folder and rights");
+    }
     k->block = malloc(BLOCK_BYTES);
-    if (k->block == NULL) {
-        return fail(err, FB_E_NO_MEMORY, path, "out of memory");
-    }
-    k->fd = open(k->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return k->fd >= 0
-               ? FB_OK
-               : fail(err, errno == ENOSPC ? FB_E_DISK_FULL : FB_E_IO, k->part,
-                      "cannot be made: %s: check folder, rights and free space", strerror(errno));
+    return k->block != NULL ? FB_OK : fail(err, FB_E_NO_MEMORY, path, "out of memory");
 }
 
-static fb_code folder_sync(const char *path)
+static fb_code name_is_free(const sink *k, const char *path)
 {
-    char folder[SHELF_NAME_BYTES];
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path + 1) : 1,
-             slash != NULL ? path : ".");
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return good ? FB_OK : FB_E_IO;
+    int64_t size = 0;
+    fb_code rc = k->files->size(k->files->ctx, path, &size);
+    return rc == FB_E_NOT_FOUND ? FB_OK : rc == FB_OK ? FB_E_EXISTS : rc;
 }
 
-/* SHF-1. The name must be free: link, unlike rename, replaces nothing. */
+/* SHF-1. Who writes here holds the folder's lock, or the name is its own: nothing is replaced. */
 static fb_code sink_close(sink *k, const char *path, fb_code rc, fb_error *err)
 {
     bool told = rc != FB_OK;
-    if (k->fd >= 0 && rc == FB_OK) {
-        sink_flush(k);
-        rc = k->code == FB_OK && fsync(k->fd) != 0 ? FB_E_IO : k->code;
-    }
-    if (rc == FB_OK && link(k->part, path) != 0) {
-        rc = errno == EEXIST ? FB_E_EXISTS : FB_E_IO;
-    }
-    if (k->fd >= 0) {
-        close(k->fd);
-        (void)unlink(k->part);
+    if (rc == FB_OK) {
+        sink_flush(k, true);
+        rc = k->code == FB_OK ? name_is_free(k, path) : k->code;
     }
     if (rc == FB_OK) {
-        rc = folder_sync(path);
+        rc = k->files->rename(k->files->ctx, k->part, path);
+    }
+    if (rc != FB_OK) {
+        fb_code ignored = k->files->remove(k->files->ctx, k->part);
+        (void)ignored;
     }
     free(k->block);
     return rc == FB_OK || told ? rc
                                : fail(err, rc, path,
-                                      "cannot be written: check that the name is free, rights and "
-                                      "free space");
+                                      "cannot be written: check that the name is free, folder, "
+                                      "rights and free space");
 }
 
 /* ---- a moment, written out ---- */
@@ -123,7 +106,7 @@ static fb_code page_out(void *ctx, int64_t number, const uint8_t *page, uint32_t
 fb_code shelf_write_image(shelf *c, uint32_t index, const char *to, fb_error *err)
 {
     sink k;
-    fb_code rc = sink_open(&k, to, err);
+    fb_code rc = sink_open(&k, c->files, to, err);
     if (rc == FB_OK) {
         rc = shelf_image(c, index, page_out, &k, err);
         if (rc != FB_OK && rc == k.code) {
@@ -260,16 +243,10 @@ static void records_put(const adding *a, sink *k)
 static fb_code own_digest_put(sink *k)
 {
     digest own;
-    sink_flush(k);
-    if (k->code != FB_OK) {
-        return k->code;
-    }
-    void *bytes = mmap(NULL, (size_t)k->bytes, PROT_READ, MAP_SHARED, k->fd, 0);
-    if (bytes == MAP_FAILED) {
-        return FB_E_IO;
-    }
-    digest_of(bytes, (size_t)k->bytes, &own);
-    munmap(bytes, (size_t)k->bytes);
+    int64_t size = 0;
+    sink_flush(k, false);
+    FB_TRY(k->code);
+    FB_TRY(blob_file_hash(k->files, k->part, &own, &size));
     sink_put(k, own.b, sizeof own.b);
     return k->code;
 }
@@ -283,7 +260,7 @@ static fb_code file_write(adding *a, fb_error *err)
     shelf_point_path(a->c->folder, a->n->head.number, a->n->head.full, path);
     buf_init(&head, HEAD_BYTES_MAX);
     message_line_put(&head, &SHELF_HEAD, &a->n->head);
-    fb_code rc = head.code != FB_OK ? head.code : sink_open(&k, path, err);
+    fb_code rc = head.code != FB_OK ? head.code : sink_open(&k, a->c->files, path, err);
     if (rc != FB_OK) {
         buf_clear(&head);
         return rc;
@@ -348,8 +325,9 @@ fb_code shelf_prune(const shelf *c, int64_t keep, uint32_t *removed_out, fb_erro
     /* Newest first: an increment never stands without what it is made from. */
     for (uint32_t i = first; i-- > 0;) {
         shelf_point_path(c->folder, c->points[i].number, c->points[i].full, path);
-        if (unlink(path) != 0) {
-            return fail(err, FB_E_IO, path, "cannot be removed: %s", strerror(errno));
+        fb_code rc = c->files->remove(c->files->ctx, path);
+        if (rc != FB_OK) {
+            return fail(err, rc, path, "cannot be removed: check folder and rights");
         }
         (*removed_out)++;
     }

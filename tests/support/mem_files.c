@@ -31,7 +31,7 @@ struct mem_files {
     void *listen_ctx;
 };
 
-static void tell(const mem_files *m, const crash_vfs_event *e)
+void mem_files_tell(const mem_files *m, const crash_vfs_event *e)
 {
     if (m->listen != NULL) {
         m->listen(m->listen_ctx, e);
@@ -146,18 +146,18 @@ static fb_code folder(void *ctx, const char *path)
 static void written_tell(const mem_files *m, const char *path, int64_t offset, fb_text bytes,
                          bool shorter, bool sync)
 {
-    tell(m, &(crash_vfs_event){.op = CRASH_VFS_WRITE,
-                               .file = path,
-                               .offset = (uint64_t)offset,
-                               .data = bytes.data,
-                               .size = bytes.size});
+    mem_files_tell(m, &(crash_vfs_event){.op = CRASH_VFS_WRITE,
+                                         .file = path,
+                                         .offset = (uint64_t)offset,
+                                         .data = bytes.data,
+                                         .size = bytes.size});
     if (shorter) {
-        tell(m, &(crash_vfs_event){.op = CRASH_VFS_TRUNCATE,
-                                   .file = path,
-                                   .offset = (uint64_t)offset + bytes.size});
+        mem_files_tell(m, &(crash_vfs_event){.op = CRASH_VFS_TRUNCATE,
+                                             .file = path,
+                                             .offset = (uint64_t)offset + bytes.size});
     }
     if (sync) {
-        tell(m, &(crash_vfs_event){.op = CRASH_VFS_SYNC, .file = path});
+        mem_files_tell(m, &(crash_vfs_event){.op = CRASH_VFS_SYNC, .file = path});
     }
 }
 
@@ -240,8 +240,8 @@ static fb_code move(void *ctx, const char *from, const char *to)
     char *name = name_copy(to);
     crash_vfs_release(f->path);
     f->path = name;
-    tell(m, &(crash_vfs_event){.op = CRASH_VFS_RENAME, .file = from, .to = to});
-    tell(m, &(crash_vfs_event){.op = CRASH_VFS_SYNC, .file = to}); /* the folder: MFS-1 */
+    mem_files_tell(m, &(crash_vfs_event){.op = CRASH_VFS_RENAME, .file = from, .to = to});
+    mem_files_tell(m, &(crash_vfs_event){.op = CRASH_VFS_SYNC, .file = to}); /* the folder: MFS-1 */
     return FB_OK;
 }
 
@@ -254,7 +254,7 @@ static fb_code unlink_file(void *ctx, const char *path)
         return rc;
     }
     f->removed = true;
-    tell(m, &(crash_vfs_event){.op = CRASH_VFS_DELETE, .file = path});
+    mem_files_tell(m, &(crash_vfs_event){.op = CRASH_VFS_DELETE, .file = path});
     return FB_OK;
 }
 

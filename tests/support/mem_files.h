@@ -36,6 +36,8 @@ uint64_t mem_files_calls(const mem_files *m); /* mutating calls so far */
 /* Be told of every mutating call that was carried out, as crash_vfs_listen; NULL: nobody. A write
  * that syncs, and a rename, tell of a sync after them. */
 void mem_files_listen(mem_files *m, void (*fn)(void *ctx, const crash_vfs_event *e), void *ctx);
+/* Tell who listens of a call that was carried out elsewhere. */
+void mem_files_tell(const mem_files *m, const crash_vfs_event *e);
 /* Make a file with these bytes, synced. */
 void mem_files_put(mem_files *m, const char *path, const void *data, size_t size);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "platform/posix/file.h"
+#include "platform/posix/files.h"
 #include "sync-server/admin/shelf.h"
 
 #include <cmocka.h>
@@ -79,7 +80,7 @@ static void moment_add(bench *b, bool full)
     shelf_must(
         file_replace(b->snapshot, (fb_text){(const char *)b->now.bytes, b->now.size}, true, &err),
         &err);
-    shelf_must(shelf_open(b->folder, &c, &err), &err);
+    shelf_must(shelf_open(fb_files_posix(), b->folder, &c, &err), &err);
     shelf_must(shelf_add(&c, &n, &err), &err);
     shelf_close(&c);
     b->count++;
@@ -146,7 +147,7 @@ static void all_but(const bench *b, int64_t from, int64_t to)
 {
     fb_error err = {0};
     shelf c;
-    shelf_must(shelf_open(b->folder, &c, &err), &err);
+    shelf_must(shelf_open(fb_files_posix(), b->folder, &c, &err), &err);
     for (uint32_t i = 0; i < c.count; i++) {
         int64_t number = c.points[i].number;
         bool spoilt = number >= from && number <= to;
@@ -286,7 +287,7 @@ static void moments_are_found_by_commit_and_time(void **state)
     for (int i = 0; i < 5; i++) { /* commits 10 .. 50, times 1000 .. 5000 */
         moment_add(b, false);
     }
-    shelf_must(shelf_open(b->folder, &c, &err), &err);
+    shelf_must(shelf_open(fb_files_posix(), b->folder, &c, &err), &err);
     for (int64_t commit = 0; commit <= 60; commit++) {
         for (int64_t at = 0; at <= 6000; at += 500) {
             int64_t wanted = commit / 10 < at / 1000 ? commit / 10 : at / 1000;
@@ -300,7 +301,7 @@ static void moments_are_found_by_commit_and_time(void **state)
     char path[SHELF_NAME_BYTES];
     path_put(b, 3, path);
     assert_int_equal(truncate(path, 60), 0);
-    shelf_must(shelf_open(b->folder, &c, &err), &err);
+    shelf_must(shelf_open(fb_files_posix(), b->folder, &c, &err), &err);
     assert_int_equal(shelf_find(&c, 35, INT64_MAX, &index, &err), FB_E_CORRUPT); /* it was 3 */
     assert_int_equal(shelf_find(&c, 25, INT64_MAX, &index, &err), FB_E_CORRUPT); /* perhaps 3 */
     assert_int_equal(shelf_find(&c, 40, INT64_MAX, &index, &err), FB_OK);
@@ -328,7 +329,7 @@ static void changed_head_does_not_lead_to_an_older_moment(void **state)
     memcpy(commit, "\"commit\":\"90\"", strlen("\"commit\":\"90\""));
     shelf_must(file_replace(path, buf_text(&whole), true, NULL), NULL);
     buf_clear(&whole);
-    shelf_must(shelf_open(b->folder, &c, &err), &err);
+    shelf_must(shelf_open(fb_files_posix(), b->folder, &c, &err), &err);
     assert_int_equal(shelf_find(&c, 25, INT64_MAX, &index, &err), FB_E_CORRUPT);
     shelf_close(&c);
 }
@@ -347,7 +348,7 @@ static void pruning_keeps_whole_chains(void **state)
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         uint32_t removed = 0;
         shelf c;
-        shelf_must(shelf_open(b->folder, &c, &err), &err);
+        shelf_must(shelf_open(fb_files_posix(), b->folder, &c, &err), &err);
         shelf_must(shelf_prune(&c, CASES[i].keep, &removed, &err), &err);
         assert_int_equal(removed, CASES[i].removed);
         shelf_close(&c);
@@ -364,7 +365,7 @@ static void moment_is_written_whole_or_not_at_all(void **state)
     moment_add(b, false);
     moment_add(b, false);
     snprintf(to, sizeof to, "%.4000s/out.db", b->folder);
-    shelf_must(shelf_open(b->folder, &c, &err), &err);
+    shelf_must(shelf_open(fb_files_posix(), b->folder, &c, &err), &err);
     shelf_must(shelf_write_image(&c, 1, to, &err), &err);
     assert_int_equal(shelf_write_image(&c, 1, to, &err), FB_E_EXISTS);
     shelf_close(&c);
@@ -377,7 +378,7 @@ static void moment_is_written_whole_or_not_at_all(void **state)
     assert_int_equal(unlink(to), 0);
     path_put(b, 1, path);
     assert_int_equal(truncate(path, 700), 0);
-    shelf_must(shelf_open(b->folder, &c, &err), &err);
+    shelf_must(shelf_open(fb_files_posix(), b->folder, &c, &err), &err);
     assert_int_equal(shelf_write_image(&c, 1, to, &err), FB_E_CORRUPT);
     assert_int_equal(access(to, F_OK), -1);
     shelf_close(&c);

@@ -4,6 +4,7 @@
  *   main.c       options, grids, pairs of crashes, the summary line
  *   work.c       the workload: devices, server, office and administrator over crash_vfs
  *   lane.c       photos: taken, carried, let go; and what of them must be found
+ *   folder.c     a folder of backups: made, and what of it must be found
  *   judge.c      the full check of one state with the product's own code, and healing by one sync
  *   tape.c       the record of file calls and the images made of it
  *   image_vfs.c  an image as SQLite sees it
@@ -35,7 +36,7 @@
     }
 
 typedef struct work_report {
-    uint32_t ops, groups, rejected, syncs, migrations, backups, reopened, chunks;
+    uint32_t ops, groups, rejected, syncs, migrations, backups, moments, reopened, chunks;
     uint32_t photos, stored, fetched; /* parts that became whole at the server, and here again */
 } work_report;
 
@@ -52,6 +53,8 @@ typedef struct judge_state {
     disk *image;
     judge_target target;
     int64_t now_ms;
+    int64_t moment;                /* of the folder of backups: the newest promised one; 0: none */
+    bool fresh;                    /* the plain files are not those of the state judged before */
     int64_t last_least, last_most; /* newest group of device 1 allowed; -1: not known */
     char why[400];
 } judge_state;
@@ -76,5 +79,27 @@ bool lane_whole(fleet_device *d, bool all, char why[LANE_WHY_BYTES]);
 bool lane_heals(fleet_device *d, char why[LANE_WHY_BYTES]);
 bool lane_arrived(fleet *f, store *s, char why[LANE_WHY_BYTES]);
 bool lane_backup_sound(fleet *f, store *copy, char why[LANE_WHY_BYTES]);
+
+/* --- a folder of backups (folder.c) -------------------------------------------------------------
+ */
+
+#define FOLDER_NAME "server/shelf/"
+typedef struct folder folder;
+/* A real one, empty; what is written into it is told to who listens to `mem`. */
+folder *folder_new(mem_files *mem);
+void folder_free(folder *f);
+/* From now on SQLite's default file layer: this one, and the system's for names with a slash in
+ * front. */
+void folder_vfs(const char *name);
+/* fieldbook-admin backup DIR/; false: it failed. */
+bool folder_backup(fleet *f, folder *at, bool full);
+typedef struct folder_wanted {
+    int64_t moment;   /* the promised one; 0: none */
+    int64_t told_cid; /* what devices were told is backed up, and no other backup holds; or 0 */
+    bool goes_on;     /* and the next backup is good */
+} folder_wanted;
+/* At any crash: the moment that was promised restores, so does one with all that devices were told
+ * of; every other one is good or refused. */
+bool folder_sound(fleet *f, const disk *image, const folder_wanted *w, char why[LANE_WHY_BYTES]);
 
 #endif

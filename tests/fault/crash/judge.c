@@ -72,10 +72,13 @@ static fb_code device_random(void *ctx, void *out, size_t size)
     return noise(&((fleet_device *)ctx)->random, out, size);
 }
 
+/* The folder of backups is a real one: folder_sound. */
 static void files_put(fleet *f, const disk *image)
 {
+    static const char FOLDER[] = FOLDER_NAME;
     for (int i = 0; i < image->tape->files_count; i++) {
-        if (image->files[i].exists) {
+        if (image->files[i].exists &&
+            strncmp(image->tape->files[i].name, FOLDER, sizeof FOLDER - 1) != 0) {
             const tape_file *t = &image->tape->files[i];
             const disk_file *d = &image->files[i];
             if (t->plain) {
@@ -106,6 +109,7 @@ static void court_open(court *c, judge_state *j)
     for (int i = 0; i < DEVICES; i++) {
         device_place(f, i);
     }
+    folder_vfs(JUDGE_VFS);
     files_put(f, j->image);
 }
 
@@ -226,41 +230,48 @@ static bool ledger_sound(court *c)
     return wrong == 0 || no_number(c->j, "missing numbers of commits", wrong);
 }
 
-/* What devices were told is backed up must be in a sound backup. */
-static bool backup_sound(court *c)
+static int64_t meta_number(const char *key)
 {
+    char sql[120];
+    snprintf(sql, sizeof sql,
+             "SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM fs_meta WHERE key = '%s'", key);
+    return number(MASTER, sql);
+}
+
+/* The newest backup into one file that counts; *head_out: where it ends, 0: there is none. */
+static bool copy_sound(court *c, int64_t *head_out)
+{
+    char path[40];
     fb_error err = {0};
     store *copy = NULL;
-    int64_t head = 0;
-    int64_t told = number(
-        MASTER,
-        "SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM fs_meta WHERE key = 'backed_up_cid'");
-    if (told <= 0) {
+    int64_t last = meta_number("test_backup");
+    *head_out = 0;
+    if (last <= 0) {
         return true;
     }
-    char path[40];
-    snprintf(
-        path, sizeof path, "server/backup%lld.db",
-        (long long)number(
-            MASTER,
-            "SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM fs_meta WHERE key = 'test_backup'"));
+    snprintf(path, sizeof path, "server/backup%lld.db", (long long)last);
     fb_code rc = store_open(&(store_options){.path = path, .vfs = JUDGE_VFS, .read_only = true},
                             &copy, &err);
     if (rc == FB_OK) {
         rc = store_check(copy, &err);
     }
     if (rc == FB_OK) {
-        rc = ledger_head(copy, &head);
+        rc = ledger_head(copy, head_out);
     }
     bool photos = rc != FB_OK || lane_backup_sound(&c->f, copy, c->j->why);
     store_close(copy);
-    if (rc != FB_OK) {
-        return no(c->j, "the backup that was told", rc, &err);
-    }
-    if (!photos) {
+    return rc == FB_OK ? photos : no(c->j, "the backup that was told", rc, &err);
+}
+
+/* What devices were told is backed up must be in a sound backup. */
+static bool backup_sound(court *c)
+{
+    int64_t head = 0, told = meta_number("backed_up_cid");
+    if (!copy_sound(c, &head)) {
         return false;
     }
-    return head >= told || no_number(c->j, "the backup ends before what was told", head);
+    const folder_wanted w = {c->j->moment, head >= told ? 0 : told, c->j->fresh};
+    return folder_sound(&c->f, c->j->image, &w, c->j->why);
 }
 
 /* --- devices
@@ -362,10 +373,10 @@ bool judge(judge_state *j)
     }
     court_open(c, j);
     bool of_server = j->target == JUDGE_SERVER;
-    bool good =
-        server_up(c) && (!of_server || (master_reopen(c) && ledger_sound(c) && backup_sound(c))) &&
-        devices_heal(c, DEVICES) && master_reopen(c) && lane_arrived(&c->f, c->f.admin, j->why) &&
-        (!of_server || (packs_sound(c) && ledger_sound(c)));
+    bool good = server_up(c) && (!of_server || (master_reopen(c) && ledger_sound(c))) &&
+                devices_heal(c, DEVICES) && master_reopen(c) &&
+                lane_arrived(&c->f, c->f.admin, j->why) &&
+                (!of_server || (packs_sound(c) && ledger_sound(c) && backup_sound(c)));
     court_close(c);
     free(c);
     return good;

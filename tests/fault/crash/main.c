@@ -45,6 +45,7 @@ typedef struct grid {
     uint64_t *judged; /* hashes of states that were judged */
     size_t judged_count, judged_room;
     uint64_t kept; /* state if nothing is lost at this step */
+    uint64_t plain_judged;
     uint64_t memo_version, draws, calls, calls_max;
     memo_slot *memo;
     bool second; /* a crash within the recovery of another one */
@@ -90,12 +91,14 @@ static void others_keep(grid *g)
     }
 }
 
-static void judge_here(grid *g, point at)
+static void judge_here(grid *g, point at, uint64_t plain)
 {
     const tape_promise *now = tape_promise_at(g->t, g->d.step);
     judge_state j = {.image = &g->d,
                      .target = g->target,
                      .now_ms = now != NULL ? now->now_ms : 0,
+                     .fresh = plain != g->plain_judged,
+                     .moment = now != NULL ? now->moment : 0,
                      .last_least = -1};
     if (now != NULL && !g->second && g->target == JUDGE_DEVICE) {
         bool more = now + 1 < g->t->promises + g->t->promises_count;
@@ -103,6 +106,7 @@ static void judge_here(grid *g, point at)
         j.last_most = more ? now[1].last : now->last;
     }
     others_keep(g);
+    g->plain_judged = plain;
     g->n->judged++;
     if (!judge(&j)) {
         bad(g, at, j.why);
@@ -229,7 +233,7 @@ static void image_try(grid *g, point at)
         r->rc == 0 && judge_due(g, at.mode == FATE_KEPT ? g->kept : older_with_now(g, state_of(r)));
     if (sample || first || g->o->replay != NULL) {
         (void)disk_image(&g->d, g->machine, fate_at(g, at));
-        judge_here(g, at); /* on the image itself: recovery has not touched it */
+        judge_here(g, at, r->plain); /* on the image itself: recovery has not touched it */
         disk_revert(&g->d);
     }
 }
@@ -436,7 +440,7 @@ static bool options_take(options *o, int argc, char **argv)
                            .images = 1,
                            .ops = 25,
                            .doubles = 2,
-                           .judge_every = 20};
+                           .judge_every = 30};
             continue;
         }
         if (strcmp(argv[i], "--planted") == 0) {
@@ -485,10 +489,11 @@ int main(int argc, char **argv)
         return 2;
     }
     uint64_t ms = (uint64_t)(clock() - began) / (CLOCKS_PER_SEC / 1000) + 1;
-    printf("workload: ops=%u groups=%u syncs=%u rejected=%u migrations=%u backups=%u reopened=%u "
+    printf("workload: ops=%u groups=%u syncs=%u rejected=%u migrations=%u backups=%u moments=%u "
+           "reopened=%u "
            "chunks=%u photos=%u stored=%u fetched=%u calls=%llu\n",
-           r.ops, r.groups, r.syncs, r.rejected, r.migrations, r.backups, r.reopened, r.chunks,
-           r.photos, r.stored, r.fetched, (unsigned long long)t.events_count);
+           r.ops, r.groups, r.syncs, r.rejected, r.migrations, r.backups, r.moments, r.reopened,
+           r.chunks, r.photos, r.stored, r.fetched, (unsigned long long)t.events_count);
     printf("crash %s: images=%llu distinct=%llu states=%llu judged=%llu pairs=%llu cpu_ms=%llu "
            "images_per_s=%llu bad=%llu\n",
            n.bad == 0 ? "ok" : "failed", (unsigned long long)n.images,

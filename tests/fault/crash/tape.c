@@ -175,12 +175,13 @@ void tape_free(tape *t)
     memset(t, 0, sizeof *t);
 }
 
-void tape_promise_add(tape *t, int64_t now_ms, int64_t last, bool device)
+void tape_promise_add(tape *t, const tape_promise *p)
 {
     size_t room = t->promises_room;
     t->promises = grown(t->promises, t->promises_count, &room, sizeof *t->promises);
     t->promises_room = room;
-    t->promises[t->promises_count++] = (tape_promise){t->events_count, now_ms, last, device};
+    t->promises[t->promises_count] = *p;
+    t->promises[t->promises_count++].events = t->events_count;
 }
 
 const tape_promise *tape_promise_at(const tape *t, uint64_t step)

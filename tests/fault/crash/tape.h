@@ -48,11 +48,12 @@ typedef struct tape_event {
 } tape_event;
 
 typedef struct tape_promise {
-    uint64_t events; /* on the tape when it was made */
+    uint64_t events; /* on the tape when it was made: set by tape_promise_add */
     int64_t now_ms;
-    int64_t last; /* newest group of the first device; -1: no replica yet */
-    bool device;  /* dev1 saved: its file is promised as it is; what a server said is promised to
-                     nobody */
+    int64_t moment; /* newest one of the folder of backups; 0: none */
+    int64_t last;   /* newest group of the first device; -1: no replica yet */
+    bool device;    /* dev1 saved: its file is promised as it is; what a server said is promised to
+                       nobody */
 } tape_promise;
 
 typedef struct tape_file {
@@ -82,7 +83,7 @@ typedef struct tape {
 void tape_start(tape *t, crash_vfs *vfs, mem_files *plain);
 void tape_stop(tape *t);
 void tape_free(tape *t);
-void tape_promise_add(tape *t, int64_t now_ms, int64_t last, bool device);
+void tape_promise_add(tape *t, const tape_promise *p);
 /* The newest promise made before or at this step; NULL: none. */
 const tape_promise *tape_promise_at(const tape *t, uint64_t step);
 int tape_machine(const tape *t, const char *name); /* -1: never wrote */

@@ -13,7 +13,9 @@ enum {
     REOPEN_EVERY = 37,
     GROW_EVERY = 90,
     BACKUP_EVERY = 70,
-    PACK_EVERY = 60
+    PACK_EVERY = 60,
+    SHELF_EVERY = 15,
+    SHELF_FULL_EVERY = 60
 };
 
 typedef struct work {
@@ -24,6 +26,7 @@ typedef struct work {
     fb_id shops[SHOPS];
     uint32_t number, grown;
     int64_t last; /* newest group of the first device */
+    folder *shelf;
     bool planted;
 } work;
 
@@ -58,7 +61,10 @@ static void promise_made(work *w, bool device)
     int64_t last = judge_last_group("fleetfs", "dev1/replica.db");
     bool saved = device && last > w->last;
     w->last = last;
-    tape_promise_add(w->t, w->f.now_ms, last, saved);
+    tape_promise_add(w->t, &(tape_promise){.now_ms = w->f.now_ms,
+                                           .moment = w->report->moments,
+                                           .last = last,
+                                           .device = saved});
 }
 
 /* Not of dev1's file: what the server said may be lost with the power, it says it again. */
@@ -344,6 +350,13 @@ static void housekeeping(work *w, fleet_device *first, fleet_device *second)
         promise(w);
         let_go(w, first);
     }
+    if (n % SHELF_EVERY == 8) {
+        if (!folder_backup(&w->f, w->shelf, n % SHELF_FULL_EVERY == 38)) {
+            fleet_must(FB_E_IO, NULL, "backup into a folder");
+        }
+        w->report->moments++;
+        promise(w);
+    }
     if (n % PACK_EVERY == 22) {
         fleet_build(&w->f);
         promise(w);
@@ -408,9 +421,8 @@ void work_run(tape *t, const work_options *options, work_report *out)
                               "active", "territory_id", id_text(&w->f.territories[0])));
     }
     fleet_build(&w->f);
-    sqlite3_vfs *before = sqlite3_vfs_find(NULL);
-    sqlite3_vfs_register(sqlite3_vfs_find("fleetfs"),
-                         1); /* a backup goes to the default file layer */
+    folder_vfs("fleetfs"); /* a backup goes to the default file layer */
+    w->shelf = folder_new(w->f.files);
     tape_start(t, w->f.vfs, w->f.files);
     promise(w);
     fleet_device *first = fleet_device_new(&w->f, &w->f.users[0]);
@@ -429,7 +441,7 @@ void work_run(tape *t, const work_options *options, work_report *out)
     sync_one(w, first);
     promise(w);
     tape_stop(t);
-    sqlite3_vfs_register(before, 1);
+    folder_free(w->shelf);
     fleet_close(&w->f);
     free(w);
 }
