@@ -84,8 +84,8 @@ fb_code draft_get(replica *r, fb_text kind, const fb_id *id, buf *body_out)
 
 fb_code draft_delete(replica *r, const fb_id *id)
 {
-    capture *c = &r->capture;
     FB_REQUIRE(r != NULL && id != NULL);
+    capture *c = &r->capture;
     const draft gone = {.id = *id};
     if (!c->open) {
         return write_alone(r, delete_row, &gone);
