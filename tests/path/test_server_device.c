@@ -184,6 +184,26 @@ static void restored_device_is_told_and_loses_nothing(void **state)
     raw_reply_clear(&r);
 }
 
+/* A token opens the door of one device; what it then says of itself must be that one. */
+static void device_speaks_for_itself_alone(void **state)
+{
+    bench *b = *state;
+    raw_reply r;
+    fb_id order;
+    raw_exchange(&b->b, &r);
+    raw_reply_clear(&r);
+    raw_push_order(&b->a, "SO-A1-1", &RAW_GOOD, 0, &order);
+    sync_request q = raw_request(&b->a);
+    q.device = b->b.id;
+    raw_sync_with(&b->a, &q, &r);
+    assert_int_equal(r.status, 401);
+    assert_int_equal(r.error, FB_E_AUTH);
+    raw_reply_clear(&r);
+    raw_exchange(&b->b, &r);
+    assert_false(raw_page_has(&r, &order)); /* nothing was written */
+    raw_reply_clear(&r);
+}
+
 static void chain_that_differs_is_a_fork(void **state)
 {
     bench *b = *state;
@@ -505,6 +525,7 @@ int main(void)
         CASE(unreadable_group_does_not_block_the_next),
         CASE(identity_used_twice_is_rejected),
         CASE(restored_device_is_told_and_loses_nothing),
+        CASE(device_speaks_for_itself_alone),
         CASE(chain_that_differs_is_a_fork),
         CASE(verdicts_end_with_what_was_shown),
         CASE(gap_is_named),

@@ -199,6 +199,26 @@ static void run__one_group_needs_no_end(void **state)
     assert_true(i.line == LINE_RUN && i.run_from == 7 && i.run_to == 7 && i.run_cid == 9);
 }
 
+static void run__ends_with_a_commit_that_a_number_can_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        fb_code code;
+    } CASES[] = {
+        {"{\"m\":\"ok\",\"g\":\"1\",\"to\":\"2\",\"cid\":\"9223372036854775806\"}", FB_OK},
+        {"{\"m\":\"ok\",\"g\":\"1\",\"cid\":\"9223372036854775807\"}", FB_OK},
+        {"{\"m\":\"ok\",\"g\":\"1\",\"to\":\"2\",\"cid\":\"9223372036854775807\"}", FB_E_PROTOCOL},
+        {"{\"m\":\"ok\",\"g\":\"2\",\"to\":\"1\",\"cid\":\"9\"}", FB_E_PROTOCOL},
+        {"{\"m\":\"ok\",\"g\":\"0\",\"to\":\"1\",\"cid\":\"9\"}", FB_E_PROTOCOL},
+    };
+    reply_item i;
+    for (size_t n = 0; n < sizeof CASES / sizeof CASES[0]; n++) {
+        arena_reset(scratch);
+        assert_int_equal(reply_item_get(text_of(CASES[n].line), scratch, &i), CASES[n].code);
+    }
+}
+
 static void verdict__texts_of_any_kind_and_long_lists_go_round(void **state)
 {
     (void)state;
@@ -289,6 +309,7 @@ int main(void)
         cmocka_unit_test(sync__unknown_members_are_skipped),
         cmocka_unit_test(sync__failure_leaves_the_output_alone),
         cmocka_unit_test(run__one_group_needs_no_end),
+        cmocka_unit_test(run__ends_with_a_commit_that_a_number_can_name),
         cmocka_unit_test(verdict__texts_of_any_kind_and_long_lists_go_round),
         cmocka_unit_test(verdict__every_code_has_its_name),
         cmocka_unit_test(catalog_line__is_one_line_whatever_the_text),
