@@ -15,7 +15,7 @@ enum {
     HEAL_ROUNDS_MAX = 40,
     HEAL_MS = 2 * 3600 * 1000,     /* L1 for a fleet that had everything */
     HEAL_PARTITION_MS = 60 * 1000, /* L1 where only the network was bad */
-    ROUND_REQUESTS_MAX = 400       /* per device: it talks without getting anywhere */
+    ROUND_REQUESTS_MAX = 2000      /* per device, four lives of many chunks: it gets nowhere */
 };
 
 uint64_t sim_random(sim *s, uint64_t below)
