@@ -516,19 +516,21 @@ fb_code blob_got_take(replica *r, const blob_info *b, const blob_got *m, int64_t
 }
 
 /* A part that the disk holds less of than the row says was not synced: begin again. A file that the
- * server does not show to this device is not wanted any more; the person may ask again. */
+ * server does not show to this device is not wanted any more; the person may ask again. Nobody asks
+ * for a thumbnail: it is tried again for as long as its row is here. */
 static fb_code failed_put(replica *r, const answer_context *c)
 {
     blob_stage from = c->b->stage;
-    bool lost = c->code == FB_E_NOT_FOUND && from == BLOB_WANTED;
+    bool hidden = c->code == FB_E_NOT_FOUND && from == BLOB_WANTED;
+    bool lost = hidden && !c->b->thumb;
     bool anew = from == BLOB_WANTED && c->code == FB_E_IO;
     bool wrong = c->code == FB_E_INVALID && from == BLOB_SEND;
     progress p = {.from = from,
                   .to = lost ? BLOB_GONE : from,
-                  .offset = lost || anew || wrong ? 0 : c->b->offset,
+                  .offset = hidden || anew || wrong ? 0 : c->b->offset,
                   .tries = c->b->tries + 1,
                   .next_ms = c->next_ms,
-                  .error = fb_code_name(c->code)};
+                  .error = hidden && !lost ? BLOB_ABSENT : fb_code_name(c->code)};
     return progress_put(r, &c->b->hash, &p);
 }
 

@@ -384,6 +384,27 @@ static void revoked_scope_ends_the_download(void **state)
     assert_int_equal(t.here_count, 0);
 }
 
+/* The region goes and comes back between two of the manager's syncs: their device never saw the row
+ * go, so nothing else would ever ask for its thumbnail again. */
+static void thumbnail_refused_for_a_while_comes_when_it_may(void **state)
+{
+    stage *s = *state;
+    fleet_sync(s->rep);
+    (void)lane_run(s->rep);
+    fleet_sync(s->manager);
+    fb_id home = s->f.region;
+    fb_id nowhere = company_add(&s->f.company, "org_unit",
+                                PAIRS("code", "R9", "name", "West", "kind", "region"));
+    company_set(&s->f.company, "app_user", &s->f.manager, PAIRS("org_unit_id", id_text(&nowhere)));
+    assert_int_equal(lane_run(s->manager).trouble, FB_E_NOT_FOUND);
+    assert_int_equal(STATE(s->manager, FB_PART_THUMB), FB_BYTES_ABSENT);
+    company_set(&s->f.company, "app_user", &s->f.manager, PAIRS("org_unit_id", id_text(&home)));
+    fleet_sync(s->manager);
+    s->f.now_ms += 16 * 60000;
+    assert_int_equal(lane_run(s->manager).fetched_count, 1);
+    assert_reads(s->manager, &s->attachment, FB_PART_THUMB, s->thumb, THUMB_BYTES);
+}
+
 /* The customer moves: the visit and its photo follow without a new version, and so do the bytes. */
 static void bytes_follow_their_customer(void **state)
 {
@@ -631,6 +652,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(changed_bytes_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(outsider_learns_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(revoked_scope_ends_the_download, setup, teardown),
+        cmocka_unit_test_setup_teardown(thumbnail_refused_for_a_while_comes_when_it_may, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(bytes_follow_their_customer, setup, teardown),
         cmocka_unit_test_setup_teardown(originals_leave_only_when_safe, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_file_is_found_and_sent_again, setup, teardown),
