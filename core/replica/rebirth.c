@@ -10,6 +10,7 @@
  * an earlier life may have used the next ones. */
 #include "replica/room.h"
 #include "schema/limits.h"
+#include "schema/numbers.h"
 
 enum { NUMBERS_SKIPPED = 1000 };
 
@@ -77,6 +78,21 @@ static fb_code forget_download(replica *r)
     return meta_drop(r, "token");
 }
 
+/* Also of series that this copy has not begun: the life it was copied from may have. Before its
+ * first life nothing was given. */
+static const char series_text[] =
+    "INSERT OR IGNORE INTO fb_counter (name, next) VALUES ('" NUMBER_PREFIX_ORDER
+    "', 1), ('" NUMBER_PREFIX_PAYMENT "', 1), ('" NUMBER_PREFIX_VISIT
+    "', 1), ('" NUMBER_PREFIX_CUSTOMER "', 1)";
+
+static fb_code numbers_skip(replica *r)
+{
+    if (r->life > 1) {
+        FB_TRY(run_text(r, series_text));
+    }
+    return run_int(r, "UPDATE fb_counter SET next=next+?1", NUMBERS_SKIPPED);
+}
+
 fb_code rebirth_inside(replica *r)
 {
     replica_state before = r->state;
@@ -93,7 +109,7 @@ fb_code rebirth_inside(replica *r)
     r->life++;
     FB_TRY(meta_put_int(r, "life", r->life));
     FB_TRY(chain_again(r, pending));
-    FB_TRY(run_int(r, "UPDATE fb_counter SET next=next+?1", NUMBERS_SKIPPED));
+    FB_TRY(numbers_skip(r));
     FB_TRY(forget_download(r));
 
     replica_state *s = &r->state;

@@ -166,6 +166,9 @@ static void replica__rebirth_renumbers_what_was_not_answered(void **state)
     assert_int_equal(capture_number(l.r, "SO", &number, &err), FB_OK);
     assert_string_equal(buf_cstr(&number),
                         "SO-A1-001002"); /* never one that an earlier life may have used */
+    buf_reset(&number);
+    assert_int_equal(capture_number(l.r, "VI", &number, &err), FB_OK);
+    assert_string_equal(buf_cstr(&number), "VI-A1-001001"); /* nor of a series not begun here */
     capture_abort(l.r);
     buf_clear(&number);
 
