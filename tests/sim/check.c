@@ -367,6 +367,7 @@ void check_all(sim *s)
     }
     actions_check(s, master);
     groups_check(s, master);
+    numbers_check(s, master);
     photos_check(s, master);
     fb_error err = {0};
     int64_t entries = 0, bad = 0;

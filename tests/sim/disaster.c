@@ -66,8 +66,10 @@ static void phone_put_back(sim *s, sim_device *d)
     sqlite3_close(master);
     sim_trace(s, "%s is put back%s", d->machine, d->backup_torn ? ", torn" : "");
     device_down(d);
+    numbers_leave(d);
     crash_vfs_remove(s->vfs, d->machine);
     crash_vfs_copy(s->vfs, backup_name(d), d->machine);
+    numbers_copied(d, false);
     device_boot(d);
 }
 
@@ -114,6 +116,8 @@ bool disaster_phone_cloned(sim *s, sim_device *d)
     }
     sim_trace(s, "%s is a clone of %s", twin->machine, d->machine);
     crash_vfs_copy(s->vfs, d->machine, twin->machine);
+    numbers_copied(d, true);
+    numbers_copied(twin, true);
     device_boot(twin);
     return true;
 }
@@ -350,6 +354,7 @@ bool disaster_server_emptied(sim *s, sim_device *d)
     }
     crash_vfs_remove_under(s->vfs, "server/master.db.blobs");
     server_losses(s, "bare/master.db");
+    s->emptied = true;
     server_down(s);
     server_files_back(s, "bare", false);
     epoch_new(s);

@@ -490,6 +490,7 @@ static void reply_arrive(sim *s, const sim_flight *f)
         return;
     }
     d->answered = rc == FB_OK && !d->lane_turn;
+    numbers_reborn(d);
     d->must_enrol |= rc == FB_E_AUTH; /* the server was put back to before it was enrolled */
     if (rc == FB_E_DEVICE || rc == FB_E_AUTH || rc == FB_E_FORK) { /* a person is asked */
         /* Rows wait for him; photos go on where the server knows the device. */

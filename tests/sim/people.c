@@ -188,7 +188,7 @@ bool customer_pick(sim_device *d, fb_id *out)
 bool act_do(sim_device *d, act what, const fb_id *customer)
 {
     sim *s = d->world;
-    sim_action a = {.device = d->number, .mark = ++s->marks};
+    sim_action a = {.device = d->number, .mark = ++s->marks, .number_shared = d->number_shared};
     char mark[40];
     fb_error err = {0};
     mark_text(s, a.mark, mark);

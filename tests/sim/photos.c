@@ -689,7 +689,7 @@ static void device_check(sim *s, sim_device *d)
                       d->machine, (long long)rows, (long long)g.files, (long long)gone);
     }
     int64_t missing = number(g.replica, THUMBS_AWAY, NULL);
-    if (missing != 0) {
+    if (missing != 0 && !d->number_shared) { /* clones drive each other out of what they download */
         sim_violation(s, "A3: %s lacks %lld small pictures", d->machine, (long long)missing);
     }
     sqlite3_close(g.replica);

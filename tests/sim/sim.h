@@ -11,9 +11,10 @@
  * while people.c   what people do on their devices faults.c   what breaks: power, disks, memory,
  * clocks photos.c   photos and signatures: taking, losing, looking for each byte disaster.c copies
  * put back: phone backups, clones, torn copies, the server's backups office.c   what the
- * administrator changes: rows, territories, roles, the catalogue memo.c     catalogues parsed once;
- * heap.c: SQLite's memory, made to fail record.c   --history: what happened, for fb-check to judge
- *   check.c    after healing: convergence, verdicts, nothing lost, atomic groups
+ * administrator changes: rows, territories, roles, the catalogue numbers.c  numbers given twice
+ * memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail record.c   --history:
+ * what happened, for fb-check to judge check.c    after healing: convergence, verdicts, nothing
+ * lost, atomic groups
  *
  * Each seed first draws which faults it has at all (swarm testing), then a chaos phase of planned
  * events, then the faults stop and everything must settle within a bounded simulated time (L1).
@@ -32,6 +33,8 @@
  *       if the verdict is not a refusal
  *   I4  a group's rows are all there or none
  *   I5  every group has exactly one verdict; the rows it inserted are there once
+ *   I9  two documents never have one number; a number is changed on the server (`<number>-2`) only
+ *       where two copies of one phone could give it, never once a restored phone has a new life
  *   L1  every outbox drains, every photo is with the server
  *   A1  the bytes of every photo whose row stands on the server are there, the very ones that were
  *       taken; a device lets go of its own only when the server or its backup has them
@@ -126,8 +129,9 @@ typedef struct sim_action {
     const char *entity; /* the row that holds it */
     const char *column; /* NULL: a change of a shared column */
     bool doubt; /* it may be there or not: the call failed in a crash, or a disaster took it */
-    bool server_only;  /* its device was put back to before it: the server has the only copy */
-    uint64_t bytes[2]; /* of its photo and of the small picture: content_make; 0: none */
+    bool server_only;   /* its device was put back to before it: the server has the only copy */
+    uint64_t bytes[2];  /* of its photo and of the small picture: content_make; 0: none */
+    bool number_shared; /* another life of this series may have given its number: numbers.c */
     bool bytes_doubt, bytes_server_only; /* as above, of the bytes */
 } sim_action;
 
@@ -185,7 +189,9 @@ struct sim_device {
     uint32_t weather_period_ms;
     bool has_backup, backup_torn; /* "bakN" holds a copy of its files, taken when ... */
     int backup_actions;           /* ... so many actions had happened */
-    bool must_enrol;              /* it, or the server, was put back to before it was enrolled */
+    bool number_shared, number_waits, number_twice; /* numbers.c */
+    char life[33];
+    bool must_enrol; /* it, or the server, was put back to before it was enrolled */
     bool blocked;
     bool damaged; /* a page of its database was, and may not have been touched since */
 };
@@ -377,6 +383,13 @@ void photos_heal(sim *s);      /* the operator looks at every file, the apps sta
 void photos_heal_look(sim *s); /* everybody looks at every picture */
 bool photos_settled(sim_device *d);
 void photos_check(sim *s, sqlite3 *master);
+
+/* numbers.c */
+/* Another phone, or another life, has its series. */
+void numbers_copied(sim_device *d, bool for_ever);
+void numbers_leave(sim_device *d);  /* this life ends: it is put back */
+void numbers_reborn(sim_device *d); /* has it a life of its own since? */
+void numbers_check(sim *s, sqlite3 *master);
 
 /* check.c */
 sqlite3 *open_file(sim *s, const char *path);
