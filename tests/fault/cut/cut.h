@@ -5,6 +5,7 @@
  *   lane.c    the same for the bytes of attachments
  *   pack.c    the same for a first download in packs
  *   tls.c     a real listener, a real link, and the encrypted stream cut between them
+ *   tls_bytes.c  the same with pieces of attachments and chunks of packs in it
  *   proxy.c   the TCP proxy that cuts
  *
  *   CUT-1  a request that was cut has no effect and is not answered with 200

@@ -9,6 +9,8 @@
 #include "support/fleet.h"
 #include "sync-server/door/door.h"
 
+enum { ROUNDS_MAX = 6 };
+
 typedef struct inner {
     fleet f;
     const cut_options *o;
@@ -16,6 +18,8 @@ typedef struct inner {
     fleet_device *d;
     fb_sync *sync;
     const char *message; /* what is being cut */
+    const char *wanted;  /* what an answer must have in it, so that this is cut; NULL: anything */
+    bool wanted_seen;
     int64_t marks;
     char *unpacked;
 } inner;
@@ -70,18 +74,25 @@ static size_t step(const inner *w, size_t k, size_t size)
 
 /* --- verdicts ------------------------------------------------------------------------------- */
 
+/* An answer, unpacked; SIZE_MAX: it cannot be. */
+static size_t text_of_reply(inner *w, const copy *reply, const char **text)
+{
+    *text = reply->zstd ? w->unpacked : reply->data;
+    size_t size = reply->zstd
+                      ? ZSTD_decompress(w->unpacked, CUT_BODY_BYTES_MAX, reply->data, reply->size)
+                      : reply->size;
+    return reply->zstd && ZSTD_isError(size) ? SIZE_MAX : size;
+}
+
 /* The verdict lines of an answer, one after the other. */
 static size_t verdicts(inner *w, const copy *reply, char *out)
 {
-    size_t size = reply->size, total = 0;
-    const char *text = reply->data;
-    if (reply->zstd) {
-        size = ZSTD_decompress(w->unpacked, CUT_BODY_BYTES_MAX, reply->data, reply->size);
-        text = w->unpacked;
-        if (ZSTD_isError(size)) {
-            return SIZE_MAX;
-        }
+    const char *text = NULL;
+    size_t size = text_of_reply(w, reply, &text), total = 0;
+    if (size == SIZE_MAX) {
+        return SIZE_MAX;
     }
+    w->wanted_seen |= w->wanted != NULL && memmem(text, size, w->wanted, strlen(w->wanted)) != NULL;
     for (size_t at = 0; at < size;) {
         const char *end = memchr(text + at, '\n', size - at);
         size_t n = end == NULL ? size - at : (size_t)(end - (text + at)) + 1;
@@ -288,12 +299,24 @@ static void sync_begin(inner *w, const char *message)
     fleet_must(fb_sync_open(w->d->db, NULL, &w->sync, &err), &err, message);
 }
 
-static void sync_cuts(inner *w, const char *message)
+/* Every exchange of one session. wanted: what one of its answers has in it; NULL: anything. */
+static void sync_cuts(inner *w, const char *message, const char *wanted)
 {
     fb_error err = {0};
+    fb_link_request q;
+    int rounds = 0;
+    w->wanted = wanted;
+    w->wanted_seen = wanted == NULL;
     sync_begin(w, message);
-    up_cuts(w);
-    down_cuts(w, false);
+    do {
+        up_cuts(w);
+        down_cuts(w, false);
+        rounds++;
+    } while (rounds < ROUNDS_MAX && next_request(w, &q));
+    w->n->messages += 2 * (uint64_t)(rounds - 1);
+    if (!w->wanted_seen) {
+        cut_bad(w->n, message, "down", 0, "no answer carried what was to be cut");
+    }
     fb_sync_close(w->sync);
     fleet_sync(w->d); /* what else there is, over a good line */
     if (fb_db_check(w->d->db, &err) != FB_OK) {
@@ -375,7 +398,114 @@ static void error_cuts(inner *w)
     fb_sync_close(w->sync);
     free(reply.data);
     device_block(w, false);
-    sync_cuts(w, "sync after a refusal");
+    sync_cuts(w, "sync after a refusal", NULL);
+}
+
+/* --- every kind of verdict and page ------------------------------------------------------------
+ */
+
+static void customer_put(inner *w, const char *json, fb_id *id_out)
+{
+    fb_error err = {0};
+    fleet_must(fb_customer_create(w->d->db, json, id_out, &err), &err, "customer");
+}
+
+static void contact_put(inner *w, const fb_id *customer)
+{
+    char json[120];
+    fb_error err = {0};
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"name\":\"Ms Wu\"}", id_text(customer));
+    fleet_must(fb_record_put_json(w->d->db, "contact", json, NULL, &err), &err, "contact");
+}
+
+static fb_id shop_add(inner *w, const char *code, const char *phone)
+{
+    return company_add(&w->f.company, "customer",
+                       PAIRS("code", code, "name", code, "phone", phone, "party_type", "customer",
+                             "status", "active", "territory_id", id_text(&w->f.territories[0])));
+}
+
+static void remark_put(inner *w, const fb_id *shop, const char *json)
+{
+    fb_error err = {0};
+    fleet_must(fb_customer_update(w->d->db, shop, json, NULL, &err), &err, "remark");
+}
+
+/* Both wrote the same column; the same shop was made twice; a shop that cannot be, and who hangs on
+ * it. */
+static void verdict_cuts(inner *w)
+{
+    fb_id mine;
+    remark_put(w, &w->f.customers[0], "{\"remark\":\"by the rep\"}");
+    company_set(&w->f.company, "customer", &w->f.customers[0], PAIRS("remark", "by the office"));
+    sync_cuts(w, "a merged group", "\"code\":\"merged\"");
+    (void)shop_add(w, "TWIN", "13900000001");
+    customer_put(w, "{\"name\":\"TWIN\",\"phone\":\"13900000001\"}", &mine);
+    contact_put(w, &mine);
+    sync_cuts(w, "a duplicate", "\"alias\":[[");
+    (void)shop_add(w, "TAKEN", "13900000002");
+    customer_put(w, "{\"code\":\"TAKEN\",\"name\":\"Other\",\"phone\":\"13900000003\"}", &mine);
+    contact_put(w, &mine);
+    sync_cuts(w, "a blocked group", "\"code\":\"blocked\"");
+}
+
+/* Work on a shop that went elsewhere meanwhile waits for the manager; then what he decided. */
+static void held_cuts(inner *w)
+{
+    static const int64_t LONG_MS = 40 * 86400000LL;
+    char id[64], args[120], *json = NULL;
+    fb_error err = {0};
+    fb_id shop = shop_add(w, "MOVES", "13900000004");
+    fleet_sync(w->d);
+    fleet_device *manager = fleet_device_add(&w->f, &w->f.manager);
+    remark_put(w, &shop, "{\"remark\":\"seen\"}");
+    w->f.now_ms += LONG_MS;
+    company_set(&w->f.company, "customer", &shop,
+                PAIRS("territory_id", id_text(&w->f.territories[1])));
+    w->f.now_ms += LONG_MS;
+    sync_cuts(w, "a held group, and a row that leaves", "\"code\":\"held\"");
+    fleet_sync(manager);
+    fleet_text(manager,
+               "SELECT lower(substr(h,1,8)||'-'||substr(h,9,4)||'-'||substr(h,13,4)||'-'||"
+               "substr(h,17,4)||'-'||substr(h,21)) FROM (SELECT hex(id) AS h FROM held_group "
+               "WHERE state='open')",
+               id, sizeof id);
+    snprintf(args, sizeof args, "{\"held\":\"%s\"}", id);
+    fleet_must(fb_command_run(manager->db, "held.accept", args, &json, &err), &err, "accept");
+    fb_string_free(json);
+    fleet_sync(manager);
+    sync_cuts(w, "a held group that was settled", "\"m\":\"verdict\"");
+}
+
+static void tamper(inner *w, const char *sql)
+{
+    sql_db *db = NULL;
+    fb_error err = {0};
+    fleet_must(sql_open(w->d->path, &(sql_options){.vfs = "fleetfs"}, &db, &err), &err, "tamper");
+    fleet_must(sql_exec(db, sql), NULL, sql);
+    sql_close(db);
+}
+
+static void page_cuts(inner *w)
+{
+    static const char MODULE[] =
+        "{\"module\":\"acme\",\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":"
+        "\"shelf\",\"type\":\"text\",\"max\":20,\"policy\":\"LWW\",\"label\":{\"en\":\"Shelf\","
+        "\"zh\":\"货架\"}}]}]}";
+    fb_error err = {0};
+    int64_t commit = 0;
+    fleet_must(door_catalog_grow(w->f.admin, text_of(MODULE), &w->f.port, &err), &err, "grow");
+    sync_cuts(w, "a catalogue", "\"m\":\"catalog\"");
+    tamper(w, "DELETE FROM customer WHERE code IN ('N3', 'N4')");
+    w->f.now_ms += 86400000;
+    sync_cuts(w, "rows that the digest misses", "\"fix\":");
+    fleet_server_stop(&w->f);
+    const server_epoch_options o = {
+        .path = "server/master.db", .vfs = "fleetfs", .port = &w->f.port};
+    fleet_must(server_epoch_new(&o, &commit, &err), &err, "a new epoch");
+    fleet_server_start(&w->f);
+    groups_add(w, 1);
+    sync_cuts(w, "a new epoch", "\"reset\":1");
 }
 
 static void code_make(inner *w, char *out, size_t size)
@@ -412,16 +542,16 @@ void inner_cuts(const cut_options *o, cut_counters *n)
     fleet_must(fb_db_open(w->d->path, &open, &w->d->db, &err), &err, "open");
     code_make(w, code, sizeof code);
     enrol_cuts(w, code);
-    sync_cuts(w, "first sync");
+    sync_cuts(w, "first sync", NULL);
     groups_add(w, 1);
-    sync_cuts(w, "one group");
+    sync_cuts(w, "one group", NULL);
     groups_add(w, 60);
-    sync_cuts(w, "many groups");
+    sync_cuts(w, "many groups", NULL);
     order_add(w);
     company_set(&w->f.company, "product", &w->f.product, PAIRS("status", "suspended"));
-    sync_cuts(w, "a rejected group");
+    sync_cuts(w, "a rejected group", "\"code\":\"rejected\"");
     company_set(&w->f.company, "product", &w->f.product, PAIRS("status", "active"));
-    sync_cuts(w, "a page");
+    sync_cuts(w, "a page", "\"m\":\"page\"");
     for (int i = 0; i < 40; i++) {
         char code_text[12];
         snprintf(code_text, sizeof code_text, "N%d", i);
@@ -429,8 +559,11 @@ void inner_cuts(const cut_options *o, cut_counters *n)
                     PAIRS("code", code_text, "name", code_text, "party_type", "customer", "status",
                           "active", "territory_id", id_text(&w->f.territories[0])));
     }
-    sync_cuts(w, "a long page");
+    sync_cuts(w, "a long page", NULL);
     error_cuts(w);
+    verdict_cuts(w);
+    held_cuts(w);
+    page_cuts(w);
     fleet_close(&w->f);
     free(w->unpacked);
     free(w);

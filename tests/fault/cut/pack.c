@@ -1,7 +1,7 @@
 /* pack.c - see cut.h: a first download in packs. The offer with its manifests and the answer to
  * every chunk are cut after every byte, each time on a copy of the replica as it stood there. What
- * a cut leaves is compared every time; that it heals is tried for every 32nd byte and the last
- * ones: the state is the same. A sample takes longer steps here, an image being dear. */
+ * a cut leaves is compared every time; that it heals is tried for every byte too, in a sample for
+ * every 32nd and the last ones. A sample takes longer steps here, an image being dear. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +103,7 @@ static void down_cut(pack_run *w, size_t k, bool noticed)
     if (noticed && after.chunks_count != before.chunks_count) {
         cut_bad(w->n, w->path, "down", k, "a cut line took away what was here");
     }
-    if (noticed || k % HEAL_EVERY == 0 || k + TAIL >= w->size) {
+    if (noticed || w->o->every == 1 || k % HEAL_EVERY == 0 || k + TAIL >= w->size) {
         twin_heals(w, k);
     }
     fb_db_close(w->twin->db);
