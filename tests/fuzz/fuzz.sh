@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# fuzz.sh SOURCE_DIR BUILD_DIR SECONDS [TARGET] - run the fuzz targets, one line for each.
+# fuzz.sh SOURCE_DIR BUILD_DIR SECONDS|minimise [TARGET] - run the fuzz targets, one line for each;
+# or keep of each corpus only the inputs that reach something new.
 #
 # Each program begins with the seeds it makes itself, the corpus kept in tests/fuzz/corpus/<target>,
 # and what earlier runs found in BUILD_DIR/corpus/<target>. An input that breaks something is left
@@ -26,16 +27,61 @@ figure() {
     grep -oE "$1:? *[0-9]+" "$2" | tail -n 1 | grep -oE '[0-9]+$' || echo 0
 }
 
-fuzz() {
-    local target=$1 program="$build/fuzz-$1" log="$build/log/$1" status=0 options folders
-    local seeds="$build/seeds/$1" corpus="$build/corpus/$1" found="$build/found/$1-"
+make_seeds() {
+    local target=$1 seeds="$build/seeds/$1" log="$build/log/$1"
     rm -rf "$seeds"
-    mkdir -p "$seeds" "$corpus" "$build/log" "$build/found"
-    "$program" seeds "$seeds" >"$log" 2>&1 || {
+    mkdir -p "$seeds" "$build/log"
+    "$build/fuzz-$target" seeds "$seeds" >"$log" 2>&1 || {
         cat "$log" >&2
         printf 'fuzz FAILED: target=%s: its seeds could not be made (message above)\n' "$target"
         return 1
     }
+}
+
+# Edges that these folders together reach.
+edges() {
+    local target=$1 log="$build/log/$1-edges"
+    shift
+    "$build/fuzz-$target" -runs=0 -detect_leaks=0 -max_len="$(longest "$target")" "$@" >"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        return 1
+    }
+    figure cov "$log"
+}
+
+# What the seeds do not reach already, from the kept corpus and from what earlier runs found.
+minimise() {
+    local target=$1 kept="$root/tests/fuzz/corpus/$1" seeds="$build/seeds/$1" merged="$build/merged/$1"
+    local before after count name
+    make_seeds "$target" || return 1
+    rm -rf "$merged"
+    mkdir -p "$merged" "$kept" "$build/corpus/$target"
+    cp "$seeds"/* "$merged"
+    count=$(find "$kept" "$build/corpus/$target" -type f | wc -l)
+    before=$(edges "$target" "$seeds" "$kept" "$build/corpus/$target") || return 1
+    "$build/fuzz-$target" -merge=1 -use_counters=0 -detect_leaks=0 -max_len="$(longest "$target")" "$merged" "$kept" \
+        "$build/corpus/$target" >"$build/log/$target" 2>&1 || {
+        report_failure "$target" "$build/log/$target"
+        return 1
+    }
+    for name in "$seeds"/*; do rm -f "$merged/${name##*/}"; done
+    after=$(edges "$target" "$seeds" "$merged") || return 1
+    if [[ $before != "$after" ]]; then
+        printf 'fuzz FAILED: target=%s: edges=%s, but %s without what was to go: nothing is changed\n' \
+            "$target" "$before" "$after"
+        return 1
+    fi
+    find "$kept" -type f -delete
+    find "$merged" -type f -exec cp {} "$kept" \;
+    printf 'fuzz minimised: target=%s inputs=%s to=%s edges=%s to=%s\n' "$target" "$count" \
+        "$(find "$kept" -type f | wc -l)" "$before" "$after"
+}
+
+fuzz() {
+    local target=$1 program="$build/fuzz-$1" log="$build/log/$1" status=0 options folders
+    local seeds="$build/seeds/$1" corpus="$build/corpus/$1" found="$build/found/$1-"
+    make_seeds "$target" || return 1
+    mkdir -p "$corpus" "$build/found"
     folders=("$corpus" "$seeds")
     [[ ! -d $root/tests/fuzz/corpus/$target ]] || folders+=("$root/tests/fuzz/corpus/$target")
     options=()
@@ -73,6 +119,10 @@ for source in "$root"/tests/fuzz/target_*.c; do
     name=${name%.c}
     [[ -z $only || $name == "$only" ]] || continue
     ran=$((ran + 1))
+    if [[ $seconds == minimise ]]; then
+        minimise "$name" || failed=$((failed + 1))
+        continue
+    fi
     fuzz "$name" || failed=$((failed + 1))
 done
 [[ $ran -gt 0 ]] || {
