@@ -136,9 +136,12 @@ int command_packs(admin *a);
 int command_audit(admin *a);
 int command_query(admin *a);
 
-/* blobs.c: the bytes of attachments in a backup, FILE.blobs or DIR/blobs. Copy what it lacks and
- * mark it as backed up; compare with what `database` counts; put back what `database` lacks. */
-FB_MUST_USE fb_code blobs_backup(admin *a, const char *backup, bool is_folder, fb_error *err);
+/* blobs.c: the bytes of attachments in a backup, FILE.blobs or DIR/blobs. Copy what it lacks of
+ * those that `copy`, its database, counts, and mark them as backed up; compare with what `database`
+ * counts, or every file of a folder with its name; put back what `database` lacks. */
+FB_MUST_USE fb_code blobs_backup(admin *a, const char *copy, const char *backup, bool is_folder,
+                                 fb_error *err);
+FB_MUST_USE fb_code blobs_folder_check(const admin *a, const char *backup, fb_error *err);
 FB_MUST_USE fb_code blobs_verify(const admin *a, const char *database, const char *backup,
                                  bool is_folder, fb_error *err);
 FB_MUST_USE fb_code blobs_restore(admin *a, const char *database, const char *backup,

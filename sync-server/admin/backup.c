@@ -87,7 +87,7 @@ static fb_code file_make(admin *a, const char *path, int64_t hold_ms, backup_fac
         rc = backup_check(path, facts, err);
     }
     if (rc == FB_OK) {
-        rc = blobs_backup(a, path, false, err);
+        rc = blobs_backup(a, path, path, false, err);
     }
     if (rc == FB_OK) {
         rc = backup_record(a, facts->head, facts->sha256, hold_ms);
@@ -204,7 +204,7 @@ static fb_code folder_add(folder_run *f, fb_error *err)
     shelf_close(&c);
     FB_TRY(rc);
     FB_TRY(point_verify(f, err));
-    FB_TRY(blobs_backup(f->a, f->folder, true, err));
+    FB_TRY(blobs_backup(f->a, f->snapshot, f->folder, true, err));
     return backup_record(f->a, f->facts.head, f->facts.sha256, f->hold_ms);
 }
 
@@ -326,6 +326,9 @@ static int folder_verify(admin *a, const char *folder)
     if (rc == FB_OK) {
         rc = folder_check(a, &c, &err);
         shelf_close(&c);
+    }
+    if (rc == FB_OK) {
+        rc = blobs_folder_check(a, folder, &err);
     }
     return rc == FB_OK ? EXIT_DONE : admin_failed(a, rc, &err);
 }

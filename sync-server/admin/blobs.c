@@ -156,17 +156,20 @@ static void folder_of(const char *backup, bool is_folder, char out[BLOBS_PATH_BY
     snprintf(out, BLOBS_PATH_BYTES, "%.*s%s", (int)size, backup, is_folder ? "/blobs" : ".blobs");
 }
 
-fb_code blobs_backup(admin *a, const char *backup, bool is_folder, fb_error *err)
+fb_code blobs_backup(admin *a, const char *copy, const char *backup, bool is_folder, fb_error *err)
 {
     char to[BLOBS_PATH_BYTES];
+    store *made = NULL;
     blob_place p;
     blob_report r = {0};
     folder_of(backup, is_folder, to);
+    FB_TRY(store_open(&(store_options){.path = copy, .read_only = true}, &made, err));
     fb_code rc = home_open(a, &p);
     if (rc == FB_OK) {
-        rc = blob_backup(&p, a->db, to, a->port->wall_ms(a->port->ctx), &r, err);
+        rc = blob_backup(&p, made, a->db, to, a->port->wall_ms(a->port->ctx), &r, err);
     }
     blob_place_clear(&p);
+    store_close(made);
     if (rc == FB_OK && r.files + r.missing + r.damaged > 0) {
         admin_say(a, TEXT_BLOBS_BACKED, (long long)r.files, (long long)r.copied, to);
     }
@@ -187,6 +190,14 @@ fb_code blobs_verify(const admin *a, const char *database, const char *backup, b
     fb_code rc = blob_backup_verify(a->files, s, from, &r, err);
     store_close(s);
     return rc;
+}
+
+fb_code blobs_folder_check(const admin *a, const char *backup, fb_error *err)
+{
+    char folder[BLOBS_PATH_BYTES];
+    blob_report r = {0};
+    folder_of(backup, true, folder);
+    return blob_folder_check(a->files, folder, &r, err);
 }
 
 fb_code blobs_restore(admin *a, const char *database, const char *backup, bool is_folder,

@@ -108,10 +108,15 @@ FB_MUST_USE fb_code blob_check(const blob_place *p, store *s, int64_t now_ms, bo
 FB_MUST_USE fb_code blob_missing(store *s, void (*fn)(void *ctx, const char *hash), void *ctx);
 /* Remove bytes that no row has named for limits.unnamed_days, and parts as old. */
 FB_MUST_USE fb_code blob_collect(const blob_place *p, store *s, int64_t now_ms, blob_report *out);
-/* Copy every whole file that `to_folder` lacks, checked on both ends, and mark what is there as
- * backed up. Files of earlier backups stay. */
-FB_MUST_USE fb_code blob_backup(const blob_place *p, store *s, const char *to_folder,
+/* Copy every whole file that `copy`, the backup of the database, counts as stored and `to_folder`
+ * lacks, checked on both ends, and mark it in `s` as backed up: only what a restore would know of
+ * (BAK-1). What arrived after the copy waits for the next. Files of earlier backups stay. */
+FB_MUST_USE fb_code blob_backup(const blob_place *p, store *copy, store *s, const char *to_folder,
                                 int64_t now_ms, blob_report *out, fb_error *err);
+/* Every file of from_folder against the hash that is its name. What should be there and is not,
+ * blob_backup_verify tells. */
+FB_MUST_USE fb_code blob_folder_check(const fb_files *files, const char *folder, blob_report *out,
+                                      fb_error *err);
 /* Every file that the database of a backup counts as stored, against its hash in from_folder. */
 FB_MUST_USE fb_code blob_backup_verify(const fb_files *files, store *backup,
                                        const char *from_folder, blob_report *out, fb_error *err);

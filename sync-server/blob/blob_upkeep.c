@@ -296,13 +296,13 @@ static fb_code bring(const fb_files *f, const char *from, const char *to, const 
     return FB_OK;
 }
 
-fb_code blob_backup(const blob_place *p, store *s, const char *to_folder, int64_t now_ms,
-                    blob_report *out, fb_error *err)
+fb_code blob_backup(const blob_place *p, store *copy, store *s, const char *to_folder,
+                    int64_t now_ms, blob_report *out, fb_error *err)
 {
     blob_step x = {.name = ""};
     bool row = true;
     while (row) {
-        FB_TRY(step_next(s, &x, &row));
+        FB_TRY(step_next(copy, &x, &row));
         if (!row || x.lost) {
             continue;
         }
@@ -355,6 +355,65 @@ fb_code blob_backup_verify(const fb_files *files, store *backup, const char *fro
         out->bytes += x.size;
     }
     return FB_OK;
+}
+
+/* A walk through FOLDER/ab/cd. */
+typedef struct folder_walk {
+    const fb_files *files;
+    const char *within;
+    blob_report *report;
+    char bad[BLOB_NAME_BYTES + 1]; /* the first one that is not what its name says */
+} folder_walk;
+
+static fb_code walk_one(void *ctx, const char *name)
+{
+    folder_walk *w = ctx;
+    blob_step x = {.name = ""};
+    digest found;
+    buf path;
+    if (!blob_name_get(text_of(name), &x.hash)) {
+        return FB_OK; /* a copy that was cut off: the next backup writes it anew */
+    }
+    buf_init(&path, 8192);
+    buf_printf(&path, "%s/%s", w->within, name);
+    const char *whole = buf_cstr(&path);
+    fb_code rc = path.code == FB_OK ? blob_file_hash(w->files, whole, &found, &x.size) : path.code;
+    buf_clear(&path);
+    if (rc == FB_OK && memcmp(&found, &x.hash, sizeof found) != 0) {
+        rc = FB_E_CORRUPT;
+    }
+    tally(w->report, rc);
+    if (rc == FB_OK) {
+        w->report->files++;
+        w->report->bytes += x.size;
+    } else if (is_bad(rc) && w->bad[0] == '\0') {
+        blob_name_put(&x.hash, w->bad);
+    }
+    return is_bad(rc) ? FB_OK : rc;
+}
+
+fb_code blob_folder_check(const fb_files *files, const char *folder, blob_report *out,
+                          fb_error *err)
+{
+    enum { FOLDERS = 256 };
+    folder_walk w = {.files = files, .report = out};
+    buf within;
+    fb_code rc = FB_OK;
+    buf_init(&within, 8192);
+    for (int i = 0; i < FOLDERS * FOLDERS && rc == FB_OK; i++) {
+        buf_reset(&within);
+        buf_printf(&within, "%s/%02x/%02x", folder, (unsigned)i / FOLDERS, (unsigned)i % FOLDERS);
+        w.within = buf_cstr(&within);
+        rc = within.code == FB_OK ? files->each(files->ctx, w.within, walk_one, &w) : within.code;
+    }
+    buf_clear(&within);
+    if (rc == FB_OK && w.bad[0] != '\0') {
+        rc = FB_E_CORRUPT;
+    }
+    return rc == FB_OK || w.bad[0] == '\0'
+               ? rc
+               : fail(err, rc, folder,
+                      "attachment %s is damaged: make a new backup, which writes it anew", w.bad);
 }
 
 fb_code blob_restore(const blob_place *p, store *s, const char *from_folder, blob_report *out,

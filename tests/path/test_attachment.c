@@ -422,7 +422,8 @@ static void bytes_follow_their_customer(void **state)
     assert_reads(other, &s->attachment, FB_PART_THUMB, s->thumb, THUMB_BYTES);
 }
 
-static blob_report backup(stage *s)
+/* `copy`: the backup of the database. */
+static blob_report backup_of(stage *s, store *copy)
 {
     blob_place p;
     blob_report r = {0};
@@ -431,14 +432,41 @@ static blob_report backup(stage *s)
     fleet_must(blob_place_init(&p, mem_files_port(s->f.files), "server/master.db",
                                &(blob_limits){.unnamed_days = 30}),
                NULL, "place");
-    fleet_must(blob_backup(&p, s->f.admin, "safe/backup.blobs", s->f.now_ms, &r, &err), &err,
+    fleet_must(blob_backup(&p, copy, s->f.admin, "safe/backup.blobs", s->f.now_ms, &r, &err), &err,
                "backup");
     blob_report v = {0};
-    fleet_must(blob_backup_verify(p.files, s->f.admin, "safe/backup.blobs", &v, &err), &err,
-               "verify");
+    fleet_must(blob_backup_verify(p.files, copy, "safe/backup.blobs", &v, &err), &err, "verify");
     assert_int_equal(v.files, r.files);
     blob_place_clear(&p);
     return r;
+}
+
+static blob_report backup(stage *s)
+{
+    return backup_of(s, s->f.admin);
+}
+
+/* A restore puts back what its database counts. Bytes that arrive after that copy was made, while
+ * the backup still runs, would be gone from the device and from the restored server. */
+static void bytes_that_arrive_after_the_copy_wait_for_the_next(void **state)
+{
+    stage *s = *state;
+    fb_error err = {0};
+    store *copy = NULL;
+    int64_t freed = -1;
+    fleet_sync(s->rep);
+    crash_vfs_copy(s->f.vfs, "server", "copy");
+    fleet_must(
+        store_open(&(store_options){.path = "copy/master.db", .vfs = "fleetfs"}, &copy, &err), &err,
+        "store_open");
+    (void)lane_run(s->rep);
+    assert_int_equal(backup_of(s, copy).files, 0);
+    store_close(copy);
+    s->f.now_ms += 7 * 3600000LL; /* asked again after six hours */
+    (void)lane_run(s->rep);
+    fleet_must(fb_attachment_free(s->rep->db, 0, &freed, &err), &err, "free");
+    assert_int_equal(freed, 0);
+    assert_int_equal(backup(s).copied, 2);
 }
 
 /* Originals leave the device only after a verified backup has them; thumbnails stay. */
@@ -656,6 +684,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(bytes_follow_their_customer, setup, teardown),
         cmocka_unit_test_setup_teardown(originals_leave_only_when_safe, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_that_arrive_after_the_copy_wait_for_the_next, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(damaged_file_is_found_and_sent_again, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_copy_is_fetched_again, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_before_it_was_sent_is_told, setup, teardown),

@@ -130,6 +130,11 @@ static void photo__is_in_backups(void **state)
     must("H=$(ls b.db.blobs/*/*/* | head -1) && printf '\\0\\0\\0\\0' | dd of=$H bs=1 seek=9 "
          "conv=notrunc");
     assert_int_equal(shell("$A backup verify b.db"), 1);
+    must("$A backup verify d && H=$(ls d/blobs/*/*/* | tail -1) && cp $H whole && "
+         "printf '\\0\\0\\0\\0' | dd of=$H bs=1 seek=9 conv=notrunc");
+    assert_int_equal(shell("$A backup verify d"), 1);
+    must("$A backup verify d 2>&1 | grep -q 'is damaged'");
+    must("cp whole $(ls d/blobs/*/*/* | tail -1) && $A backup verify d");
     must("rm -r d/blobs");
     assert_int_equal(shell("$A backup drill d"), 1);
     assert_int_equal(shell("$A blobs"), 2);
