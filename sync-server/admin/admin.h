@@ -140,7 +140,7 @@ int command_query(admin *a);
  * those that `copy`, its database, counts, and mark them as backed up; compare with what `database`
  * counts, or every file of a folder with its name; put back what `database` lacks. */
 FB_MUST_USE fb_code blobs_backup(admin *a, const char *copy, const char *backup, bool is_folder,
-                                 fb_error *err);
+                                 int64_t hold_ms, fb_error *err);
 FB_MUST_USE fb_code blobs_folder_check(const admin *a, const char *backup, fb_error *err);
 FB_MUST_USE fb_code blobs_verify(const admin *a, const char *database, const char *backup,
                                  bool is_folder, fb_error *err);

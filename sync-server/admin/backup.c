@@ -87,7 +87,7 @@ static fb_code file_make(admin *a, const char *path, int64_t hold_ms, backup_fac
         rc = backup_check(path, facts, err);
     }
     if (rc == FB_OK) {
-        rc = blobs_backup(a, path, path, false, err);
+        rc = blobs_backup(a, path, path, false, hold_ms, err);
     }
     if (rc == FB_OK) {
         rc = backup_record(a, facts->head, facts->sha256, hold_ms);
@@ -204,7 +204,7 @@ static fb_code folder_add(folder_run *f, fb_error *err)
     shelf_close(&c);
     FB_TRY(rc);
     FB_TRY(point_verify(f, err));
-    FB_TRY(blobs_backup(f->a, f->snapshot, f->folder, true, err));
+    FB_TRY(blobs_backup(f->a, f->snapshot, f->folder, true, f->hold_ms, err));
     return backup_record(f->a, f->facts.head, f->facts.sha256, f->hold_ms);
 }
 

@@ -156,7 +156,8 @@ static void folder_of(const char *backup, bool is_folder, char out[BLOBS_PATH_BY
     snprintf(out, BLOBS_PATH_BYTES, "%.*s%s", (int)size, backup, is_folder ? "/blobs" : ".blobs");
 }
 
-fb_code blobs_backup(admin *a, const char *copy, const char *backup, bool is_folder, fb_error *err)
+fb_code blobs_backup(admin *a, const char *copy, const char *backup, bool is_folder,
+                     int64_t hold_ms, fb_error *err)
 {
     char to[BLOBS_PATH_BYTES];
     store *made = NULL;
@@ -166,7 +167,8 @@ fb_code blobs_backup(admin *a, const char *copy, const char *backup, bool is_fol
     FB_TRY(store_open(&(store_options){.path = copy, .read_only = true}, &made, err));
     fb_code rc = home_open(a, &p);
     if (rc == FB_OK) {
-        rc = blob_backup(&p, made, a->db, to, a->port->wall_ms(a->port->ctx), &r, err);
+        const blob_moment at = {a->port->wall_ms(a->port->ctx), hold_ms};
+        rc = blob_backup(&p, made, a->db, to, &at, &r, err);
     }
     blob_place_clear(&p);
     store_close(made);

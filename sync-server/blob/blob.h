@@ -108,11 +108,15 @@ FB_MUST_USE fb_code blob_check(const blob_place *p, store *s, int64_t now_ms, bo
 FB_MUST_USE fb_code blob_missing(store *s, void (*fn)(void *ctx, const char *hash), void *ctx);
 /* Remove bytes that no row has named for limits.unnamed_days, and parts as old. */
 FB_MUST_USE fb_code blob_collect(const blob_place *p, store *s, int64_t now_ms, blob_report *out);
+typedef struct blob_moment {
+    int64_t now_ms, hold_ms;
+} blob_moment;
 /* Copy every whole file that `copy`, the backup of the database, counts as stored and `to_folder`
  * lacks, checked on both ends, and mark it in `s` as backed up: only what a restore would know of
- * (BAK-1). What arrived after the copy waits for the next. Files of earlier backups stay. */
+ * (BAK-1), and only once a backup of hold_ms ago had it (BAK-2): a restore of any moment since then
+ * does. What arrived after the copy waits for the next. Files of earlier backups stay. */
 FB_MUST_USE fb_code blob_backup(const blob_place *p, store *copy, store *s, const char *to_folder,
-                                int64_t now_ms, blob_report *out, fb_error *err);
+                                const blob_moment *at, blob_report *out, fb_error *err);
 /* Every file of from_folder against the hash that is its name. What should be there and is not,
  * blob_backup_verify tells. */
 FB_MUST_USE fb_code blob_folder_check(const fb_files *files, const char *folder, blob_report *out,

@@ -27,7 +27,7 @@ fb_code blob_row_get(store *s, const digest *hash, blob_row *out)
     *out = (blob_row){.found = false};
     if (row) {
         *out = (blob_row){
-            .found = store_int(q, 2) == 0, .backed = store_int(q, 1) != 0, .size = store_int(q, 0)};
+            .found = store_int(q, 2) == 0, .backed = store_int(q, 1) > 0, .size = store_int(q, 0)};
         store_reset(q);
     }
     return FB_OK;

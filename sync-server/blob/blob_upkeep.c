@@ -30,7 +30,7 @@ static fb_code step_next(store *s, blob_step *x, bool *row_out)
     }
     bool good = blob_name_get(store_text(q, 0), &x->hash);
     x->size = store_int(q, 1);
-    x->backed = store_int(q, 2) != 0;
+    x->backed = store_int(q, 2) > 0;
     x->lost = store_int(q, 3) != 0;
     store_reset(q);
     blob_name_put(&x->hash, x->name);
@@ -296,8 +296,18 @@ static fb_code bring(const fb_files *f, const char *from, const char *to, const 
     return FB_OK;
 }
 
+static fb_code backed_mark(store *s, const digest *hash, const blob_moment *at)
+{
+    char name[BLOB_NAME_BYTES + 1];
+    store_stmt *q = store_prepare(s, STORE_blob_backed);
+    blob_bind(q, 1, hash, name);
+    store_bind_int(q, 2, at->now_ms);
+    store_bind_int(q, 3, at->hold_ms);
+    return store_run(q);
+}
+
 fb_code blob_backup(const blob_place *p, store *copy, store *s, const char *to_folder,
-                    int64_t now_ms, blob_report *out, fb_error *err)
+                    const blob_moment *at, blob_report *out, fb_error *err)
 {
     blob_step x = {.name = ""};
     bool row = true;
@@ -315,7 +325,7 @@ fb_code blob_backup(const blob_place *p, store *copy, store *s, const char *to_f
         if (rc == FB_OK) {
             out->files++;
             out->bytes += x.size;
-            FB_TRY(x.backed ? FB_OK : mark(s, STORE_blob_backed, &x.hash, now_ms));
+            FB_TRY(x.backed ? FB_OK : backed_mark(s, &x.hash, at));
         }
     }
     return FB_OK;

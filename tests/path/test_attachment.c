@@ -423,8 +423,9 @@ static void bytes_follow_their_customer(void **state)
 }
 
 /* `copy`: the backup of the database. */
-static blob_report backup_of(stage *s, store *copy)
+static blob_report backup_of(stage *s, store *copy, int64_t hold_ms)
 {
+    const blob_moment at = {s->f.now_ms, hold_ms};
     blob_place p;
     blob_report r = {0};
     fb_error err = {0};
@@ -432,7 +433,7 @@ static blob_report backup_of(stage *s, store *copy)
     fleet_must(blob_place_init(&p, mem_files_port(s->f.files), "server/master.db",
                                &(blob_limits){.unnamed_days = 30}),
                NULL, "place");
-    fleet_must(blob_backup(&p, copy, s->f.admin, "safe/backup.blobs", s->f.now_ms, &r, &err), &err,
+    fleet_must(blob_backup(&p, copy, s->f.admin, "safe/backup.blobs", &at, &r, &err), &err,
                "backup");
     blob_report v = {0};
     fleet_must(blob_backup_verify(p.files, copy, "safe/backup.blobs", &v, &err), &err, "verify");
@@ -443,7 +444,25 @@ static blob_report backup_of(stage *s, store *copy)
 
 static blob_report backup(stage *s)
 {
-    return backup_of(s, s->f.admin);
+    return backup_of(s, s->f.admin, 0);
+}
+
+/* BAK-2: a moment before the newest backup may be restored too. */
+static void originals_wait_for_a_backup_that_is_old_enough(void **state)
+{
+    enum { HOLD_MS = 24 * 3600000, STEP_MS = 9 * 3600000 };
+    stage *s = *state;
+    fb_error err = {0};
+    int64_t freed = -1;
+    fleet_sync(s->rep);
+    (void)lane_run(s->rep);
+    for (int i = 0; i < 4; i++) { /* at 0, 9, 18 and 27 hours */
+        assert_int_equal(backup_of(s, s->f.admin, HOLD_MS).files, 2);
+        s->f.now_ms += STEP_MS;
+        (void)lane_run(s->rep);
+        fleet_must(fb_attachment_free(s->rep->db, 0, &freed, &err), &err, "free");
+        assert_int_equal(freed, i < 3 ? 0 : PHOTO_BYTES);
+    }
 }
 
 /* A restore puts back what its database counts. Bytes that arrive after that copy was made, while
@@ -460,7 +479,7 @@ static void bytes_that_arrive_after_the_copy_wait_for_the_next(void **state)
         store_open(&(store_options){.path = "copy/master.db", .vfs = "fleetfs"}, &copy, &err), &err,
         "store_open");
     (void)lane_run(s->rep);
-    assert_int_equal(backup_of(s, copy).files, 0);
+    assert_int_equal(backup_of(s, copy, 0).files, 0);
     store_close(copy);
     s->f.now_ms += 7 * 3600000LL; /* asked again after six hours */
     (void)lane_run(s->rep);
@@ -684,6 +703,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(bytes_follow_their_customer, setup, teardown),
         cmocka_unit_test_setup_teardown(originals_leave_only_when_safe, setup, teardown),
+        cmocka_unit_test_setup_teardown(originals_wait_for_a_backup_that_is_old_enough, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(bytes_that_arrive_after_the_copy_wait_for_the_next, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(damaged_file_is_found_and_sent_again, setup, teardown),

@@ -191,9 +191,9 @@ static stage *stage_wanting(void)
     fleet_must(blob_place_init(&p, mem_files_port(s->f.files), "server/master.db",
                                &(blob_limits){.unnamed_days = 30}),
                NULL, "place");
-    fleet_must(
-        blob_backup(&p, s->f.admin, s->f.admin, "server/backup.blobs", s->f.now_ms, &backed, &err),
-        &err, "backup");
+    fleet_must(blob_backup(&p, s->f.admin, s->f.admin, "server/backup.blobs",
+                           &(blob_moment){s->f.now_ms, 0}, &backed, &err),
+               &err, "backup");
     blob_place_clear(&p);
     s->f.now_ms += 24 * 3600000LL;
     assert_int_equal(lane_once(s, &r), FB_OK);

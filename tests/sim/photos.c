@@ -379,7 +379,7 @@ void photos_backup(sim *s, store *db)
         return;
     }
     place_of(s, &p);
-    fb_code rc = blob_backup(&p, db, db, BACKUP_FOLDER, s->now_ms, &r, &err);
+    fb_code rc = blob_backup(&p, db, db, BACKUP_FOLDER, &(blob_moment){s->now_ms, 0}, &r, &err);
     blob_place_clear(&p);
     if (rc != FB_OK) {
         sim_violation(s, "photos of a sound server cannot be backed up: %s %s", fb_code_name(rc),

@@ -98,8 +98,9 @@ void lane_backup(fleet *f)
     blob_report r = {0};
     fb_error err = {0};
     fleet_must(place_of(f, &p), NULL, "place");
-    fleet_must(blob_backup(&p, f->admin, f->admin, LANE_BACKUP, f->now_ms, &r, &err), &err,
-               "blob_backup");
+    fleet_must(
+        blob_backup(&p, f->admin, f->admin, LANE_BACKUP, &(blob_moment){f->now_ms, 0}, &r, &err),
+        &err, "blob_backup");
     blob_place_clear(&p);
     if (r.missing + r.damaged > 0) {
         fleet_must(FB_E_CORRUPT, NULL, "the server lacks bytes without any accident");
