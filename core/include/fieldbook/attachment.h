@@ -8,7 +8,7 @@
  *
  *   fb_attachment_add -> (rows: fb_sync_step) -> (bytes: fb_lane_step) ... fb_attachment_read
  *
- * Bytes made here stay until the server has them in a verified backup, and leave only when
+ * Bytes made here stay until a verified backup of days ago holds them, and leave only when
  * fb_attachment_free is asked to make room. All calls answer FB_E_CONFIG when the handle was opened
  * without fb_db_options.files. Threads: as fb_db. */
 #ifndef FIELDBOOK_ATTACHMENT_H
