@@ -12,6 +12,8 @@
 
 #include "sync-server/ledger/ledger.h"
 
+#define SERVER "server/master.db"
+
 static bool is_on(const uint8_t *marks, const sim_action *a)
 {
     return a->column == NULL || marks[a->mark] > 0;
@@ -67,6 +69,7 @@ static void phone_put_back(sim *s, sim_device *d)
     sim_trace(s, "%s is put back%s", d->machine, d->backup_torn ? ", torn" : "");
     device_down(d);
     numbers_leave(d);
+    d->follows = FOLLOWS_NOBODY; /* its copy may not know the second server */
     crash_vfs_remove(s->vfs, d->machine);
     crash_vfs_copy(s->vfs, backup_name(d), d->machine);
     numbers_copied(d, false);
@@ -226,16 +229,19 @@ static void server_files_back(sim *s, const char *backup, bool mark_stays)
     free(mark.data);
 }
 
-static void epoch_new(sim *s)
+void epoch_new(sim *s, const char *path)
 {
     fb_error err = {0};
     int64_t head = 0;
-    server_epoch_options o = {.path = "server/master.db", .vfs = "simfs", .port = &s->server_port};
+    server_epoch_options o = {.path = path, .vfs = "simfs", .port = &s->server_port};
     fb_code rc = server_epoch_new(&o, &head, &err);
     if (rc != FB_OK) {
         sim_violation(s, "the restore fails: %s %s", fb_code_name(rc), err.message);
     }
-    sim_trace(s, "server begins a new epoch at commit %lld", (long long)head);
+    for (int i = 0; i < s->devices_count && strcmp(path, SERVER) == 0; i++) {
+        s->devices[i].follows = FOLLOWS_NOBODY;
+    }
+    sim_trace(s, "%s begins a new epoch at commit %lld", path, (long long)head);
 }
 
 /* fieldbook-admin restore: the copy back, a new epoch; then the catalogue's newest modules again.
@@ -252,7 +258,7 @@ static void server_restore(sim *s)
         crash_vfs_remove_under(s->vfs, "server/master.db.blobs");
     }
     server_files_back(s, "srvbak", false);
-    epoch_new(s);
+    epoch_new(s, SERVER);
     photos_put_back(s);
     server_boot(s);
     office_grow(s);
@@ -284,11 +290,11 @@ static void server_put_back(sim *s)
     }
 }
 
-static void server_confirm(sim *s)
+void server_confirm(sim *s)
 {
     s->server_suspect = false;
     server_down(s);
-    epoch_new(s);
+    epoch_new(s, SERVER);
     server_boot(s);
     office_grow(s);
 }
@@ -357,7 +363,7 @@ bool disaster_server_emptied(sim *s, sim_device *d)
     s->emptied = true;
     server_down(s);
     server_files_back(s, "bare", false);
-    epoch_new(s);
+    epoch_new(s, SERVER);
     server_boot(s);
     office_grow(s);
     return true;

@@ -110,6 +110,7 @@ bool device_enrol_again(sim_device *d)
     d->lane_turn = false;
     d->sync = NULL;
     d->in_flight = false;
+    d->follows = FOLLOWS_NOBODY;
     device_enrol(s, d);
     d->session = true;
     d->wake_ms = s->now_ms;

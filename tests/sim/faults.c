@@ -178,6 +178,7 @@ bool fault_page_damaged(sim *s, sim_device *d)
     }
     bool damaged = w.bytes != NULL;
     d->damaged |= damaged;
+    d->follows = damaged ? FOLLOWS_NOBODY : d->follows; /* what it knew may be made anew */
     free(w.bytes);
     device_boot(d);
     return damaged;

@@ -148,6 +148,7 @@ static void request_record(sim *s, const sim_flight *f)
     flight_free(r);
     *r = *f;
     r->number = 0;
+    r->second = false;
     body_copy(r, f->body, f->size);
 }
 
@@ -172,6 +173,7 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, int64_t
     f->zstd = q->content_encoding != NULL;
     f->asks = strcmp(q->method, "GET") == 0;
     f->photo = d->lane_turn;
+    f->second = twin_is_reached(s);
     if (!cut) {
         request_record(s, f);
     }
@@ -365,6 +367,7 @@ static void reply_stale(sim_device *d, sim_flight *f)
         free(f->body);
         body_copy(f, kept.body, kept.size);
         f->zstd = kept.zstd;
+        f->second = kept.second;
         f->status = kept.status;
     }
     free(kept.body);
@@ -382,6 +385,7 @@ static void reply_fly(sim *s, const sim_flight *q, const server_reply *reply)
     f->number = q->number;
     f->asks = q->asks;
     f->photo = q->photo;
+    f->second = q->second;
     f->recorded = q->recorded;
     f->due_ms = s->now_ms + travel_ms(s, d, KIND_LATE_REPLY);
     f->status = reply->status;
@@ -397,14 +401,15 @@ static void reply_fly(sim *s, const sim_flight *q, const server_reply *reply)
 }
 
 /* One of the first syncs of a message with groups, which its commit waits for. */
-static server_job *request_carry(sim *s, const server_request *q)
+static server_job *request_carry(sim *s, const server_request *q, bool second)
 {
     bool fails = s->commit_fails && !s->healing && q->body.size > GROUPS_FROM_BYTES;
     uint64_t before = crash_vfs_count(s->vfs)->sync_errors;
     if (fails) {
         crash_vfs_fail_sync(s->vfs, "server", 1 + sim_random(s, 2));
     }
-    server_job *job = server_handle(s->srv, s->reader, q);
+    server_job *job = second ? server_handle(s->twin, s->twin_reader, q)
+                             : server_handle(s->srv, s->reader, q);
     if (fails) {
         bool struck = crash_vfs_count(s->vfs)->sync_errors > before;
         crash_vfs_fail_sync(s->vfs, "server", 0);
@@ -427,7 +432,7 @@ static server_job *request_handle(sim *s, const sim_flight *f)
     };
     heap_fail_after(s->healing ? 0 : s->server_heap_in);
     s->server_heap_in = 0;
-    server_job *job = request_carry(s, &q);
+    server_job *job = request_carry(s, &q, f->second);
     s->fired[KIND_NO_MEMORY_SERVER] += heap_failed();
     heap_fail_after(0);
     return job;
@@ -436,7 +441,7 @@ static server_job *request_handle(sim *s, const sim_flight *f)
 static void request_arrive(sim *s, const sim_flight *f)
 {
     sim_device *d = &s->devices[f->device];
-    if (!server_alive(s)) {
+    if (f->second ? s->twin == NULL : !server_alive(s)) {
         return;
     }
     if (s->poison > 0 && s->poison_device == f->device && f->size > GROUPS_FROM_BYTES) {
@@ -489,9 +494,12 @@ static void reply_arrive(sim *s, const sim_flight *f)
         device_restart(d);
         return;
     }
+    if (!f->photo) {
+        twin_taken(d, f->second, rc);
+    }
     d->answered = rc == FB_OK && !d->lane_turn;
     numbers_reborn(d);
-    d->must_enrol |= rc == FB_E_AUTH; /* the server was put back to before it was enrolled */
+    d->must_enrol |= rc == FB_E_AUTH && !f->second; /* the server was put back to before it was enrolled */
     if (rc == FB_E_DEVICE || rc == FB_E_AUTH || rc == FB_E_FORK) { /* a person is asked */
         /* Rows wait for him; photos go on where the server knows the device. */
         d->session = d->lane_turn = rc == FB_E_FORK && !d->lane_turn && photos_have(s);

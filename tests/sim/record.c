@@ -13,6 +13,7 @@ bool record_leaves_out(sim_kind kind)
     case KIND_SERVER_OLDER:
     case KIND_SERVER_PUT_BACK:
     case KIND_SERVER_EMPTIED:
+    case KIND_TWO_SERVERS:
     case KIND_READ_ERROR_DEVICE:
     case KIND_READ_ERROR_SERVER:
     case KIND_NO_MEMORY_SERVER:

@@ -10,7 +10,8 @@
  *   net.c      messages that are lost, doubled, late, cut; weather.c: links that are bad for a
  * while people.c   what people do on their devices faults.c   what breaks: power, disks, memory,
  * clocks photos.c   photos and signatures: taking, losing, looking for each byte disaster.c copies
- * put back: phone backups, clones, torn copies, the server's backups office.c   what the
+ * put back: phone backups, clones, torn copies, the server's backups twin.c two servers under one
+ * address office.c   what the
  * administrator changes: rows, territories, roles, the catalogue numbers.c  numbers given twice
  * memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail record.c   --history:
  * what happened, for fb-check to judge check.c    after healing: convergence, verdicts, nothing
@@ -36,6 +37,7 @@
  *   I9  two documents never have one number; a number is changed on the server (`<number>-2`) only
  *       where two copies of one phone could give it, never once a restored phone has a new life
  *   L1  every outbox drains, every photo is with the server
+ *   T9  who follows the second of two servers takes nothing of the first until it is told to
  *   A1  the bytes of every photo whose row stands on the server are there, the very ones that were
  *       taken; a device lets go of its own only when the server or its backup has them
  *   A2  no file with a hash for a name holds anything else
@@ -153,9 +155,12 @@ typedef struct sim_flight {
     char path[96], authorization[160];
     bool zstd, asks; /* asks: for a chunk of a pack */
     bool photo;      /* it is the lane's */
+    bool second;     /* to or from the second server: twin.c */
     int status;
     uint32_t retry_ms;
 } sim_flight;
+
+typedef enum sim_follows { FOLLOWS_NOBODY, FOLLOWS_FIRST, FOLLOWS_SECOND } sim_follows;
 
 struct sim_device {
     sim *world;
@@ -194,6 +199,7 @@ struct sim_device {
     bool must_enrol; /* it, or the server, was put back to before it was enrolled */
     bool blocked;
     bool damaged; /* a page of its database was, and may not have been touched since */
+    sim_follows follows; /* which of two servers: twin.c */
 };
 
 /* One machine's files, as set up. */
@@ -215,6 +221,9 @@ struct sim {
     fb_files files; /* the same disks, for the bytes of photos */
     server *srv;
     server_reader *reader;
+    server *twin; /* a second server under the same address, or NULL */
+    server_reader *twin_reader;
+    int64_t twin_until_ms;
     store *admin;     /* the administrator's connection, while the server is up */
     sqlite3 *look;    /* the same file by plain SQL */
     uint64_t offices; /* times it was opened: ids of its own within one millisecond */
@@ -299,6 +308,7 @@ void world_close(sim *s);
 bool server_alive(sim *s);
 bool server_sound(sim *s); /* the office works on a sound machine only */
 void server_boot(sim *s);
+fb_code server_start(sim *s, const char *path, server **srv, server_reader **reader);
 void server_down(sim *s);
 bool device_alive(const sim_device *d);
 void device_boot(sim_device *d);
@@ -355,6 +365,14 @@ void memo_clear(void);
 
 /* disaster.c */
 void disaster_heal(sim *s); /* the operator and the help desk finish their work */
+void epoch_new(sim *s, const char *path);
+void server_confirm(sim *s); /* the operator: this is the server from now on */
+
+/* twin.c */
+void twin_tend(sim *s);
+void twin_close(sim *s);
+bool twin_is_reached(const sim *s); /* by the next request */
+void twin_taken(sim_device *d, bool second, fb_code code);
 
 /* office.c */
 void office_heal(sim *s);

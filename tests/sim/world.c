@@ -82,29 +82,36 @@ void server_down(sim *s)
     s->srv = NULL;
 }
 
-void server_boot(sim *s)
+fb_code server_start(sim *s, const char *path, server **srv, server_reader **reader)
 {
     fb_error err = {0};
     server_options o = {
-        .path = "server/master.db",
+        .path = path,
         .vfs = "simfs",
         .port = &s->server_port,
         .files = &s->files,
         .blobs = {.free_bytes_min = 4096},
         .packing = {.rows_min = 10, .chunk_bytes = 4000, .rest_ms = 60000, .age_ms = 600000}};
-    fb_code rc = server_open(&o, &s->srv, &err);
+    fb_code rc = server_open(&o, srv, &err);
     if (rc == FB_OK) {
-        rc = server_reader_open(s->srv, &s->reader, &err);
+        rc = server_reader_open(*srv, reader, &err);
     }
+    if (rc != FB_OK) {
+        sim_trace(s, "%s does not start: %s %s", path, fb_code_name(rc), err.message);
+    }
+    return rc;
+}
+
+void server_boot(sim *s)
+{
+    fb_code rc = server_start(s, "server/master.db", &s->srv, &s->reader);
     if (rc == FB_OK) {
         return;
     }
     server_down(s);
-    sim_trace(s, "server does not start: %s %s", fb_code_name(rc), err.message);
     s->server_dark_until_ms = s->now_ms + 600000;
     if (s->healing) {
-        sim_violation(s, "L1: the server does not open after a crash: %s %s", fb_code_name(rc),
-                      err.message);
+        sim_violation(s, "L1: the server does not open after a crash: %s", fb_code_name(rc));
     }
 }
 
@@ -144,6 +151,9 @@ static void server_tend(sim *s)
     }
     if (s->srv != NULL && s->now_ms >= s->ticked_ms + 1000) {
         server_tick(s->srv, (uint64_t)s->now_ms);
+        if (s->twin != NULL) {
+            server_tick(s->twin, (uint64_t)s->now_ms);
+        }
         s->ticked_ms = s->now_ms;
     }
 }
@@ -259,6 +269,7 @@ void machines_tend(sim *s)
         device_tend(s, &s->devices[i]);
     }
     server_tend(s);
+    twin_tend(s);
     for (int i = 0; i < s->devices_count; i++) {
         enrol_tend(s, &s->devices[i]);
     }
@@ -369,6 +380,7 @@ void world_close(sim *s)
         device_down(&s->devices[i]);
     }
     server_down(s);
+    twin_close(s);
     crash_vfs_free(s->vfs);
     free(s->actions);
     s->actions = NULL;
