@@ -6,7 +6,8 @@
 #include "sync-server/door/door.h"
 
 typedef struct direct_link {
-    sim *world;
+    server *srv;
+    server_reader *reader;
     server_job *job;
 } direct_link;
 
@@ -29,7 +30,7 @@ static fb_code direct_exchange(void *ctx, const fb_link_request *q, fb_link_resp
         .peer = text_of("sim"),
         .body = q->body,
     };
-    l->job = server_handle(l->world->srv, l->world->reader, &r);
+    l->job = server_handle(l->srv, l->reader, &r);
     const server_reply *reply = server_job_reply(l->job);
     *out = (fb_link_response){.status = reply->status, .zstd = reply->zstd, .body = reply->body};
     return FB_OK;
@@ -52,19 +53,26 @@ static void code_make(sim *s, sim_device *d, buf *code)
     }
 }
 
-static void first_sync(sim_device *d, const fb_link *link)
+static fb_code whole_sync(fb_db *db, const fb_link *link, fb_error *err)
 {
-    fb_error err = {0};
     fb_sync *sync = NULL;
-    fb_sync_report report;
-    fb_code rc = fb_sync_open(d->db, NULL, &sync, &err);
+    fb_sync_report report = {0};
+    fb_code rc = fb_sync_open(db, NULL, &sync, err);
     if (rc == FB_OK) {
-        rc = fb_sync_step(sync, link, 0, &report, &err);
-    }
-    if (rc != FB_OK || !report.complete) {
-        enrol_failed("first sync", rc, &err);
+        rc = fb_sync_step(sync, link, 0, &report, err);
     }
     fb_sync_close(sync);
+    return rc == FB_OK && !report.complete ? FB_E_BUSY : rc;
+}
+
+fb_code direct_sync(server *srv, server_reader *reader, fb_db *db)
+{
+    fb_error err = {0};
+    direct_link l = {.srv = srv, .reader = reader};
+    fb_link link = {&l, direct_exchange};
+    fb_code rc = whole_sync(db, &link, &err);
+    server_job_free(l.job);
+    return rc;
 }
 
 /* Nothing fails here, except that the system still has to tell of syncs that failed before: each
@@ -75,7 +83,7 @@ enum { TRIES_MAX = 4 };
 void device_enrol(sim *s, sim_device *d)
 {
     fb_error err = {0};
-    direct_link l = {.world = s};
+    direct_link l = {.srv = s->srv, .reader = s->reader};
     fb_link link = {&l, direct_exchange};
     fb_enrol_options o = FB_ENROL_OPTIONS_INIT;
     fb_code rc = FB_E_IO;
@@ -92,8 +100,8 @@ void device_enrol(sim *s, sim_device *d)
     if (rc != FB_OK) {
         enrol_failed("enrolment", rc, &err);
     }
-    if (!d->must_enrol) {
-        first_sync(d, &link);
+    if (!d->must_enrol && (rc = whole_sync(d->db, &link, &err)) != FB_OK) {
+        enrol_failed("first sync", rc, &err);
     }
     server_job_free(l.job);
 }

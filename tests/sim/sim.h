@@ -11,7 +11,7 @@
  * while people.c   what people do on their devices faults.c   what breaks: power, disks, memory,
  * clocks photos.c   photos and signatures: taking, losing, looking for each byte disaster.c copies
  * put back: phone backups, clones, torn copies, the server's backups twin.c two servers under one
- * address office.c   what the
+ * address orders.c one race, in every order of arrival office.c   what the
  * administrator changes: rows, territories, roles, the catalogue numbers.c  numbers given twice
  * memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail record.c   --history:
  * what happened, for fb-check to judge check.c    after healing: convergence, verdicts, nothing
@@ -37,6 +37,7 @@
  *   I9  two documents never have one number; a number is changed on the server (`<number>-2`) only
  *       where two copies of one phone could give it, never once a restored phone has a new life
  *   L1  every outbox drains, every photo is with the server
+ *   D9  three changes of one column end the same in all orders of arrival; the losers are kept
  *   T9  who follows the second of two servers takes nothing of the first until it is told to
  *   A1  the bytes of every photo whose row stands on the server are there, the very ones that were
  *       taken; a device lets go of its own only when the server or its backup has them
@@ -325,6 +326,8 @@ fb_port device_port(sim_device *d);
 /* enrol.c */
 void device_enrol(sim *s, sim_device *d);
 bool device_enrol_again(sim_device *d);
+/* One whole sync over a link that never fails. FB_E_BUSY: it did not come to its end. */
+fb_code direct_sync(server *srv, server_reader *reader, fb_db *db);
 
 /* faults.c */
 void faults_heal(sim *s); /* a look at every database that was damaged */
