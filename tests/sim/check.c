@@ -34,6 +34,7 @@ static const projection PROJECTIONS[] = {
     {"change_request", "customer_id IN C OR requested_by = :u"},
     {"conflict", "customer_id IN C OR user_id = :u OR other_user_id = :u"},
     {"product", "1"},
+    {"sim_stock", "1"},
     {"price_list_item", "1"},
     {"setting", "1"},
     {"territory", "1"},
@@ -317,6 +318,7 @@ static void actions_check(sim *s, sqlite3 *master)
     for (int i = 0; i < s->actions_count; i++) {
         action_check(s, &s->actions[i], counts[s->actions[i].mark], master);
     }
+    stock_check(s, master, counts);
     free(counts);
 }
 

@@ -20,7 +20,7 @@ struct sim_image {
     image_file *files;
 };
 
-_Noreturn static void setup_failed(const char *what, fb_code rc)
+_Noreturn void setup_failed(const char *what, fb_code rc)
 {
     fprintf(stderr, "sim: setting up failed: %s: %s\n", what, fb_code_name(rc));
     abort();
@@ -146,6 +146,7 @@ void company_build(sim *s, sim_company *k, int variant, int devices)
     company_init(&c, db, &s->server_port, s->seed);
     company_people(s, k, &c, variant);
     company_goods(k, &c);
+    stock_make(k, &c);
     store_close(db);
     crash_vfs_copy(s->vfs, "server", "bare"); /* nobody is enrolled yet */
     server_boot(s);

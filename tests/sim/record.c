@@ -48,6 +48,8 @@ void record_open(sim *s)
                  "\"kind\":\"sum\",\"e\":\"sales_order\",\"col\":\"total\",\"plus\":[\"rounding\","
                  "\"freight_amount\"],\"child\":\"sales_order_line\",\"ref\":\"order_id\",\"add\":"
                  "\"gross\"");
+    history_note(s->recorder, "rule",
+                 "\"kind\":\"floor\",\"e\":\"sim_stock\",\"col\":\"on_hand\",\"min\":0");
     for (int i = 0; i < s->devices_count; i++) {
         history_device(s->recorder, i + 1, s->devices[i].path, &s->own.users[i]);
     }

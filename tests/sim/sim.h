@@ -11,7 +11,7 @@
  * while people.c   what people do on their devices faults.c   what breaks: power, disks, memory,
  * clocks photos.c   photos and signatures: taking, losing, looking for each byte disaster.c copies
  * put back: phone backups, clones, torn copies, the server's backups twin.c two servers under one
- * address orders.c one race, in every order of arrival office.c   what the
+ * address orders.c one race, in every order of arrival stock.c goods that are sold twice office.c   what the
  * administrator changes: rows, territories, roles, the catalogue numbers.c  numbers given twice
  * memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail record.c   --history:
  * what happened, for fb-check to judge check.c    after healing: convergence, verdicts, nothing
@@ -37,6 +37,7 @@
  *   I9  two documents never have one number; a number is changed on the server (`<number>-2`) only
  *       where two copies of one phone could give it, never once a restored phone has a new life
  *   L1  every outbox drains, every photo is with the server
+ *   D6  what is on hand is what was there less what was accepted, and never below zero
  *   D9  three changes of one column end the same in all orders of arrival; the losers are kept
  *   T9  who follows the second of two servers takes nothing of the first until it is told to
  *   A1  the bytes of every photo whose row stands on the server are there, the very ones that were
@@ -136,6 +137,8 @@ typedef struct sim_action {
     uint64_t bytes[2];  /* of its photo and of the small picture: content_make; 0: none */
     bool number_shared; /* another life of this series may have given its number: numbers.c */
     bool bytes_doubt, bytes_server_only; /* as above, of the bytes */
+    int stock;                           /* of which goods were sold: stock.c */
+    int64_t sold;                        /* how many; less than 0: came back */
 } sim_action;
 
 typedef struct sim_arm {
@@ -208,7 +211,7 @@ typedef struct sim_image sim_image;
 typedef struct sim_company {
     sim_image *image;
     fb_id users[SIM_PEOPLE_MAX], customers[SIM_CUSTOMERS], products[SIM_PRODUCTS],
-        territories[SIM_TERRITORIES], prices[SIM_PRODUCTS];
+        territories[SIM_TERRITORIES], prices[SIM_PRODUCTS], stocks[SIM_PRODUCTS];
 } sim_company;
 
 struct sim {
@@ -247,6 +250,7 @@ struct sim {
     sim_action *actions;
     int actions_count, actions_room;
     uint32_t marks;
+    int selling; /* the goods that are being sold */
     bool has_backup; /* machine "srvbak" holds a verified copy of the server's files ... */
     bool has_older;  /* ... and "srvold" the one before */
     int64_t backup_ms, older_ms;
@@ -273,6 +277,7 @@ void companies_make(sim_company *all); /* all[SIM_VARIANTS]; ends with companies
 void company_build(sim *s, sim_company *k, int variant, int devices);
 void company_copy(sim *s, sim_company *all); /* the plan's variant into the files of this world */
 void companies_free(sim_company *all);
+_Noreturn void setup_failed(const char *what, fb_code rc);
 
 /* run.c */
 /* What one life came to: all that the sums need. */
@@ -404,6 +409,10 @@ void photos_heal(sim *s);      /* the operator looks at every file, the apps sta
 void photos_heal_look(sim *s); /* everybody looks at every picture */
 bool photos_settled(sim_device *d);
 void photos_check(sim *s, sqlite3 *master);
+
+/* stock.c */
+void stock_make(sim_company *k, company *c);
+void stock_check(sim *s, sqlite3 *master, const uint8_t *marks);
 
 /* numbers.c */
 /* Another phone, or another life, has its series. */
