@@ -367,7 +367,7 @@ static void reply_stale(sim_device *d, sim_flight *f)
         free(f->body);
         body_copy(f, kept.body, kept.size);
         f->zstd = kept.zstd;
-        f->second = kept.second;
+        f->stale = true;
         f->status = kept.status;
     }
     free(kept.body);
@@ -494,7 +494,7 @@ static void reply_arrive(sim *s, const sim_flight *f)
         device_restart(d);
         return;
     }
-    if (!f->photo) {
+    if (!f->photo && !f->stale) {
         twin_taken(d, f->second, rc);
     }
     d->answered = rc == FB_OK && !d->lane_turn;

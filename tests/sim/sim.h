@@ -160,6 +160,7 @@ typedef struct sim_flight {
     bool zstd, asks; /* asks: for a chunk of a pack */
     bool photo;      /* it is the lane's */
     bool second;     /* to or from the second server: twin.c */
+    bool stale;      /* a proxy's, of an earlier request */
     int status;
     uint32_t retry_ms;
 } sim_flight;
