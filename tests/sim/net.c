@@ -408,8 +408,8 @@ static server_job *request_carry(sim *s, const server_request *q, bool second)
     if (fails) {
         crash_vfs_fail_sync(s->vfs, "server", 1 + sim_random(s, 2));
     }
-    server_job *job = second ? server_handle(s->twin, s->twin_reader, q)
-                             : server_handle(s->srv, s->reader, q);
+    server_job *job =
+        second ? server_handle(s->twin, s->twin_reader, q) : server_handle(s->srv, s->reader, q);
     if (fails) {
         bool struck = crash_vfs_count(s->vfs)->sync_errors > before;
         crash_vfs_fail_sync(s->vfs, "server", 0);
@@ -499,7 +499,8 @@ static void reply_arrive(sim *s, const sim_flight *f)
     }
     d->answered = rc == FB_OK && !d->lane_turn;
     numbers_reborn(d);
-    d->must_enrol |= rc == FB_E_AUTH && !f->second; /* the server was put back to before it was enrolled */
+    d->must_enrol |=
+        rc == FB_E_AUTH && !f->second; /* the server was put back to before it was enrolled */
     if (rc == FB_E_DEVICE || rc == FB_E_AUTH || rc == FB_E_FORK) { /* a person is asked */
         /* Rows wait for him; photos go on where the server knows the device. */
         d->session = d->lane_turn = rc == FB_E_FORK && !d->lane_turn && photos_have(s);

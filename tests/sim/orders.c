@@ -55,9 +55,9 @@ static int64_t counts_at(race *r, const sim_device *d, int64_t base_cid)
     const fb_id none = {{0}};
     snprintf(sql, sizeof sql, "SELECT at_ms FROM fs_commit WHERE cid = %lld", (long long)base_cid);
     int64_t base_ms = id_number(r->s, "server/master.db", sql, &none);
-    int64_t at_ms = id_number(
-        r->s, d->path, "SELECT at_ms FROM fb_outbox WHERE gseq > 0 ORDER BY gseq DESC LIMIT 1",
-        &none);
+    int64_t at_ms =
+        id_number(r->s, d->path,
+                  "SELECT at_ms FROM fb_outbox WHERE gseq > 0 ORDER BY gseq DESC LIMIT 1", &none);
     return at_ms > base_ms ? at_ms : base_ms;
 }
 
@@ -152,12 +152,11 @@ static void losers_check(race *r, sqlite3 *db, const char *stands)
     for (int i = 0; i < RACERS; i++) {
         const char *mark = r->racers[i].mark;
         if (strcmp(mark, stands) != 0 &&
-            number(db, "SELECT count(*) FROM fs_verdict WHERE instr(payload, ?1) > 0", mark) ==
-                0 &&
+            number(db, "SELECT count(*) FROM fs_verdict WHERE instr(payload, ?1) > 0", mark) == 0 &&
             number(db,
-                     "SELECT count(*) FROM conflict WHERE field = 'industry' AND (instr(mine, ?1) "
-                     "> 0 OR instr(theirs, ?1) > 0)",
-                     mark) == 0) {
+                   "SELECT count(*) FROM conflict WHERE field = 'industry' AND (instr(mine, ?1) "
+                   "> 0 OR instr(theirs, ?1) > 0)",
+                   mark) == 0) {
             sim_violation(r->s, "D9: %s lost, and no conflict row keeps it", mark);
         }
     }

@@ -11,11 +11,11 @@
  * while people.c   what people do on their devices faults.c   what breaks: power, disks, memory,
  * clocks photos.c   photos and signatures: taking, losing, looking for each byte disaster.c copies
  * put back: phone backups, clones, torn copies, the server's backups twin.c two servers under one
- * address orders.c one race, in every order of arrival stock.c goods that are sold twice office.c   what the
- * administrator changes: rows, territories, roles, the catalogue numbers.c  numbers given twice
- * memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail record.c   --history:
- * what happened, for fb-check to judge check.c    after healing: convergence, verdicts, nothing
- * lost, atomic groups
+ * address orders.c one race, in every order of arrival stock.c goods that are sold twice office.c
+ * what the administrator changes: rows, territories, roles, the catalogue numbers.c  numbers given
+ * twice memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail record.c
+ * --history: what happened, for fb-check to judge check.c    after healing: convergence, verdicts,
+ * nothing lost, atomic groups
  *
  * Each seed first draws which faults it has at all (swarm testing), then a chaos phase of planned
  * events, then the faults stop and everything must settle within a bounded simulated time (L1).
@@ -203,7 +203,7 @@ struct sim_device {
     char life[33];
     bool must_enrol; /* it, or the server, was put back to before it was enrolled */
     bool blocked;
-    bool damaged; /* a page of its database was, and may not have been touched since */
+    bool damaged;        /* a page of its database was, and may not have been touched since */
     sim_follows follows; /* which of two servers: twin.c */
 };
 
@@ -251,7 +251,7 @@ struct sim {
     sim_action *actions;
     int actions_count, actions_room;
     uint32_t marks;
-    int selling; /* the goods that are being sold */
+    int selling;     /* the goods that are being sold */
     bool has_backup; /* machine "srvbak" holds a verified copy of the server's files ... */
     bool has_older;  /* ... and "srvold" the one before */
     int64_t backup_ms, older_ms;

@@ -46,8 +46,8 @@ static fb_code act_sale(sim_device *d, const fb_id *customer, sim_action *a, con
     if (sim_chance(s, RETURN_PERCENT)) {
         a->sold = -a->sold; /* goods come back */
     }
-    fb_code rc = fb_record_add(d->db, "sim_stock", &s->company->stocks[a->stock], "on_hand",
-                               -a->sold, NULL);
+    fb_code rc =
+        fb_record_add(d->db, "sim_stock", &s->company->stocks[a->stock], "on_hand", -a->sold, NULL);
     return rc == FB_OK ? fb_activity_log(d->db, customer, mark, NULL, NULL, NULL) : rc;
 }
 
@@ -60,8 +60,8 @@ bool people_oversold(sim *s, sim_device *d)
     for (int i = 0; i < s->plan->devices_count && sellers < SELLERS; i++) {
         fb_id customer;
         sim_device *one = &s->devices[(d->number + i) % s->plan->devices_count];
-        sellers += device_alive(one) && customer_pick(one, &customer) &&
-                   act_do(one, act_sale, &customer);
+        sellers +=
+            device_alive(one) && customer_pick(one, &customer) && act_do(one, act_sale, &customer);
     }
     for (int i = from; i < s->actions_count; i++) {
         sold += s->actions[i].sold;
