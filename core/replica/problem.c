@@ -3,6 +3,8 @@
  * A refused group is closed in two ways only: discarded, or replaced by a new group with the same
  * ops as the person corrected them. A held one waits for the server. Nothing is rewritten (OUT-4).
  */
+#include <stdio.h>
+
 #include "replica/room.h"
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -249,8 +251,7 @@ static fb_code resubmit_delta(replica *r, const group_op *op, const problem_patc
     for (uint32_t i = 0; i < op->columns_count; i++) {
         int64_t difference = op->mine[i].u.i;
         for (uint32_t k = 0; k < count; k++) {
-            if (patch_is_for(&patches[k], op) && patches[k].column == op->columns[i] &&
-                patches[k].value.kind == FB_KIND_INT) {
+            if (patch_is_for(&patches[k], op) && patches[k].column == op->columns[i]) {
                 difference = patches[k].value.u.i;
             }
         }
@@ -288,6 +289,12 @@ static fb_code check_patches(const group *g, const problem_patch *patches, uint3
         if (!used) {
             return fail(err, FB_E_NOT_FOUND, "patches",
                         "a correction names a record that the group does not hold: leave it out");
+        }
+        const fb_text name = patches[i].entity->columns[patches[i].column].name;
+        if (patches[i].value.kind != FB_KIND_INT && is_difference(g, &patches[i])) {
+            char field[96];
+            (void)snprintf(field, sizeof field, "%.*s", (int)name.size, name.data);
+            return fail(err, FB_E_INVALID, field, "a difference is corrected with a whole number");
         }
     }
     return FB_OK;

@@ -239,6 +239,25 @@ static void problem__resubmit_corrects_changes_of_every_kind(void **state)
     }
 }
 
+/* What is no number cannot correct a difference: said with its column, and the group stays as it was. */
+static void problem__a_difference_is_corrected_by_a_number(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    int64_t gseq = 0;
+    (void)state;
+    refuse_changes(&l);
+    problem_patch patch = {.entity = l.item, .id = lab_id(9), .column = l.qty};
+    assert_int_equal(patch.value.kind, FB_KIND_NULL);
+    assert_int_equal(problem_resubmit(l.r, 1, &patch, 1, &gseq, &err), FB_E_INVALID);
+    assert_string_equal(err.field, "qty");
+    assert_true(lab_has(&l, 8) && lab_qty(&l, 9) == 10);
+    assert_int_equal(problem_resubmit(l.r, 1, NULL, 0, &gseq, &err), FB_OK);
+    assert_int_equal(lab_qty(&l, 9), 15);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 static void problem__survives_a_new_incarnation(void **state)
 {
     lab l;
@@ -300,6 +319,7 @@ int main(void)
         cmocka_unit_test(problem__discard_closes_and_keeps_the_record),
         cmocka_unit_test(problem__resubmit_captures_again_as_corrected),
         cmocka_unit_test(problem__resubmit_corrects_changes_of_every_kind),
+        cmocka_unit_test(problem__a_difference_is_corrected_by_a_number),
         cmocka_unit_test(problem__survives_a_new_incarnation),
         cmocka_unit_test(problem__survives_a_new_incarnation_that_comes_before_the_page),
     };
