@@ -106,7 +106,8 @@ FB_MUST_USE fb_code blob_check(const blob_place *p, store *s, int64_t now_ms, bo
                                blob_bad_fn fn, void *ctx, blob_report *out);
 /* fn for every hash that a row names and the server has not got. */
 FB_MUST_USE fb_code blob_missing(store *s, void (*fn)(void *ctx, const char *hash), void *ctx);
-/* Remove bytes that no row has named for limits.unnamed_days, and parts as old. */
+/* Remove bytes that no row has named for limits.unnamed_days, parts as old, and files of parts that
+ * the database does not know (it was restored, or a crash came between). */
 FB_MUST_USE fb_code blob_collect(const blob_place *p, store *s, int64_t now_ms, blob_report *out);
 typedef struct blob_moment {
     int64_t now_ms, hold_ms;

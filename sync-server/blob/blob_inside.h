@@ -24,6 +24,9 @@ typedef struct blob_row {
     int64_t size;
 } blob_row;
 FB_MUST_USE fb_code blob_row_get(store *s, const digest *hash, blob_row *out);
+/* Has this upload begun? Then *size_out (may be NULL) is the size it was announced with. */
+FB_MUST_USE fb_code blob_part_known(store *s, const digest *hash, const fb_id *device,
+                                    bool *row_out, int64_t *size_out);
 /* Bind the 64 digits of the hash; `room` lives until the statement is reset. */
 void blob_bind(store_stmt *q, int i, const digest *hash, char room[BLOB_NAME_BYTES + 1]);
 

@@ -116,16 +116,18 @@ static fb_code quota_check(const blob_place *p, store *s, const blob_caller *c, 
     return parts + sent + q->size <= p->limits.total_bytes ? FB_OK : FB_E_DISK_FULL;
 }
 
-static fb_code part_get(store *s, const blob_caller *c, const blob_put *q, bool *begun_out,
+fb_code blob_part_known(store *s, const digest *hash, const fb_id *device, bool *row_out,
                         int64_t *size_out)
 {
     char name[BLOB_NAME_BYTES + 1];
     store_stmt *x = store_prepare(s, STORE_blob_part_get);
-    blob_bind(x, 1, &q->hash, name);
-    store_bind_id(x, 2, &c->device);
-    FB_TRY(store_step(x, begun_out));
-    if (*begun_out) {
-        *size_out = store_int(x, 0);
+    blob_bind(x, 1, hash, name);
+    store_bind_id(x, 2, device);
+    FB_TRY(store_step(x, row_out));
+    if (*row_out) {
+        if (size_out != NULL) {
+            *size_out = store_int(x, 0);
+        }
         store_reset(x);
     }
     return FB_OK;
@@ -139,7 +141,7 @@ fb_code blob_put_check(const blob_place *p, store *view, const blob_caller *c, c
     FB_TRY(where_it_stands(p, view, c, &q->hash, &now));
     stored_out->state = now.state;
     stored_out->offset = now.offset;
-    FB_TRY(part_get(view, c, q, begun_out, &size));
+    FB_TRY(blob_part_known(view, &q->hash, &c->device, begun_out, &size));
     if (now.state != BLOB_STATE_PART) {
         return FB_OK;
     }

@@ -225,6 +225,53 @@ static fb_code collect_part(const blob_place *p, store *s, int64_t before_ms, bo
     return rc;
 }
 
+typedef struct sweep {
+    const blob_place *p;
+    store *s;
+    int64_t removed;
+} sweep;
+
+/* A part's row comes before its file and goes before it: a file alone is what a crash or a restored
+ * database left. What is not called HASH-DEVICE is not ours to remove. */
+static fb_code sweep_one(void *ctx, const char *name)
+{
+    sweep *w = ctx;
+    digest hash;
+    fb_id device;
+    bool row = true;
+    buf path;
+    const fb_text all = text_of(name);
+    if (all.size < BLOB_NAME_BYTES + 2 || all.data[BLOB_NAME_BYTES] != '-' ||
+        !blob_name_get((fb_text){name, BLOB_NAME_BYTES}, &hash) ||
+        !id_get(text_of(name + BLOB_NAME_BYTES + 1), &device) || w->removed >= COLLECT_MAX) {
+        return FB_OK;
+    }
+    FB_TRY(blob_part_known(w->s, &hash, &device, &row, NULL));
+    if (row) {
+        return FB_OK;
+    }
+    const char *at = blob_part_path(w->p, &hash, &device, &path);
+    fb_code rc = path.code == FB_OK ? w->p->files->remove(w->p->files->ctx, at) : path.code;
+    buf_clear(&path);
+    w->removed += rc == FB_OK;
+    return rc;
+}
+
+/* Parts that no row knows. */
+static fb_code parts_sweep(const blob_place *p, store *s, blob_report *out)
+{
+    sweep w = {.p = p, .s = s};
+    buf folder;
+    buf_init(&folder, 8192);
+    buf_printf(&folder, "%s/part", p->folder);
+    const char *path = buf_cstr(&folder);
+    fb_code rc = folder.code;
+    rc = rc == FB_OK ? p->files->each(p->files->ctx, path, sweep_one, &w) : rc;
+    buf_clear(&folder);
+    out->removed += w.removed;
+    return rc;
+}
+
 fb_code blob_collect(const blob_place *p, store *s, int64_t now_ms, blob_report *out)
 {
     int64_t before_ms = now_ms - p->limits.unnamed_days * DAY_MS;
@@ -238,7 +285,7 @@ fb_code blob_collect(const blob_place *p, store *s, int64_t now_ms, blob_report 
         FB_TRY(collect_part(p, s, before_ms, &row));
         out->removed += row;
     }
-    return FB_OK;
+    return blob_is_known(s) ? parts_sweep(p, s, out) : FB_OK;
 }
 
 /* ---- backup and restore ---- */

@@ -150,6 +150,31 @@ static void bytes_that_no_row_names_go_after_their_days(void **state)
     fleet_close(&f);
 }
 
+/* A part that the database does not know goes; one under way and what is not ours stay. */
+static void parts_that_no_row_knows_go(void **state)
+{
+    char bytes[BYTES], name[BLOB_NAME_BYTES + 1], orphan[200];
+    const char *foreign = "server/master.db.blobs/part/notes-of-it";
+    (void)state;
+    begin((server_blob_limits){.unnamed_days = 30, .free_bytes_min = 1});
+    const fb_files *files = mem_files_port(f.files);
+    assert_int_equal(put(1, 3, 0, BYTES / 2), 200);
+    digest hash = hash_of(4, bytes);
+    blob_name_put(&hash, name);
+    snprintf(orphan, sizeof orphan, "server/master.db.blobs/part/%s-%s", name,
+             id_text(&f.customers[0]));
+    const fb_text half = {bytes, BYTES / 2};
+    assert_int_equal(files->write(files->ctx, orphan, 0, half, true), FB_OK);
+    assert_int_equal(files->write(files->ctx, foreign, 0, half, true), FB_OK);
+    days_pass(1);
+    int64_t size = 0;
+    assert_int_equal(files->size(files->ctx, orphan, &size), FB_E_NOT_FOUND);
+    assert_int_equal(files->size(files->ctx, foreign, &size), FB_OK);
+    assert_int_equal(put(1, 3, BYTES / 2, BYTES / 2), 200);
+    assert_true(is_there(3));
+    fleet_close(&f);
+}
+
 static void device_beyond_its_day_waits_and_nothing_changes(void **state)
 {
     (void)state;
@@ -191,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_that_no_row_names_go_after_their_days),
+        cmocka_unit_test(parts_that_no_row_knows_go),
         cmocka_unit_test(device_beyond_its_day_waits_and_nothing_changes),
         cmocka_unit_test(company_beyond_its_room_waits_and_nothing_changes),
     };

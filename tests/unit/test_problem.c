@@ -239,7 +239,8 @@ static void problem__resubmit_corrects_changes_of_every_kind(void **state)
     }
 }
 
-/* What is no number cannot correct a difference: said with its column, and the group stays as it was. */
+/* What is no number cannot correct a difference: said with its column, and the group stays as it
+ * was. */
 static void problem__a_difference_is_corrected_by_a_number(void **state)
 {
     lab l;
