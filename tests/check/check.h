@@ -171,7 +171,6 @@ typedef struct group {
     uint32_t device, user;
     int64_t gseq, cid, line, syncs;
     int64_t decided_at_cid; /* the newest commit when it was decided */
-    uint64_t verdict;       /* hash of the verdict's bytes, 0 unknown */
     uint8_t code, told;
     bool in_scope, withdrawn, excused, standing;
     bool was_held, undone;       /* a late reply may still say what was true before */
@@ -259,6 +258,7 @@ typedef struct judge {
     uint32_t *decided;       /* with a commit, in its order */
     size_t forgotten;        /* of these, the texts that a backup made needless */
     table group_at, line_at; /* (inc, g) -> group; hash -> group */
+    table verdict_at;        /* (inc, g) -> hash of the verdict's bytes, 0 unknown */
     table inc_at;            /* inc -> greatest g decided */
     table call_at, unsure_at;
 
@@ -398,9 +398,11 @@ bool on_alias(judge *j, const event *ev);
 bool on_backup(judge *j, const event *ev);
 void commit_close(judge *j, bool answered);
 int64_t commit_time(const judge *j, int64_t cid);
+uint64_t verdict_bytes(const judge *j, name_id inc, int64_t gseq);
 
 /* effects.c */
 void commit_judge(judge *j, const group *g, group_code code);
+void picks_judge(judge *j);
 void changes_apply(judge *j);
 void scope_judge(judge *j, const group *g);
 

@@ -179,6 +179,7 @@ void commit_close(judge *j, bool answered)
         broken(j, CHECK_effect_unanswered, "commit %lld of group %lld of %s", (long long)j->tx.cid,
                (long long)g->gseq, say(j, g->inc));
     }
+    picks_judge(j);
     changes_apply(j);
     money_judge(j);
     tx_clear(j);
@@ -214,6 +215,9 @@ bool on_commit(judge *j, const event *ev)
     group *g = j->tx.office ? NULL : group_named(j, ev, &altered);
     if (g != NULL) {
         j->tx.group = (uint32_t)(g - j->groups) + 1;
+    } else if (event_get(ev, "h").kind == JSON_TEXT) { /* without it the verdict says whose it was */
+        broken(j, altered ? CHECK_group_altered : CHECK_group_forged, "commit %lld",
+               (long long)cid);
     }
     return true;
 }
@@ -308,27 +312,39 @@ static void effect_judge(judge *j, group *g, group_code code)
     j->evidence[I4] |= judged;
 }
 
-static void verdict_keep(judge *j, const event *ev, group *g, group_code code)
+/* Of the bytes of the verdict under this number; 0: unknown. A group that got another number has
+ * one under each. */
+uint64_t verdict_bytes(const judge *j, name_id inc, int64_t gseq)
+{
+    int64_t line = 0;
+    return table_get(&j->verdict_at, key_of(inc, (uint64_t)gseq), &line) ? (uint64_t)line : 0;
+}
+
+static void verdict_keep(judge *j, const event *ev, group *g, group_code code, uint64_t number)
 {
     effect_judge(j, g, code);
     g->code = (uint8_t)code;
     g->standing = code_stands((uint8_t)code);
     g->decided_at_cid = j->cid;
-    g->verdict = line_of(ev);
+    table_put(&j->verdict_at, number, (int64_t)line_of(ev));
 }
 
-static bool verdict_take(judge *j, const event *ev, group *g, group_code code)
+static bool verdict_take(judge *j, const event *ev, group *g, group_code code, name_id inc,
+                         int64_t gseq)
 {
-    if (g->code != CODE_NONE && !(j->tx.open && j->tx.group != 0)) {
-        uint64_t line = line_of(ev); /* a repeat, or known under another number */
-        if (g->code != code || (line != 0 && g->verdict != 0 && line != g->verdict &&
-                                member_or(ev, "again", 0) != 1)) {
-            broken(j, CHECK_verdict_changed, "group %lld of %s", (long long)g->gseq,
-                   say(j, g->inc));
-        }
+    uint64_t number = key_of(inc, (uint64_t)gseq);
+    if (g->code == CODE_NONE || (j->tx.open && j->tx.group != 0)) {
+        verdict_keep(j, ev, g, code, number);
         return true;
     }
-    verdict_keep(j, ev, g, code);
+    uint64_t line = line_of(ev), before = verdict_bytes(j, inc, gseq);
+    bool again = member_or(ev, "again", 0) == 1; /* known under another number */
+    if (g->code != code || (!again && line != 0 && before != 0 && line != before)) {
+        broken(j, CHECK_verdict_changed, "group %lld of %s", (long long)g->gseq, say(j, g->inc));
+    }
+    if (again) {
+        table_put(&j->verdict_at, number, (int64_t)line);
+    }
     return true;
 }
 
@@ -363,7 +379,7 @@ bool on_decide(judge *j, const event *ev)
     origin_judge(j, ev, device, code);
     if (g != NULL) {
         table_put(&j->group_at, key_of(inc, (uint64_t)gseq), g - j->groups);
-        return verdict_take(j, ev, g, code);
+        return verdict_take(j, ev, g, code, inc, gseq);
     }
     if (altered) {
         broken(j, CHECK_group_altered, "group %lld of %s", (long long)gseq, say(j, inc));
@@ -393,7 +409,7 @@ bool on_settle(judge *j, const event *ev)
         return true;
     }
     g->was_held = true;
-    verdict_keep(j, ev, g, code);
+    verdict_keep(j, ev, g, code, key_of(inc, (uint64_t)gseq));
     return true;
 }
 

@@ -36,12 +36,158 @@ static bool needs_change(judge *j, const wish *w)
     return false;
 }
 
+static bool is_text(value v, const char *text)
+{
+    return v.p != NULL && v.n == strlen(text) + 1 && memcmp(v.p + 1, text, v.n - 1) == 0;
+}
+
+static int column_named(judge *j, uint32_t entity, const char *name)
+{
+    return column_of(j, entity, (str){name, strlen(name)});
+}
+
+/* --- conflicts that a person settles ------------------------------------------------------------
+ */
+
+/* A record that this commit made "resolved" or "decided": which value of which row was chosen. */
+typedef struct pick {
+    uint32_t entity;
+    name_id id;
+    int column;
+    value chosen;
+} pick;
+
+static bool pick_target(judge *j, const change *c, pick *out)
+{
+    value entity = of_values(c->values, c->count, (uint32_t)column_named(j, c->entity, "entity"));
+    value id = of_values(c->values, c->count, (uint32_t)column_named(j, c->entity, "entity_id"));
+    value field = of_values(c->values, c->count, (uint32_t)column_named(j, c->entity, "field"));
+    int64_t index = 0;
+    if (field.p == NULL || field.p[0] != 's' ||
+        !table_get(&j->entity_at, key_of(value_name(j, entity), 0), &index)) {
+        return false;
+    }
+    out->entity = (uint32_t)index;
+    out->id = value_name(j, id);
+    out->column = column_of(j, out->entity, (str){field.p + 1, field.n - 1});
+    return true;
+}
+
+static bool pick_of(judge *j, const change *c, pick *out)
+{
+    static const char *const CHOICES[][2] = {
+        {"mine", "mine"}, {"theirs", "theirs"}, {"base", "base"}, {"person", "resolved_value"}};
+    const row *r = row_find(j, c->entity, c->id);
+    int state = column_named(j, c->entity, "state");
+    value now = of_values(c->values, c->count, (uint32_t)state);
+    bool ends = is_text(now, "resolved") || is_text(now, "decided");
+    if (strcmp(say(j, j->entities[c->entity].name), "conflict") != 0 || r == NULL || !r->alive ||
+        c->gone || !ends || value_same(now, row_value(r, state)) || !pick_target(j, c, out)) {
+        return false;
+    }
+    value winner = of_values(c->values, c->count, (uint32_t)column_named(j, c->entity, "winner"));
+    for (size_t i = 0; i < sizeof CHOICES / sizeof *CHOICES; i++) {
+        if (is_text(winner, CHOICES[i][0])) {
+            int at = column_named(j, c->entity, CHOICES[i][1]);
+            out->chosen = of_values(c->values, c->count, (uint32_t)at);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_picked(judge *j, uint32_t entity, name_id id, int column)
+{
+    pick p;
+    for (size_t i = 0; i < array_count(j->tx.changes); i++) {
+        if (pick_of(j, &j->tx.changes[i], &p) && p.entity == entity && p.id == id &&
+            p.column == column) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The server stamps who settled a record and when. */
+static bool is_settler(judge *j, const change *c, int column)
+{
+    pick p;
+    const char *name = say(j, j->entities[c->entity].columns[column].name);
+    return (strcmp(name, "resolved_by") == 0 || strcmp(name, "resolved_at") == 0) &&
+           pick_of(j, c, &p);
+}
+
+static void settler_judge(judge *j, const change *c)
+{
+    value by = of_values(c->values, c->count, (uint32_t)column_named(j, c->entity, "resolved_by"));
+    const group *g = j->tx.group != 0 ? &j->groups[j->tx.group - 1] : NULL;
+    if (g != NULL && by.p != NULL && value_name(j, by) != j->users[g->user].name) {
+        broken(j, CHECK_settler_wrong, "conflict %s", say(j, c->id));
+    }
+}
+
+/* The digits without point and zeros at the ends: a record has numbers as people write them. */
+static size_t digits_of(value v, char *out, size_t room)
+{
+    size_t n = 0;
+    for (uint32_t i = 1; v.p != NULL && i < v.n; i++) {
+        if (strchr("0123456789", v.p[i]) == NULL) {
+            if (strchr("-.", v.p[i]) == NULL) {
+                return 0;
+            }
+        } else if ((n > 0 || v.p[i] != '0') && n < room) {
+            out[n++] = v.p[i];
+        }
+    }
+    while (n > 0 && out[n - 1] == '0') {
+        n--;
+    }
+    return n;
+}
+
+static bool stands_as_chosen(value stands, value chosen)
+{
+    char a[64], b[64];
+    size_t n = digits_of(stands, a, sizeof a);
+    bool none = stands.p == NULL || stands.n == 1, nothing = chosen.p == NULL || chosen.n == 1;
+    if (none || nothing || value_same(stands, chosen)) {
+        return none == nothing;
+    }
+    return (n > 0 || stands.p[0] == 'i') && n == digits_of(chosen, b, sizeof b) &&
+           memcmp(a, b, n) == 0;
+}
+
+void picks_judge(judge *j)
+{
+    pick p;
+    for (size_t i = 0; i < array_count(j->tx.changes); i++) {
+        if (!pick_of(j, &j->tx.changes[i], &p)) {
+            continue;
+        }
+        settler_judge(j, &j->tx.changes[i]);
+        const change *c = change_find(j, p.entity, p.id);
+        const row *r = row_find(j, p.entity, p.id);
+        bool there = c != NULL ? !c->gone : r != NULL && r->alive;
+        value now = c != NULL             ? of_values(c->values, c->count, (uint32_t)p.column)
+                    : r != NULL && r->alive ? row_value(r, p.column)
+                                            : (value){NULL, 0};
+        if (there && !stands_as_chosen(now, p.chosen)) {
+            broken(j, CHECK_pick_wrong, "%s %s.%s", say(j, j->entities[p.entity].name),
+                   say(j, p.id), say(j, j->entities[p.entity].columns[p.column].name));
+        }
+    }
+}
+
+/* --- groups -------------------------------------------------------------------------------------
+ */
+
 static void column_judge(judge *j, const wish *w, const change *c, uint32_t i)
 {
     const column_info *col = &j->entities[w->entity].columns[i];
     const row *r = row_find(j, w->entity, w->id);
     value wrote = of_values(c->values, c->count, i);
-    if (col->policy == POLICY_SRV) {
+    if (col->policy == POLICY_SRV || is_picked(j, w->entity, w->id, (int)i) ||
+        is_settler(j, c, (int)i)) {
         return;
     }
     if (w->asked[i] != 0 && !value_same(wrote, w->values[i])) {
@@ -76,7 +222,7 @@ static void foreign_judge(judge *j, const change *c)
     const entity_info *e = &j->entities[c->entity];
     bool own = !c->gone && r != NULL && r->alive;
     for (uint32_t i = 0; own && i < array_count(e->columns); i++) {
-        own = e->columns[i].policy == POLICY_SRV ||
+        own = e->columns[i].policy == POLICY_SRV || is_picked(j, c->entity, c->id, (int)i) ||
               value_same(of_values(c->values, c->count, i), row_value(r, (int)i));
     }
     bool is_record =
@@ -84,16 +230,6 @@ static void foreign_judge(judge *j, const change *c)
     if (!own && !is_record) {
         broken(j, CHECK_effect_foreign, "%s %s", say(j, e->name), say(j, c->id));
     }
-}
-
-static bool is_text(value v, const char *text)
-{
-    return v.p != NULL && v.n == strlen(text) + 1 && memcmp(v.p + 1, text, v.n - 1) == 0;
-}
-
-static int column_named(judge *j, uint32_t entity, const char *name)
-{
-    return column_of(j, entity, (str){name, strlen(name)});
 }
 
 /* Numbers are written for people in a record, so only texts are compared. */

@@ -274,7 +274,7 @@ void judge_free(judge *j)
                              &j->line_at,    &j->inc_at,   &j->call_at,         &j->unsure_at,
                              &j->request_at, &j->reply_at, &j->seen_at,         &j->sum_at,
                              &j->cap_at,     &j->trace_at, &j->taken_delete_at, &j->promised_at,
-                             &j->left_out};
+                             &j->left_out,   &j->verdict_at};
     company_free(j);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         table_clear(tables[i]);

@@ -191,7 +191,8 @@ bool on_told(judge *j, const event *ev)
     }
     bool late = g->undone || (code == CODE_HELD && g->was_held);
     uint64_t hash = line.kind == JSON_TEXT ? hash_of(line.raw.p, line.raw.n) | 1 : 0;
-    if (!late && (code != g->code || (hash != 0 && g->verdict != 0 && hash != g->verdict))) {
+    uint64_t decided = verdict_bytes(j, inc, gseq);
+    if (!late && (code != g->code || (hash != 0 && decided != 0 && hash != decided))) {
         broken(j, CHECK_told_differs, "device %s, group %lld of %s", say(j, j->devices[at].name),
                (long long)gseq, say(j, inc));
     }

@@ -6,6 +6,7 @@
  * leaves things out would be believed otherwise. */
 #include "support/fleet.h"
 #include "support/history.h"
+#include "sync-server/door/door.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,12 +80,23 @@ static void damaged(const char *one, const char *two, const char *with, const ch
     }
 }
 
+/* A column of which a person decides who is right. */
+static const char BY_HAND[] =
+    "{\"module\":\"acme\",\"entities\":[{\"name\":\"acme_box\",\"label\":{\"en\":\"Box\",\"zh\":\"箱\"},"
+    "\"class\":\"fact\",\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],\"columns\":[{"
+    "\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"required\":true,\"label\":{"
+    "\"en\":\"Customer\",\"zh\":\"客户\"}}],\"grants\":{\"REP\":\"cr\"}}],\"extend\":[{\"entity\":\"customer\",\"columns\":[{"
+    "\"name\":\"note_by_hand\",\"type\":\"text\",\"max\":40,\"policy\":\"MAN\",\"label\":{\"en\":"
+    "\"Note\",\"zh\":\"备注\"}}]}]}";
+
 static void begin(const char *name)
 {
+    fb_error err = {0};
     snprintf(path, sizeof path, "%s/history-%s.jsonl", FB_BINARY_DIR, name);
     f.recorder = history_open(&(history_options){
         .path = path, .name = name, .server = "server/master.db", .vfs = "fleetfs"});
     fleet_open(&f);
+    fleet_must(door_catalog_grow(f.admin, text_of(BY_HAND), &f.port, &err), &err, "module");
     history_server(f.recorder);
     history_note(f.recorder, "rule",
                  "\"kind\":\"sum\",\"e\":\"sales_order\",\"col\":\"total\",\"plus\":[\"rounding\","
@@ -190,6 +202,7 @@ static void a_days_work_is_accepted(void **state)
     damaged("\"ev\":\"change\"", "second talk", "second walk", " I1 ");
     damaged("\"ev\":\"decide\"", "\"g\":2", "\"g\":4", " I6 ");
     damaged("\"ev\":\"decide\"", "\"h\":\"", "\"h\":\"0", " I13 ");
+    damaged("\"ev\":\"commit\"", "\"h\":\"", "\"h\":\"0", " I13 ");
     damaged("\"ev\":\"audit\"", "\"rows\"", "\"row_\"", " I15 ");
     damaged("\"ev\":\"row\"", "late payer", "late player", " I12 ");
     damaged("\"ev\":\"show\"", "first talk", "first walk", " I12 ");
@@ -237,6 +250,47 @@ static void people_who_differ_are_accepted(void **state)
     damaged("\"ev\":\"change\"", "\"e\":\"conflict\"", NULL, " I2 ");
     damaged("\"ev\":\"decide\"", "\"code\":\"merged\"", "\"code\":\"applied\"", " I2 ");
     damaged("\"ev\":\"holds\"", "\"state\":\"rejected\"", "\"state\":\"kept\"", " I2 ");
+}
+
+/* Says of the only conflict which value stands; the record's and the customer's change follow. */
+static void settle(fleet_device *d, const char *how)
+{
+    fb_error err = {0};
+    char id[64], json[300];
+    fleet_text(d,
+               "SELECT lower(substr(h,1,8)||'-'||substr(h,9,4)||'-'||substr(h,13,4)||'-'||"
+               "substr(h,17,4)||'-'||substr(h,21)) FROM (SELECT hex(id) AS h FROM conflict)",
+               id, sizeof id);
+    snprintf(json, sizeof json, "{\"id\":\"%s\",%s,\"state\":\"resolved\"}", id, how);
+    fleet_saving(d);
+    fb_code rc = fb_record_put_json(d->db, "conflict", json, NULL, &err);
+    fleet_saved(d, rc);
+    fleet_must(rc, &err, "settle");
+}
+
+static void a_settled_conflict_is_accepted(void **state)
+{
+    (void)state;
+    begin("settled");
+    fleet_device *one = fleet_device_add(&f, &f.users[0]);
+    fleet_device *boss = fleet_device_add(&f, &f.manager);
+    edit(one, &f.customers[0], "{\"note_by_hand\":\"ring twice\"}");
+    f.now_ms += 60000;
+    edit(boss, &f.customers[0], "{\"note_by_hand\":\"use the back door\"}");
+    fleet_sync(boss);
+    fleet_sync(one);
+    assert_int_equal(one->report.merged_count, 1);
+    fleet_sync(one);
+    settle(one, "\"winner\":\"mine\"");
+    fleet_sync(one);
+    fleet_sync(boss);
+    assert_int_equal(
+        fleet_number(boss, "SELECT count(*) FROM customer WHERE note_by_hand = 'ring twice'"), 1);
+    end();
+    accepted("I1,I2,I4,I5,I13");
+
+    damaged("\"ev\":\"change\"", "\"winner\",", NULL, " I5 ");
+    damaged("\"ev\":\"change\"", "ring twice\"", "ring thrice\"", " I1 ");
 }
 
 static void a_customer_that_moves_is_accepted(void **state)
@@ -326,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_days_work_is_accepted),
         cmocka_unit_test(people_who_differ_are_accepted),
+        cmocka_unit_test(a_settled_conflict_is_accepted),
         cmocka_unit_test(a_customer_that_moves_is_accepted),
         cmocka_unit_test(a_restored_server_is_accepted),
     };

@@ -96,22 +96,29 @@ static void verdicts_read(look *l)
 /* --- writing ------------------------------------------------------------------------------------
  */
 
+/* "h": of the line that was sent under this number. */
+static void hash_member(history *h, const recorded_inc *known, int64_t gseq)
+{
+    char hex[65] = "";
+    if (gseq > known->lines_count) {
+        return;
+    }
+    for (int i = 0; i < 32; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", known->lines[gseq - 1].b[i]);
+    }
+    put_text(h, "h", hex);
+}
+
 static void verdict_members(look *l, const fb_id *inc, int64_t gseq, int code, int64_t cid,
                             const char *line)
 {
     history *h = l->h;
     recorded_inc *known = inc_get(h, inc, -1);
-    char hex[65] = "";
     put_id(h, "inc", inc);
     put_number(h, "g", gseq);
     put_text(h, "code", verdict_name((verdict_code)code));
     put_number(h, "cid", cid);
-    if (gseq <= known->lines_count) {
-        for (int i = 0; i < 32; i++) {
-            snprintf(hex + 2 * i, 3, "%02x", known->lines[gseq - 1].b[i]);
-        }
-        put_text(h, "h", hex);
-    }
+    hash_member(h, known, gseq);
     if (line != NULL) {
         put_text(h, "line", line);
     }
@@ -336,6 +343,7 @@ static void commit_write(look *l, size_t from, size_t at)
     if (no > 0) {
         put_id(h, "inc", &inc);
         put_number(h, "g", gseq);
+        hash_member(h, inc_get(h, &inc, -1), gseq);
     }
     event_end(h);
     for (size_t i = from; i < at; i++) {
