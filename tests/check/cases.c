@@ -24,6 +24,7 @@ typedef struct running {
     cases *c;
     block *blocks;
     judge j;
+    table traces;
     bool open;
     char name[120], breaks[60];
     bool expected[INVARIANTS];
@@ -83,6 +84,7 @@ static void case_end(running *r)
         }
     }
     judge_free(&r->j);
+    table_clear(&r->traces);
 }
 
 static void line_give(running *r, const char *line)
@@ -118,7 +120,7 @@ static bool case_begin(running *r, char *rest)
     if (r->c->some && !r->expected[r->c->only]) {
         return true; /* what follows is given to nobody */
     }
-    judge_begin(&r->j, r->name);
+    judge_begin(&r->j, r->name, &r->traces);
     memcpy(r->j.without, r->c->without, sizeof r->j.without);
     r->j.report = first_keep;
     r->j.report_ctx = r;

@@ -285,12 +285,14 @@ typedef struct judge {
     bool server_dumped;
 
     int64_t time_ms, quiet_ms, quiet_limit_ms;
-    table cap_at, trace_at;
+    table cap_at;
+    table *traces; /* hash of seed and build -> hash of the trace; the caller's, over many files */
     sampling *samplings;
 } judge;
 
 /* judge.c */
-void judge_begin(judge *j, const char *file);
+/* traces: of all files that are judged together; the caller clears it. */
+void judge_begin(judge *j, const char *file, table *traces);
 bool judge_line(judge *j, str line); /* false: no history, j->error says why */
 bool judge_end(judge *j);
 void judge_free(judge *j);

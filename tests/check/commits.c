@@ -215,7 +215,8 @@ bool on_commit(judge *j, const event *ev)
     group *g = j->tx.office ? NULL : group_named(j, ev, &altered);
     if (g != NULL) {
         j->tx.group = (uint32_t)(g - j->groups) + 1;
-    } else if (event_get(ev, "h").kind == JSON_TEXT) { /* without it the verdict says whose it was */
+    } else if (event_get(ev, "h").kind ==
+               JSON_TEXT) { /* without it the verdict says whose it was */
         broken(j, altered ? CHECK_group_altered : CHECK_group_forged, "commit %lld",
                (long long)cid);
     }

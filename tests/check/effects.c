@@ -168,7 +168,7 @@ void picks_judge(judge *j)
         const change *c = change_find(j, p.entity, p.id);
         const row *r = row_find(j, p.entity, p.id);
         bool there = c != NULL ? !c->gone : r != NULL && r->alive;
-        value now = c != NULL             ? of_values(c->values, c->count, (uint32_t)p.column)
+        value now = c != NULL               ? of_values(c->values, c->count, (uint32_t)p.column)
                     : r != NULL && r->alive ? row_value(r, p.column)
                                             : (value){NULL, 0};
         if (there && !stands_as_chosen(now, p.chosen)) {

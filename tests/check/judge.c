@@ -37,7 +37,7 @@ static const struct {
     [I15] = {"I15", "an \"audit\""},
     [I16] = {"I16", "\"erase\" and a \"canary\" of the erased"},
     [I17] = {"I17", "a \"sanitizer\""},
-    [I18] = {"I18", "two \"trace\" of one seed and build"},
+    [I18] = {"I18", "two \"trace\" of one seed and build, in one file or two"},
     [L1] = {"L1", "a \"quiet\""},
     [L2] = {"L2", "two \"synced\" of a device"},
     [L3] = {"L3", "a \"sample\" that has a \"cap\""},
@@ -160,9 +160,10 @@ int64_t member_or(const event *ev, const char *member, int64_t otherwise)
     return n;
 }
 
-void judge_begin(judge *j, const char *file)
+void judge_begin(judge *j, const char *file, table *traces)
 {
     *j = (judge){.file = file,
+                 .traces = traces,
                  .time_ms = INT64_MIN,
                  .last_commit_at_ms = INT64_MIN,
                  .audit_time = INT64_MIN,
@@ -269,12 +270,12 @@ static void company_free(judge *j)
 
 void judge_free(judge *j)
 {
-    table *const tables[] = {&j->entity_at,  &j->user_at,  &j->device_at,       &j->row_at,
-                             &j->version_at, &j->alias_at, &j->birth_at,        &j->group_at,
-                             &j->line_at,    &j->inc_at,   &j->call_at,         &j->unsure_at,
-                             &j->request_at, &j->reply_at, &j->seen_at,         &j->sum_at,
-                             &j->cap_at,     &j->trace_at, &j->taken_delete_at, &j->promised_at,
-                             &j->left_out,   &j->verdict_at};
+    table *const tables[] = {&j->entity_at,  &j->user_at,         &j->device_at,   &j->row_at,
+                             &j->version_at, &j->alias_at,        &j->birth_at,    &j->group_at,
+                             &j->line_at,    &j->inc_at,          &j->call_at,     &j->unsure_at,
+                             &j->request_at, &j->reply_at,        &j->seen_at,     &j->sum_at,
+                             &j->cap_at,     &j->taken_delete_at, &j->promised_at, &j->left_out,
+                             &j->verdict_at};
     company_free(j);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         table_clear(tables[i]);

@@ -11,9 +11,10 @@ enum { EXIT_BROKEN = 1, EXIT_MISUSE = 2, SHOWN_MAX = 20 };
 static const char HELP[] =
     "fb-check [OPTIONS] FILE...     says whether histories of Fieldbook keep every promise\n"
     "\n"
-    "  FILE            a history (tests/check/README.md has the format); - is standard input\n"
+    "  FILE            a history (tests/check/README.md has the format); - is standard input.\n"
+    "                  Of several, those of one seed and build must have one trace\n"
     "  --json          one JSON object a line: each violation, then the summary\n"
-    "  --need I1,L1    these invariants must be judged, not only not broken\n"
+    "  --need I1,L1    these invariants must be judged in one of the files, not only not broken\n"
     "  --all           print every violation (otherwise the first 20 of a file)\n"
     "  --list          the checks: name, invariant, what is broken\n"
     "  --cases FILE... the files hold cases: each must break what it names, and nothing else\n"
@@ -29,6 +30,8 @@ typedef struct options {
     bool need[INVARIANTS], without[CHECKS];
     const char *print;
     const char **files;
+    table traces;              /* of all files */
+    bool evidence[INVARIANTS]; /* in any file */
 } options;
 
 typedef struct printing {
@@ -94,11 +97,12 @@ static int judged_count(const judge *j)
     return n;
 }
 
-static bool needs_met(const judge *j, const options *o)
+/* In the files up to this one; all that is needed must be judged by the last. */
+static bool needs_met(const options *o)
 {
     bool met = true;
     for (int i = 0; i < INVARIANTS; i++) {
-        met = met && (!o->need[i] || j->evidence[i]);
+        met = met && (!o->need[i] || o->evidence[i]);
     }
     return met;
 }
@@ -144,11 +148,11 @@ static void summary_print(const judge *j, const options *o, bool good)
         printf("check failed: violations=%lld events=%lld devices=%zu invariants=%d/%d%s\n",
                (long long)j->violations, (long long)j->events, array_count(j->devices),
                judged_count(j), INVARIANTS,
-               needs_met(j, o) ? "" : ", and not all that was needed was judged");
+               j->violations > 0 ? "" : ", and not all that was needed was judged");
     }
 }
 
-static int file_judge(const options *o, const char *path)
+static int file_judge(options *o, const char *path, bool last)
 {
     static judge j;
     FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
@@ -157,12 +161,15 @@ static int file_judge(const options *o, const char *path)
         fprintf(stderr, "check: %s cannot be opened: is the path right?\n", path);
         return EXIT_MISUSE;
     }
-    judge_begin(&j, path);
+    judge_begin(&j, path, &o->traces);
     memcpy(j.without, o->without, sizeof j.without);
     j.report = violation_print;
     j.report_ctx = &p;
     bool fine = file_read(&j, in);
-    bool good = j.violations == 0 && needs_met(&j, o);
+    for (int i = 0; i < INVARIANTS; i++) {
+        o->evidence[i] |= j.evidence[i];
+    }
+    bool good = j.violations == 0 && (!last || needs_met(o));
     if (!fine) {
         fprintf(stderr, "check: %s:%lld: %s\n", path, (long long)j.line, j.error);
     } else {
@@ -318,9 +325,10 @@ static int run(options *o)
         return o->each ? each_judge(o) : cases_judge(o);
     }
     for (size_t i = 0; i < array_count(o->files); i++) {
-        int code = file_judge(o, o->files[i]);
+        int code = file_judge(o, o->files[i], i + 1 == array_count(o->files));
         worst = code > worst ? code : worst;
     }
+    table_clear(&o->traces);
     return worst;
 }
 

@@ -182,6 +182,12 @@ bool on_sample(judge *j, const event *ev)
 /* --- determinism and progress -------------------------------------------------------------------
  */
 
+static uint64_t text_hash(judge *j, name_id name)
+{
+    str text = name_text(&j->names, name);
+    return hash_of(text.p, text.n);
+}
+
 bool on_trace(judge *j, const event *ev)
 {
     name_id seed, build, sha;
@@ -190,13 +196,15 @@ bool on_trace(judge *j, const event *ev)
         !member_name(j, ev, "sha", &sha)) {
         return false;
     }
-    if (table_get(&j->trace_at, key_of(seed, build), &known)) {
+    uint64_t key = key_of(text_hash(j, seed), text_hash(j, build));
+    int64_t trace = (int64_t)text_hash(j, sha);
+    if (table_get(j->traces, key, &known)) {
         j->evidence[I18] = true;
-        if (known != sha) {
+        if (known != trace) {
             broken(j, CHECK_trace_differs, "seed %s, build %s", say(j, seed), say(j, build));
         }
     }
-    table_put(&j->trace_at, key_of(seed, build), sha);
+    table_put(j->traces, key, trace);
     return true;
 }
 

@@ -54,8 +54,18 @@ void history_synced(history *h, int device);
 
 void history_crash(history *h, int device); /* -1: the server */
 void history_reopen(history *h, int device);
+/* The faults stop; the first call counts. */
 void history_quiet(history *h, int64_t rtt_ms, int64_t chunks);
-void history_drained(history *h, int device, int64_t began_ms);
+/* Outbox empty, all seen: after history_quiet, and the first call for each device counts. It began
+ * with the device's first request after the faults stopped. */
+void history_drained(history *h, int device);
+/* What something takes, against its declared bound. Written when it is more than ever before. */
+void history_bound(history *h, int device, const char *what, int64_t value, int64_t max);
+/* What was not given back since history_open: allocations that nobody points to any more, files.
+ * Written by builds with sanitizers only, which end at the first report. */
+void history_memory(history *h);
+/* Of the program that runs: hashes over its file, chained. */
+const char *history_build(void);
 /* Any other event: members as JSON text, without the braces. */
 void history_note(history *h, const char *event, const char *members);
 

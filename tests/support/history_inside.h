@@ -12,7 +12,14 @@
 #include "support/history.h"
 #include "wire/json.h"
 
-enum { HISTORY_DEVICES_MAX = 64, HISTORY_COLUMNS_MAX = 160 };
+enum { HISTORY_DEVICES_MAX = 64, HISTORY_COLUMNS_MAX = 160, HISTORY_BOUNDS_MAX = 16 };
+
+/* The most that something took. */
+typedef struct recorded_bound {
+    int device;
+    char what[24];
+    int64_t most;
+} recorded_bound;
 
 /* A value as SQLite gave it. */
 typedef struct cell {
@@ -37,6 +44,8 @@ typedef struct recorded_device {
     int64_t seen;  /* greatest gseq that was written down */
     int64_t calls; /* of history_save */
     bool calling;
+    bool asked, drained; /* since the faults stopped */
+    int64_t asked_ms;
 } recorded_device;
 
 typedef struct recorded_inc { /* every incarnation that was seen, and the lines sent under it */
@@ -52,6 +61,7 @@ typedef struct recorded_inc { /* every incarnation that was seen, and the lines 
 struct history {
     history_options o;
     FILE *out;
+    int64_t files; /* that were open before */
     buf line;
     json_writer w;
     int64_t now_ms;
@@ -65,6 +75,9 @@ struct history {
     recorded_device devices[HISTORY_DEVICES_MAX];
     recorded_inc *incs;
     size_t incs_count;
+    bool quiet;
+    recorded_bound bounds[HISTORY_DEVICES_MAX * HISTORY_BOUNDS_MAX];
+    int bounds_count;
     char **members; /* "user territory" */
     size_t members_count;
 };

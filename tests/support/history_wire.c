@@ -57,6 +57,10 @@ int64_t history_send(history *h, int device, const fb_link_request *q)
     fb_id epoch = {{0}};
     buf body;
     device_look(h, device);
+    if (h->quiet && !h->devices[device].asked) {
+        h->devices[device].asked = true;
+        h->devices[device].asked_ms = h->now_ms;
+    }
     if (scratch == NULL) {
         history_fail(h, "a request", "no memory");
     }
