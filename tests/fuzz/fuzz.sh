@@ -66,7 +66,7 @@ minimise() {
     }
     for name in "$seeds"/*; do rm -f "$merged/${name##*/}"; done
     after=$(edges "$target" "$seeds" "$merged") || return 1
-    if [[ $before != "$after" ]]; then
+    if ((after < before)); then
         printf 'fuzz FAILED: target=%s: edges=%s, but %s without what was to go: nothing is changed\n' \
             "$target" "$before" "$after"
         return 1
