@@ -16,6 +16,8 @@
  *          moments it spoils: those from it up to the next full copy
  *   SHF-3  what is put together from a chain has the digest that its moment's head names, or it is
  *          not used
+ *   SHF-4  an increment never stands without what it is made from, whenever the power goes while
+ *          chains are removed
  *
  * Pages, not rows: a restored database is the one that stood there, whatever its schema was. */
 #ifndef FB_ADMIN_SHELF_H

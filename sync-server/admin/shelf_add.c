@@ -313,23 +313,30 @@ static int64_t good_from(const shelf *c, uint32_t from)
     return count;
 }
 
-fb_code shelf_prune(const shelf *c, int64_t keep, uint32_t *removed_out, fb_error *err)
+/* Out of the folder's names, for good before this returns: a rename is synced, a removal is not. */
+static fb_code point_remove(const shelf *c, const shelf_point *p, const char *gone, fb_error *err)
 {
     char path[SHELF_NAME_BYTES];
+    shelf_point_path(c->folder, p->number, p->full, path);
+    fb_code rc = c->files->rename(c->files->ctx, path, gone);
+    return rc == FB_OK ? FB_OK : fail(err, rc, path, "cannot be removed: check folder and rights");
+}
+
+fb_code shelf_prune(const shelf *c, int64_t keep, uint32_t *removed_out, fb_error *err)
+{
+    char gone[SHELF_NAME_BYTES];
     uint32_t first = 0;
     for (uint32_t i = 1; i < c->count; i++) {
         if (c->points[i].good && c->points[i].full && good_from(c, i) >= keep) {
             first = i;
         }
     }
-    /* Newest first: an increment never stands without what it is made from. */
+    snprintf(gone, sizeof gone, "%.4090s/.pruned", c->folder);
+    /* SHF-4: newest first, each for good before the next. */
     for (uint32_t i = first; i-- > 0;) {
-        shelf_point_path(c->folder, c->points[i].number, c->points[i].full, path);
-        fb_code rc = c->files->remove(c->files->ctx, path);
-        if (rc != FB_OK) {
-            return fail(err, rc, path, "cannot be removed: check folder and rights");
-        }
+        FB_TRY(point_remove(c, &c->points[i], gone, err));
         (*removed_out)++;
     }
-    return FB_OK;
+    fb_code rc = c->files->remove(c->files->ctx, gone); /* also of a run that died */
+    return rc == FB_OK ? FB_OK : fail(err, rc, gone, "cannot be removed: check folder and rights");
 }

@@ -356,6 +356,112 @@ static void pruning_keeps_whole_chains(void **state)
     }
 }
 
+/* --- the power goes while chains are removed ---------------------------------------------------
+ */
+
+enum { GONE_MAX = 8 };
+
+/* The folder's files; names that are gone and may be back after a power loss, since no sync of the
+ * folder came after them. */
+typedef struct unsure {
+    fb_files port;
+    const bench *b;
+    char gone[GONE_MAX][SHELF_NAME_BYTES];
+    uint32_t count, looks;
+} unsure;
+
+static void copy_is(const char *from, const char *to)
+{
+    buf whole;
+    buf_init(&whole, 1 << 20);
+    assert_int_equal(file_get(from, &whole, NULL), FB_OK);
+    shelf_must(file_replace(to, buf_text(&whole), true, NULL), NULL);
+    buf_clear(&whole);
+}
+
+static void kept_name(const char *path, char out[SHELF_NAME_BYTES])
+{
+    snprintf(out, SHELF_NAME_BYTES, "%.4000s.kept", path);
+}
+
+/* Whichever of them came back: no moment stands without what it is made from. */
+static void power_lost(unsure *u)
+{
+    char kept[SHELF_NAME_BYTES];
+    for (uint32_t back = 0; back < 1u << u->count; back++) {
+        fb_error err = {0};
+        shelf c;
+        for (uint32_t i = 0; i < u->count; i++) {
+            kept_name(u->gone[i], kept);
+            if ((back >> i & 1) != 0) {
+                copy_is(kept, u->gone[i]);
+            }
+        }
+        shelf_must(shelf_open(fb_files_posix(), u->b->folder, &c, &err), &err);
+        shelf_judge(&c, 0, c.count - 1);
+        for (uint32_t i = 0; i < c.count; i++) {
+            if (!c.points[i].good) {
+                print_error("moment %lld: %s\n", (long long)c.points[i].number, c.points[i].why);
+            }
+            assert_true(c.points[i].good);
+        }
+        shelf_close(&c);
+        for (uint32_t i = 0; i < u->count; i++) {
+            (void)unlink(u->gone[i]);
+        }
+        u->looks++;
+    }
+}
+
+static fb_code unsure_remove(void *ctx, const char *path)
+{
+    unsure *u = ctx;
+    char kept[SHELF_NAME_BYTES];
+    if (access(path, F_OK) != 0) {
+        return FB_OK;
+    }
+    assert_true(u->count < GONE_MAX);
+    kept_name(path, kept);
+    copy_is(path, kept);
+    snprintf(u->gone[u->count++], SHELF_NAME_BYTES, "%s", path);
+    assert_int_equal(unlink(path), 0);
+    power_lost(u);
+    return FB_OK;
+}
+
+/* It may be lost itself until its folder is synced, which ends what was not sure before it. */
+static fb_code unsure_rename(void *ctx, const char *from, const char *to)
+{
+    unsure *u = ctx;
+    FB_TRY(unsure_remove(u, from));
+    char kept[SHELF_NAME_BYTES];
+    kept_name(from, kept);
+    copy_is(kept, to);
+    u->count = 0;
+    power_lost(u);
+    return FB_OK;
+}
+
+static void pruning_can_be_cut_short_by_a_power_loss(void **state)
+{
+    bench *b = *state;
+    fb_error err = {0};
+    uint32_t removed = 0;
+    shelf c;
+    unsure u = {.port = *fb_files_posix(), .b = b};
+    u.port.ctx = &u;
+    u.port.remove = unsure_remove;
+    u.port.rename = unsure_rename;
+    for (int i = 0; i < 9; i++) { /* 1..4, 5..8, 9 */
+        moment_add(b, i % 4 == 0);
+    }
+    shelf_must(shelf_open(&u.port, b->folder, &c, &err), &err);
+    shelf_must(shelf_prune(&c, 1, &removed, &err), &err);
+    shelf_close(&c);
+    assert_int_equal(removed, 8);
+    assert_true(u.looks >= 16);
+}
+
 static void moment_is_written_whole_or_not_at_all(void **state)
 {
     bench *b = *state;
@@ -397,6 +503,7 @@ int main(void)
         CASE(damaged_last_file_begins_a_new_full_copy),
         CASE(moments_are_found_by_commit_and_time),
         CASE(pruning_keeps_whole_chains),
+        CASE(pruning_can_be_cut_short_by_a_power_loss),
         CASE(moment_is_written_whole_or_not_at_all),
     };
     return cmocka_run_group_tests_name("shelf", tests, NULL, NULL);
