@@ -82,10 +82,12 @@ static void damaged(const char *one, const char *two, const char *with, const ch
 
 /* A column of which a person decides who is right. */
 static const char BY_HAND[] =
-    "{\"module\":\"acme\",\"entities\":[{\"name\":\"acme_box\",\"label\":{\"en\":\"Box\",\"zh\":\"箱\"},"
+    "{\"module\":\"acme\",\"entities\":[{\"name\":\"acme_box\",\"label\":{\"en\":\"Box\",\"zh\":"
+    "\"箱\"},"
     "\"class\":\"fact\",\"scope\":[{\"by\":\"parent\",\"column\":\"customer_id\"}],\"columns\":[{"
     "\"name\":\"customer_id\",\"type\":\"ref\",\"to\":\"customer\",\"required\":true,\"label\":{"
-    "\"en\":\"Customer\",\"zh\":\"客户\"}}],\"grants\":{\"REP\":\"cr\"}}],\"extend\":[{\"entity\":\"customer\",\"columns\":[{"
+    "\"en\":\"Customer\",\"zh\":\"客户\"}}],\"grants\":{\"REP\":\"cr\"}}],\"extend\":[{\"entity\":"
+    "\"customer\",\"columns\":[{"
     "\"name\":\"note_by_hand\",\"type\":\"text\",\"max\":40,\"policy\":\"MAN\",\"label\":{\"en\":"
     "\"Note\",\"zh\":\"备注\"}}]}]}";
 
