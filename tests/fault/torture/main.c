@@ -51,6 +51,7 @@ typedef struct torture {
     uint64_t site;
     uint64_t random;                      /* what the device draws from, as the scene began */
     uint64_t before, after, after_counts; /* dumps around an undisturbed run */
+    uint64_t seen;                        /* after it */
     int64_t live;
     uint64_t refused; /* growths, before the attempt */
 } torture;
@@ -137,7 +138,7 @@ static void rewind_scene(torture *t)
         s->sync = NULL;
         s->lane = NULL;
     }
-    if ((t->played->flags & UNENROLLED) != 0) {
+    if ((t->played->flags & (UNENROLLED | TOKEN)) != 0) {
         s->random = t->random; /* the server has only seen the token of the recorded enrolment */
     }
     s->waited_ms += 3600000; /* past every scheduled retry */
@@ -148,12 +149,15 @@ static bool learn(torture *t)
 {
     stage *s = t->s;
     fb_error err = {0};
+    stage_turn(s, t->played);
     stage_set(s, t->played);
     t->before = stage_dump(s, false);
     fb_code rc = t->played->play(s, &err);
     t->after = stage_dump(s, false);
     t->after_counts = stage_dump(s, true);
+    t->seen = stage_seen(s);
     stage_close(s);
+    s->recording = false;
     if (rc != FB_OK) {
         bad(t, "the undisturbed run fails", rc, &err);
     }
@@ -178,7 +182,7 @@ static void failed_check(torture *t, fb_code rc, const fb_error *err)
     }
     rewind_scene(t);
     fb_code second = t->played->play(s, &again);
-    if (second != FB_OK && dump == t->before) {
+    if (second != FB_OK && (dump == t->before || (t->played->flags & SEEN) != 0)) {
         bad(t, "the same call fails again without a fault", second, &again);
     }
 }
@@ -187,6 +191,9 @@ static void ended_check(torture *t)
 {
     stage *s = t->s;
     fb_error err = {0};
+    if ((t->played->flags & SEEN) != 0 && stage_seen(s) != t->seen) {
+        bad(t, "a person sees something else in the end", FB_OK, &err);
+    }
     if (s->db != NULL) {
         fb_code rc = fb_db_check(s->db, &err);
         if (rc != FB_OK) {
@@ -290,15 +297,22 @@ static void weapon_use_calls(torture *t)
     }
 }
 
+/* Of the lives, whose scenes are long, one site with one weapon suffices for every test run. */
+static bool is_sampled(const scene *c, const options *o)
+{
+    return o->quick && scene_moment(c) != MOMENT_STAGE;
+}
+
 static void weapon_use(torture *t, const options *o)
 {
     if (o->calls && t->with <= ARENA) {
         weapon_use_calls(t);
         return;
     }
+    bool one = o->only > 0 || is_sampled(t->played, o);
     uint64_t first = o->only > 0 ? o->only : 1 + (o->seed + t->n->scenes) % o->every;
     for (t->site = first;; t->site += o->every) {
-        if (!site_use(t) || o->only > 0) {
+        if (!site_use(t) || one) {
             return;
         }
     }
@@ -314,7 +328,9 @@ static void scene_torture(stage *s, const scene *c, const options *o, counters *
     for (int with = 0; with < WEAPONS; with++) {
         t.with = (weapon)with;
         bool rare = t.with == STATEMENT || t.with == ARENA;
-        if (o->quick && rare && n->scenes % QUICK_SCENES != 0) {
+        bool left_out = is_sampled(c, o) ? (uint64_t)with != n->scenes % FILLED
+                                         : o->quick && rare && n->scenes % QUICK_SCENES != 0;
+        if (left_out) {
             continue;
         }
         if (o->with == NULL || strcmp(o->with, WEAPON_NAMES[with]) == 0) {
@@ -338,20 +354,29 @@ static int usage(void)
         "  --seed S      where counting by N begins (default 0)\n"
         "  --site N      only this site\n"
         "  --quick       every 300th site, for every test run; statement and arena in every fifth\n"
-        "                function\n"
+        "                function; of those at a moment of a longer life one site each\n"
         "  --list        the functions\n",
         stdout);
     return 0;
 }
 
+static int scenes_count(void)
+{
+    return SCENES_COUNT + LANE_SCENES_COUNT + LIFE_SCENES_COUNT;
+}
+
 static const scene *scene_at(int i)
 {
-    return i < SCENES_COUNT ? &SCENES[i] : &LANE_SCENES[i - SCENES_COUNT];
+    if (i < SCENES_COUNT) {
+        return &SCENES[i];
+    }
+    i -= SCENES_COUNT;
+    return i < LANE_SCENES_COUNT ? &LANE_SCENES[i] : &LIFE_SCENES[i - LANE_SCENES_COUNT];
 }
 
 static int list(void)
 {
-    for (int i = 0; i < SCENES_COUNT + LANE_SCENES_COUNT; i++) {
+    for (int i = 0; i < scenes_count(); i++) {
         puts(scene_at(i)->name);
     }
     return 0;
@@ -417,7 +442,7 @@ int main(int argc, char **argv)
     signal(SIGBUS, crashed);
     stage_make(&s);
     time_t told = time(NULL);
-    int count = SCENES_COUNT + LANE_SCENES_COUNT;
+    int count = scenes_count();
     for (int i = 0; i < count; i++) {
         const scene *c = scene_at(i);
         if (o.api == NULL || strcmp(o.api, c->name) == 0) {

@@ -74,12 +74,9 @@ fb_code stage_open(stage *s, fb_error *err)
     return fb_db_open(PATH, &o, &s->db, err);
 }
 
-void stage_set(stage *s, const scene *played)
+static void files_put(stage *s, bool unenrolled)
 {
-    fb_error err = {0};
-    bool unenrolled = (played->flags & UNENROLLED) != 0;
     crash_vfs_remove(s->f.vfs, "dev1");
-    crash_vfs_fail(s->f.vfs, "dev1", 0, SQLITE_OK, false);
     for (int i = 0; i < s->files_count[unenrolled]; i++) {
         const stage_file *f = &s->files[unenrolled][i];
         crash_vfs_put(s->f.vfs, f->name, f->data, f->size);
@@ -87,6 +84,21 @@ void stage_set(stage *s, const scene *played)
     mem_files_remove(s->f.files, "dev1");
     if (!unenrolled) {
         mem_files_copy(s->f.files, "kept", "dev1");
+    }
+}
+
+void stage_set(stage *s, const scene *played)
+{
+    fb_error err = {0};
+    bool unenrolled = (played->flags & UNENROLLED) != 0;
+    s->asked_count = 0;
+    s->server_moved = false;
+    crash_vfs_fail(s->f.vfs, "dev1", 0, SQLITE_OK, false);
+    moment_name at = scene_moment(played);
+    if (at != MOMENT_STAGE) {
+        moment_put(&s->moments[at], &s->f, "dev1");
+    } else {
+        files_put(s, unenrolled);
     }
     s->random = unenrolled ? 77 : 7777; /* enrolment repeats the recorded one; other ids are new */
     if ((played->flags & BARE) == 0) {
@@ -114,23 +126,39 @@ void stage_close(stage *s)
 /* --- a link that answers from memory ------------------------------------------------------------
  */
 
+static char *bytes_keep(stage_talk *t, const void *data, size_t size)
+{
+    char *copy = malloc(size + 1);
+    if (copy == NULL || t->owned_count == TALK_OWNED_MAX) {
+        abort();
+    }
+    if (size > 0) {
+        memcpy(copy, data, size);
+    }
+    t->owned[t->owned_count++] = copy;
+    return copy;
+}
+
 static void talk_keep(stage *s, const fb_link_request *q, const server_reply *reply)
 {
-    if (s->talks_count == STAGE_TALKS_MAX) {
+    bool of_moment = s->at != MOMENT_STAGE;
+    if (s->talks_count[of_moment] == STAGE_TALKS_MAX) {
         abort();
     }
-    stage_talk *t = &s->talks[s->talks_count++];
-    t->body_size = q->body.size;
-    t->reply_size = reply->body.size;
-    t->body = malloc(q->body.size + 1);
-    t->reply = malloc(reply->body.size + 1);
-    if (t->body == NULL || t->reply == NULL) {
-        abort();
-    }
-    memcpy(t->body, q->body.data, q->body.size);
-    memcpy(t->reply, reply->body.data, reply->body.size);
+    stage_talk *t = &s->talks[of_moment][s->talks_count[of_moment]++];
+    *t = (stage_talk){.request = *q};
+    t->request.method = q->method[0] == 'G' ? "GET" : "POST";
+    t->request.path = bytes_keep(t, q->path, strlen(q->path) + 1);
+    t->request.authorization = q->authorization != NULL
+                                   ? bytes_keep(t, q->authorization, strlen(q->authorization) + 1)
+                                   : NULL;
+    t->request.content_type = q->content_type != NULL ? "application/x-fieldbook" : NULL;
+    t->request.content_encoding = q->content_encoding != NULL ? "zstd" : NULL;
+    t->request.body.data = bytes_keep(t, q->body.data, q->body.size);
     t->response = (fb_link_response){
-        .status = reply->status, .zstd = reply->zstd, .body = {t->reply, t->reply_size}};
+        .status = reply->status,
+        .zstd = reply->zstd,
+        .body = {bytes_keep(t, reply->body.data, reply->body.size), reply->body.size}};
 }
 
 static server_job *ask(stage *s, const fb_link_request *q)
@@ -146,10 +174,37 @@ static server_job *ask(stage *s, const fb_link_request *q)
     return server_handle(s->f.srv, s->f.reader, &r);
 }
 
-/* A request that a fault made different: the server has seen its groups and answers as it did. */
+static void server_set(stage *s, moment_name at)
+{
+    const moment *m = &s->moments[at];
+    fleet_server_stop(&s->f);
+    moment_put(m, &s->f, "server");
+    s->f.now_ms = m->now_ms;
+    s->f.random = (uint64_t)m->now_ms;
+    s->f.packing = m->packing;
+    fleet_server_start(&s->f);
+    s->at = at;
+}
+
+/* At its moment, and then with what this attempt has asked so far. */
+static void server_follow(stage *s)
+{
+    server_set(s, s->at);
+    for (int i = 0; i < s->asked_count; i++) {
+        const stage_talk *t = &s->talks[1][s->asked[i]];
+        server_job_free(ask(s, &t->request));
+    }
+    s->server_moved = true;
+}
+
+/* A request that a fault made different. The stage's server has seen its groups and answers as it
+ * did. */
 static void ask_again(stage *s, const fb_link_request *q, fb_link_response *out)
 {
     heap_pause();
+    if (s->at != MOMENT_STAGE && !s->server_moved) {
+        server_follow(s);
+    }
     server_job_free(s->f.job);
     s->f.job = ask(s, q);
     heap_resume();
@@ -157,19 +212,28 @@ static void ask_again(stage *s, const fb_link_request *q, fb_link_response *out)
     *out = (fb_link_response){.status = reply->status, .zstd = reply->zstd, .body = reply->body};
 }
 
+static bool is_asked(const stage_talk *t, const fb_link_request *q)
+{
+    return strcmp(t->request.path, q->path) == 0 && text_equal(t->request.body, q->body);
+}
+
 static fb_code exchange(void *ctx, const fb_link_request *q, fb_link_response *out)
 {
     stage *s = ctx;
+    bool of_moment = s->at != MOMENT_STAGE;
     if (s->recording) {
         server_job *job = ask(s, q);
         talk_keep(s, q, server_job_reply(job));
         server_job_free(job);
-        *out = s->talks[s->talks_count - 1].response;
+        *out = s->talks[of_moment][s->talks_count[of_moment] - 1].response;
         return FB_OK;
     }
-    for (int i = 0; i < s->talks_count; i++) {
-        const stage_talk *t = &s->talks[i];
-        if (t->body_size == q->body.size && memcmp(t->body, q->body.data, t->body_size) == 0) {
+    for (int i = 0; i < s->talks_count[of_moment] && !s->server_moved; i++) {
+        const stage_talk *t = &s->talks[of_moment][i];
+        if (is_asked(t, q)) {
+            if (of_moment && s->asked_count < STAGE_TALKS_MAX) {
+                s->asked[s->asked_count++] = i;
+            }
             *out = t->response;
             return FB_OK;
         }
@@ -272,13 +336,16 @@ static void content_make(stage *s)
     fleet_must(fb_activity_log(s->db, &s->customer, "pending", NULL, NULL, &err), &err, "pending");
 }
 
-static void talks_drop(stage *s)
+static void talks_drop(stage *s, bool of_moment)
 {
-    for (int i = 0; i < s->talks_count; i++) {
-        free(s->talks[i].body);
-        free(s->talks[i].reply);
+    for (int i = 0; i < s->talks_count[of_moment]; i++) {
+        stage_talk *t = &s->talks[of_moment][i];
+        for (int k = 0; k < t->owned_count; k++) {
+            free(t->owned[k]);
+        }
+        *t = (stage_talk){.owned_count = 0};
     }
-    s->talks_count = 0;
+    s->talks_count[of_moment] = 0;
 }
 
 static void code_make(stage *s)
@@ -315,6 +382,7 @@ void stage_make(stage *s)
 {
     fb_error err = {0};
     *s = (stage){.recording = true, .random = 77};
+    lives_make(s->moments, &s->life, &(lives_ear){NULL});
     fleet_open(&s->f);
     fleet_must(door_catalog_grow(s->f.admin, text_of(MODULE), &s->f.port, &err), &err, "grow");
     s->port = (fb_port){s, device_mono, device_wall, device_random, NULL};
@@ -326,26 +394,42 @@ void stage_make(stage *s)
     s->random = 77;
     fleet_must(stage_open(s, &err), &err, "open");
     enrol(s);
-    stage_talk first = s->talks[0]; /* the answer to the enrolment stays */
-    s->talks_count = 0;
+    stage_talk first = s->talks[0][0]; /* the answer to the enrolment stays */
+    s->talks_count[0] = 0;
     sync_now(s);
-    talks_drop(s);
+    talks_drop(s, false);
     content_make(s);
-    talks_drop(s);
+    talks_drop(s, false);
     keep_files(s, 0);
     mem_files_copy(s->f.files, "dev1", "kept");
-    s->talks[s->talks_count++] = first;
+    s->talks[0][s->talks_count[0]++] = first;
     stage_set(s, &(scene){.name = "recording"});
     sync_now(s);
     lane_now(s);
     stage_close(s);
     s->recording = false;
+    moment_keep(&s->moments[MOMENT_STAGE], &s->f, NULL);
     sqlite3_vfs_register(sqlite3_vfs_find(STAGE_VFS), 1); /* exports go to the default file layer */
+}
+
+void stage_turn(stage *s, const scene *played)
+{
+    moment_name at = scene_moment(played);
+    s->recording = at != MOMENT_STAGE;
+    if (at == MOMENT_STAGE && s->at == at) {
+        return;
+    }
+    server_set(s, at);
+    talks_drop(s, true);
 }
 
 void stage_free(stage *s)
 {
-    talks_drop(s);
+    talks_drop(s, false);
+    talks_drop(s, true);
+    for (int i = 0; i < MOMENTS; i++) {
+        moment_drop(&s->moments[i]);
+    }
     for (int set = 0; set < 2; set++) {
         for (int i = 0; i < s->files_count[set]; i++) {
             free(s->files[set][i].data);
@@ -384,24 +468,51 @@ static uint64_t rows_hash(sqlite3 *db, const char *sql, uint64_t hash)
     return hash;
 }
 
-uint64_t stage_dump(const stage *s, bool counts_only)
+/* Of the tables that `which` names, their `columns`. */
+static uint64_t tables_hash(sqlite3 *db, const char *which, const char *columns, uint64_t hash)
 {
-    sqlite3 *db = NULL;
     sqlite3_stmt *tables = NULL;
-    uint64_t hash = 14695981039346656037ULL;
-    (void)s;
-    if (sqlite3_open_v2(PATH, &db, SQLITE_OPEN_READWRITE, STAGE_VFS) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
-                           -1, &tables, NULL) == SQLITE_OK) {
+    if (sqlite3_prepare_v2(db, which, -1, &tables, NULL) == SQLITE_OK) {
         while (sqlite3_step(tables) == SQLITE_ROW) {
             char sql[160];
             const char *name = (const char *)sqlite3_column_text(tables, 0);
-            snprintf(sql, sizeof sql, "SELECT %s FROM %.100s", counts_only ? "count(*)" : "*",
-                     name);
+            snprintf(sql, sizeof sql, "SELECT %s FROM %.100s", columns, name);
             hash = rows_hash(db, sql, hash_more(hash, name, strlen(name)));
         }
     }
     sqlite3_finalize(tables);
+    return hash;
+}
+
+enum { HASH_BEGIN = 1469598103 };
+
+uint64_t stage_dump(const stage *s, bool counts_only)
+{
+    sqlite3 *db = NULL;
+    uint64_t hash = HASH_BEGIN;
+    (void)s;
+    if (sqlite3_open_v2(PATH, &db, SQLITE_OPEN_READWRITE, STAGE_VFS) == SQLITE_OK) {
+        hash = tables_hash(db, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+                           counts_only ? "count(*)" : "*", hash);
+    }
+    sqlite3_close(db);
+    return hash;
+}
+
+uint64_t stage_seen(const stage *s)
+{
+    sqlite3 *db = NULL;
+    uint64_t hash = HASH_BEGIN;
+    (void)s;
+    if (sqlite3_open_v2(PATH, &db, SQLITE_OPEN_READWRITE, STAGE_VFS) == SQLITE_OK) {
+        hash = tables_hash(db,
+                           "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
+                           "'fb\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite%' ORDER BY name",
+                           "*", hash);
+        hash = rows_hash(db, "SELECT state, count(*) FROM fb_outbox GROUP BY state", hash);
+        hash = rows_hash(db, "SELECT id, body FROM fb_draft ORDER BY id", hash);
+        hash = rows_hash(db, "SELECT entity, id FROM fb_parked ORDER BY id", hash);
+    }
     sqlite3_close(db);
     return hash;
 }

@@ -33,7 +33,7 @@ enum { GROUPS_MAX = 8, SHOWN_MAX = 400, UNPACKED_BYTES_MAX = 64 << 20 };
 typedef struct options {
     const char *name;
     uint64_t every, seed, only;
-    bool calls;
+    bool calls, quick;
 } options;
 
 typedef struct counters {
@@ -47,6 +47,7 @@ typedef struct torture {
     weapon with;
     bool for_ever;
     uint64_t site, dump; /* dump: of the master after the undisturbed run */
+    uint64_t packs;      /* of a build: what it must come to */
     int status;
     buf answer; /* unpacked */
     int64_t live;
@@ -131,6 +132,12 @@ static bool is_answer(torture *t, const server_reply *reply)
     return same;
 }
 
+static bool offers_packs(const buf *answer)
+{
+    static const char OFFER[] = "{\"m\":\"pack\"";
+    return memmem(answer->data, answer->size, OFFER, sizeof OFFER - 1) != NULL;
+}
+
 /* The same request once more; after trouble that lasts, to a server that was started anew. What
  * failed in the middle is taken up one group a request, so that a group that brings the server down
  * is found: the device asks on until all are answered. */
@@ -174,6 +181,19 @@ static bool start_in_trouble(torture *t, bool *fired)
     return rc == FB_OK;
 }
 
+/* What was not made is made an hour later. */
+static bool build_in_trouble(torture *t)
+{
+    arm(t);
+    story_build(t->s);
+    bool fired = disarm(t);
+    story_build(t->s);
+    if (story_packs() != t->packs) {
+        bad(t, "the packs are not what they were without the fault", NULL);
+    }
+    return fired;
+}
+
 static bool request_in_trouble(torture *t)
 {
     arm(t);
@@ -181,7 +201,8 @@ static bool request_in_trouble(torture *t)
     bool fired = disarm(t);
     bool later = reply->status == 503 || reply->status == 429 || reply->status == 504;
     t->n->later += later;
-    if (!is_answer(t, reply) && !later) {
+    bool pages = reply->status == 200 && offers_packs(&t->answer);
+    if (!is_answer(t, reply) && !later && !pages) {
         bad(t, "neither the answer nor \"later\"", reply);
     }
     return fired;
@@ -199,9 +220,15 @@ static bool attempt(torture *t, bool starting)
     } else {
         fb_error err = {0};
         fleet_must(story_start(t->s, &err), &err, "server");
-        fired = request_in_trouble(t);
+        fired = t->asked->build ? build_in_trouble(t) : request_in_trouble(t);
     }
-    ask_again(t);
+    if (t->asked->build) {
+        if (story_dump() != t->dump) {
+            bad(t, "a build changed the database", NULL);
+        }
+    } else {
+        ask_again(t);
+    }
     story_stop(t->s);
     if (heap_live() != t->live) {
         t->n->leaks++;
@@ -239,36 +266,61 @@ static void weapon_use_calls(torture *t, bool starting)
     }
 }
 
+/* Of the longer lives one site with one weapon suffices for every test run. */
+static bool is_sampled(const torture *t, const options *o)
+{
+    return o->quick && t->asked->of_lives;
+}
+
 static void weapon_use(torture *t, const options *o, bool starting)
 {
     if (o->calls && t->with <= ARENA) {
         weapon_use_calls(t, starting);
         return;
     }
+    bool one = o->only > 0 || is_sampled(t, o);
     t->site = o->only > 0 ? o->only : 1 + (o->seed + t->n->requests * 7) % o->every;
     for (;; t->site += o->every) {
-        if (!site_use(t, starting) || o->only > 0) {
+        if (!site_use(t, starting) || one) {
             return;
         }
     }
+}
+
+/* The undisturbed run. False: there is nothing to compare with. */
+static bool learn(torture *t)
+{
+    story_turn_to(t->s, t->asked);
+    if (t->asked->build) {
+        story_build(t->s);
+        story_build(t->s);
+        t->packs = story_packs();
+        t->dump = story_dump();
+        return true;
+    }
+    const server_reply *reply = story_ask(t->s, t->asked);
+    t->status = reply->status;
+    unpack(reply, &t->answer);
+    t->dump = story_dump();
+    if (t->status >= 500) {
+        bad(t, "the undisturbed request is put off", reply);
+    }
+    return t->status < 500;
 }
 
 static void request_torture(story *s, const talk *asked, const options *o, counters *n,
                             bool starting)
 {
     torture t = {.s = s, .asked = asked, .n = n};
-    story_turn_to(s, asked);
-    const server_reply *reply = story_ask(s, asked);
-    t.status = reply->status;
-    unpack(reply, &t.answer);
-    t.dump = story_dump();
-    if (t.status != 200) {
-        bad(&t, "the undisturbed request is refused", reply);
+    if (!learn(&t)) {
+        return;
     }
     n->requests++;
-    for (int with = 0; with < WEAPONS && t.status == 200; with++) {
+    for (int with = 0; with < WEAPONS; with++) {
         t.with = (weapon)with;
-        weapon_use(&t, o, starting);
+        if (!is_sampled(&t, o) || (uint64_t)with == n->requests % BESIDE) {
+            weapon_use(&t, o, starting);
+        }
     }
     buf_clear(&t.answer);
 }
@@ -285,7 +337,7 @@ static int usage(void)
         "                call of the product fail; of the others as --every says\n"
         "  --seed S      where counting by N begins (default 0)\n"
         "  --site N      only this site\n"
-        "  --quick       every 800th site, for every test run\n"
+        "  --quick       every 800th site, for every test run; of requests of a longer life one\n"
         "  --list        the requests\n",
         stdout);
     return 0;
@@ -298,6 +350,7 @@ static bool options_take(options *o, int argc, char **argv)
         bool more = i + 1 < argc, number = more && i64_get(text_of(argv[i + 1]), &v) && v >= 0;
         if (strcmp(argv[i], "--quick") == 0) {
             o->every = 800;
+            o->quick = true;
         } else if (strcmp(argv[i], "--calls") == 0) {
             o->calls = true;
         } else if (strcmp(argv[i], "--request") == 0 && number) {

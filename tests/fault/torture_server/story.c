@@ -27,38 +27,24 @@ static void text_keep(char *out, size_t size, const char *text)
     snprintf(out, size, "%s", text != NULL ? text : "");
 }
 
-static void file_keep(void *ctx, const char *name, const void *data, size_t size)
+static talk *talk_new(story *s, fleet *f, const char *what)
 {
-    talk *t = ctx;
-    if (strncmp(name, "server/", 7) != 0 || strstr(name, "-shm") != NULL) {
-        return;
-    }
-    if (t->files_count == IMAGE_FILES_MAX) {
-        abort();
-    }
-    image_file *file = &t->files[t->files_count++];
-    snprintf(file->name, sizeof file->name, "%s", name);
-    file->data = copy_of(data, size);
-    file->size = size;
-}
-
-static void beside_name(const talk *t, char out[24], const story *s)
-{
-    snprintf(out, 24, "kept%d", (int)(t - s->talks));
-}
-
-/* Before the server sees it. */
-static void request_keep(void *ctx, const fb_link_request *q)
-{
-    story *s = ctx;
-    char beside[24];
     if (s->talks_count == TALKS_MAX) {
         abort();
     }
-    talk *t = &s->talks[s->talks_count];
-    const char *what = strrchr(q->path, '/') + 1;
-    snprintf(t->name, sizeof t->name, "%s %d", what, s->talks_count + 1);
-    s->talks_count++;
+    talk *t = &s->talks[s->talks_count++];
+    snprintf(t->name, sizeof t->name, "%s %d", what, s->talks_count);
+    t->random = f->random;
+    t->of_lives = f != &s->f;
+    moment_keep(&t->before, f, NULL);
+    return t;
+}
+
+/* Before the server sees it. */
+static void request_keep(void *ctx, fleet *f, const fb_link_request *q)
+{
+    talk *t = talk_new(ctx, f,
+                       strncmp(q->path, "/v1/pack/", 9) == 0 ? "pack" : strrchr(q->path, '/') + 1);
     text_keep(t->method, sizeof t->method, q->method);
     text_keep(t->path, sizeof t->path, q->path);
     text_keep(t->authorization, sizeof t->authorization, q->authorization);
@@ -66,11 +52,16 @@ static void request_keep(void *ctx, const fb_link_request *q)
     text_keep(t->content_encoding, sizeof t->content_encoding, q->content_encoding);
     t->body = copy_of(q->body.data, q->body.size);
     t->body_size = q->body.size;
-    t->now_ms = s->f.now_ms;
-    t->random = s->f.random;
-    crash_vfs_each(s->f.vfs, file_keep, t);
-    beside_name(t, beside, s);
-    mem_files_copy(s->f.files, "server", beside);
+}
+
+static void build_keep(void *ctx, fleet *f)
+{
+    talk_new(ctx, f, "build")->build = true;
+}
+
+static void own_request_keep(void *ctx, const fb_link_request *q)
+{
+    request_keep(ctx, &((story *)ctx)->f, q);
 }
 
 /* --- the life ----------------------------------------------------------------------------------
@@ -130,10 +121,16 @@ static void customer_make(fleet_device *d, const char *name)
 
 void story_make(story *s)
 {
+    static moment unused[MOMENTS];
     fleet *f = &s->f;
+    life_ids ids = {.refused = 0};
     memset(s, 0, sizeof *s);
+    lives_make(unused, &ids, &(lives_ear){request_keep, build_keep, s});
+    for (int i = 0; i < MOMENTS; i++) {
+        moment_drop(&unused[i]);
+    }
     fleet_open(f);
-    f->asked = request_keep;
+    f->asked = own_request_keep;
     f->asked_ctx = s;
     fleet_device *rep = fleet_device_add(f, &f->users[0]);
     fleet_device *manager = fleet_device_add(f, &f->manager);
@@ -165,9 +162,7 @@ void story_free(story *s)
 {
     for (int i = 0; i < s->talks_count; i++) {
         free(s->talks[i].body);
-        for (int k = 0; k < s->talks[i].files_count; k++) {
-            free(s->talks[i].files[k].data);
-        }
+        moment_drop(&s->talks[i].before);
     }
     fleet_close(&s->f);
 }
@@ -181,23 +176,20 @@ void story_stop(story *s)
 
 void story_files(story *s, const talk *t)
 {
-    char beside[24];
-    beside_name(t, beside, s);
-    crash_vfs_remove(s->f.vfs, "server");
     crash_vfs_fail(s->f.vfs, "server", 0, SQLITE_OK, false);
-    for (int i = 0; i < t->files_count; i++) {
-        crash_vfs_put(s->f.vfs, t->files[i].name, t->files[i].data, t->files[i].size);
-    }
-    mem_files_remove(s->f.files, "server");
-    mem_files_copy(s->f.files, beside, "server");
-    s->f.now_ms = t->now_ms;
+    moment_put(&t->before, &s->f, "server");
+    s->f.now_ms = t->before.now_ms;
+    s->f.packing = t->before.packing;
     s->f.random = t->random;
 }
 
 fb_code story_start(story *s, fb_error *err)
 {
-    server_options open = {
-        .path = MASTER, .vfs = "fleetfs", .port = &s->f.port, .files = mem_files_port(s->f.files)};
+    server_options open = {.path = MASTER,
+                           .vfs = "fleetfs",
+                           .port = &s->f.port,
+                           .files = mem_files_port(s->f.files),
+                           .packing = s->f.packing};
     fb_code rc = server_open(&open, &s->f.srv, err);
     return rc == FB_OK ? server_reader_open(s->f.srv, &s->f.reader, err) : rc;
 }
@@ -226,6 +218,8 @@ const server_reply *story_ask(story *s, const talk *t)
     return server_job_reply(f->job);
 }
 
+#define HASH_BEGIN 14695981039346656037ULL
+
 static uint64_t hash_more(uint64_t hash, const void *data, size_t size)
 {
     const unsigned char *bytes = data;
@@ -235,16 +229,9 @@ static uint64_t hash_more(uint64_t hash, const void *data, size_t size)
     return hash;
 }
 
-static uint64_t rows_hash(sqlite3 *db, const char *table, uint64_t hash)
+static uint64_t query_hash(sqlite3 *db, const char *sql, uint64_t hash)
 {
-    char sql[200];
     sqlite3_stmt *s = NULL;
-    bool runs =
-        strcmp(table, "fs_verdict") == 0; /* which groups were settled together: no matter */
-    bool classes = strcmp(table, "fs_scope_class") == 0; /* neither is the commit */
-    snprintf(sql, sizeof sql, "SELECT %s FROM \"%.100s\"%s",
-             classes ? "class, scopes, rows, total, buckets" : "*", table,
-             runs ? " WHERE plain = 0" : "");
     if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK) {
         return 0;
     }
@@ -260,11 +247,62 @@ static uint64_t rows_hash(sqlite3 *db, const char *table, uint64_t hash)
     return hash;
 }
 
+/* Of tables of which not every row or column has to be the same: which groups were settled
+ * together, and the commit of a sum, do not matter; a device that tells of wrong rows twice,
+ * because it did not hear the answer, is noted twice. */
+static const struct {
+    const char *table, *columns, *where;
+} LOOSE[] = {
+    {"fs_verdict", "*", "plain = 0"},
+    {"fs_scope_class", "class, scopes, rows, total, buckets", "1"},
+    {"fs_audit", "*", "action <> 'digest.fault'"},
+    {"fs_device",
+     "id, code, user_id, token_hash, status, incarnation, epoch, catalog_version, scope_set, "
+     "pushed_groups, refused_groups, enrolled_ms, last_seen_ms",
+     "1"},
+};
+
+static uint64_t rows_hash(sqlite3 *db, const char *table, uint64_t hash)
+{
+    char sql[240];
+    const char *columns = "*", *where = "1";
+    for (size_t i = 0; i < sizeof LOOSE / sizeof *LOOSE; i++) {
+        if (strcmp(table, LOOSE[i].table) == 0) {
+            columns = LOOSE[i].columns;
+            where = LOOSE[i].where;
+        }
+    }
+    snprintf(sql, sizeof sql, "SELECT %s FROM \"%.60s\" WHERE %s", columns, table, where);
+    return query_hash(db, sql, hash);
+}
+
+void story_build(story *s)
+{
+    s->f.now_ms += 3600000;
+    while (server_build(s->f.srv, (uint64_t)s->f.now_ms)) {
+    }
+}
+
+uint64_t story_packs(void)
+{
+    sqlite3 *db = NULL;
+    uint64_t hash = 0;
+    if (sqlite3_open_v2("server/master.db.packs", &db, SQLITE_OPEN_READWRITE, "fleetfs") ==
+        SQLITE_OK) {
+        hash = query_hash(db,
+                          "SELECT p.scope, p.pos, p.rows, c.n, c.hash FROM pack p JOIN chunk c ON "
+                          "c.pack = p.no WHERE p.name IS NOT NULL ORDER BY p.scope, p.pos, c.n",
+                          HASH_BEGIN);
+    }
+    sqlite3_close(db);
+    return hash;
+}
+
 uint64_t story_dump(void)
 {
     sqlite3 *db = NULL;
     sqlite3_stmt *tables = NULL;
-    uint64_t hash = 14695981039346656037ULL;
+    uint64_t hash = HASH_BEGIN;
     if (sqlite3_open_v2(MASTER, &db, SQLITE_OPEN_READWRITE, "fleetfs") == SQLITE_OK &&
         sqlite3_prepare_v2(db,
                            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
