@@ -170,6 +170,26 @@ void code_make(fleet *f, char *out, size_t size)
     buf_clear(&code);
 }
 
+/* As fb_attachment_add, and up with it. */
+fb_id picture_send(fleet_device *d, const fb_id *customer)
+{
+    fb_error err = {0};
+    fb_id id;
+    fb_lane *lane = NULL;
+    fb_link link = fleet_link(d);
+    fb_attachment_in in = FB_ATTACHMENT_IN_INIT;
+    in.media_type = "image/jpeg";
+    in.data = text_of("the whole picture");
+    in.thumb = text_of("small");
+    in.customer = *customer;
+    fleet_must(fb_attachment_add(d->db, &in, &id, &err), &err, "picture");
+    fleet_sync(d);
+    fleet_must(fb_lane_open(d->db, NULL, &lane, &err), &err, "lane open");
+    fleet_must(fb_lane_step(lane, &link, 0, NULL, &err), &err, "lane");
+    fb_lane_close(lane);
+    return id;
+}
+
 /* --- packs -------------------------------------------------------------------------------------
  */
 
@@ -422,6 +442,10 @@ static void people_live(moment all[MOMENTS], life_ids *ids, const lives_ear *ear
     catalogue_grow(&p.l.f, MODULE);
     moment_keep(&all[MOMENT_CATALOG], &p.l.f, p.rep);
     fleet_sync(p.rep);
+    ids->shop = p.edited;
+    ids->picture = picture_send(p.mate, &p.edited);
+    fleet_sync(p.rep);
+    moment_keep(&all[MOMENT_PICTURES], &p.l.f, p.rep);
     phone_disasters(&p, all);
     fleet_close(&p.l.f);
     p = (people){.ids = ids};

@@ -21,13 +21,14 @@ typedef enum moment_name {
     MOMENT_RIGHTS,   /* the person's role was taken away and territories changed */
     MOMENT_COLUMN,   /* a newer column takes the place of one that was just written */
     MOMENT_CLONE,    /* two phones from one */
+    MOMENT_PICTURES, /* another phone's are at the server */
     MOMENT_AGAIN,    /* to be enrolled anew: with life_ids.code */
     MOMENTS
 } moment_name;
 
 /* Ids that scenes ask for. */
 typedef struct life_ids {
-    fb_id conflict;
+    fb_id conflict, shop, picture;
     int64_t refused; /* group */
     char code[40];   /* for MOMENT_AGAIN */
 } life_ids;

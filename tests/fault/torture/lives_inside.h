@@ -27,6 +27,8 @@ void talk_log(fleet_device *d, const fb_id *customer, const char *subject);
 fb_id order_take(fleet_device *d, const fb_id *customer, bool submit);
 /* A payment of 10.00, half of it for the order. */
 void order_pay(fleet_device *d, const fb_id *customer, const fb_id *order);
+/* A picture of the customer, all of which goes up. */
+fb_id picture_send(fleet_device *d, const fb_id *customer);
 /* The first row that the SQL finds. */
 fb_id shown_row(fleet_device *d, const char *sql);
 /* A one-time code of the first user. */

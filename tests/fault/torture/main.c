@@ -362,16 +362,18 @@ static int usage(void)
 
 static int scenes_count(void)
 {
-    return SCENES_COUNT + LANE_SCENES_COUNT + LIFE_SCENES_COUNT;
+    return SCENES_COUNT + LANE_SCENES_COUNT + LIFE_SCENES_COUNT + FILE_SCENES_COUNT;
 }
 
 static const scene *scene_at(int i)
 {
-    if (i < SCENES_COUNT) {
-        return &SCENES[i];
+    const scene *const lists[] = {SCENES, LANE_SCENES, LIFE_SCENES, FILE_SCENES};
+    const int counts[] = {SCENES_COUNT, LANE_SCENES_COUNT, LIFE_SCENES_COUNT, FILE_SCENES_COUNT};
+    int list = 0;
+    while (i >= counts[list]) {
+        i -= counts[list++];
     }
-    i -= SCENES_COUNT;
-    return i < LANE_SCENES_COUNT ? &LANE_SCENES[i] : &LIFE_SCENES[i - LANE_SCENES_COUNT];
+    return &lists[list][i];
 }
 
 static int list(void)

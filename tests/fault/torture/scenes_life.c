@@ -47,31 +47,6 @@ static fb_code enrol_again_and_sync(stage *s, fb_error *err)
     return rc;
 }
 
-/* --- a file that does not open -------------------------------------------------------------- */
-
-static void middle_spoil(void *ctx, const char *name, const void *data, size_t size)
-{
-    stage_file *out = ctx;
-    if (strcmp(name, "dev1/replica.db") == 0 && size <= out->size) {
-        memcpy(out->data, data, size);
-        out->size = size;
-    }
-}
-
-/* Every seventh page is gone, the first ones are not: what is left of it and the second copy
- * together have everything. */
-static fb_code pages_spoil(stage *s)
-{
-    static char bytes[8 << 20];
-    stage_file file = {.data = bytes, .size = sizeof bytes};
-    crash_vfs_each(s->f.vfs, middle_spoil, &file);
-    for (size_t at = (size_t)7 * 4096; at + 4096 <= file.size; at += (size_t)7 * 4096) {
-        memset(bytes + at, 0, 4096);
-    }
-    crash_vfs_put(s->f.vfs, "dev1/replica.db", bytes, file.size);
-    return FB_OK;
-}
-
 /* --- what a person sees and does ------------------------------------------------------------ */
 
 static fb_code parked_look(void *ctx, const fb_parked *p)
@@ -148,7 +123,6 @@ const scene LIFE_SCENES[] = {
     {"sync: one of two phones", sync_before, sync_all, STEPS | SEEN | AT(MOMENT_CLONE)},
     {"fb_db_open: an older database", NULL, open_and_sync, BARE | STEPS | SEEN | AT(MOMENT_COPIED)},
     {"fb_db_open: no database", NULL, open_and_sync, BARE | STEPS | SEEN | AT(MOMENT_LOST)},
-    {"fb_db_open: bad pages", pages_spoil, open_and_sync, BARE | STEPS | SEEN | AT(MOMENT_AGAIN)},
     {"fb_enrol: again", NULL, enrol_again_and_sync, STEPS | TOKEN | SEEN | AT(MOMENT_AGAIN)},
     {"fb_parked_each: some", NULL, parked, AT(MOMENT_TRAY)},
     {"fb_problem_each: some", NULL, problems, AT(MOMENT_TRAY)},

@@ -8,6 +8,7 @@
  *   scenes.c    one scene for each function of core/include/fieldbook
  *   scenes_lane.c  those of attachments, of the outbox, and a replica that must be made again
  *   lives.c     longer lives of a device and its server, kept at the moments that matter (moment.c)
+ *   scenes_file.c  scenes of damaged, older and lost files
  *   scenes_life.c  scenes that begin at such a moment: the server answers as it did there
  *
  * Method. A scene runs once undisturbed: its number of allocations (file calls) is the number of
@@ -94,8 +95,8 @@ static inline moment_name scene_moment(const scene *c)
 {
     return (moment_name)(c->flags >> 8);
 }
-extern const scene SCENES[], LANE_SCENES[], LIFE_SCENES[];
-extern const int SCENES_COUNT, LANE_SCENES_COUNT, LIFE_SCENES_COUNT;
+extern const scene SCENES[], LANE_SCENES[], LIFE_SCENES[], FILE_SCENES[];
+extern const int SCENES_COUNT, LANE_SCENES_COUNT, LIFE_SCENES_COUNT, FILE_SCENES_COUNT;
 
 void stage_make(stage *s);
 void stage_free(stage *s);
