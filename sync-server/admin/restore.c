@@ -7,10 +7,13 @@
  * every device sends again what it holds and no backup does (sync.md decision 7).
  *
  *   RST-1  nothing is taken away: the database that stood there is kept beside the new one
- *   RST-2  no database serves devices under an epoch whose answers it has lost */
+ *   RST-2  no database serves devices under an epoch whose answers it has lost: the copy has its
+ *          new epoch before it has its name
+ *   RST-3  whenever the power goes, the old database stands there, or the new one as a whole, or
+ *          none, with the old one and the new one beside it: restore_was_cut says so to whoever
+ *          looks for a database, and the same command ends it */
 #include "sync-server/admin/shelf.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +26,7 @@
 enum { PATH_BYTES = 4096, NAME_BYTES = 4200, LOCK_WAIT_MS = 2000, COPY_BYTES = 1 << 20 };
 
 static const char *const PARTS[] = {"", "-wal", "-shm"};
+static const char FRESH[] = ".restoring", MARK[] = ".high-water";
 
 int command_backup_verify(admin *a, const char *path)
 {
@@ -80,22 +84,47 @@ static fb_code server_is_stopped(const char *path, fb_error *err)
                                                     "fieldbookd and other commands first");
 }
 
-static fb_code bytes_copy(int from, int to)
+static fb_code bytes_put(const fb_files *files, int from, const char *to)
 {
     static char block[COPY_BYTES];
-    for (;;) {
+    for (int64_t at = 0;;) {
         ssize_t n = read(from, block, sizeof block);
-        if (n <= 0) {
-            return n == 0 && fsync(to) == 0 ? FB_OK : FB_E_IO;
+        if (n < 0) {
+            return FB_E_IO;
         }
-        for (ssize_t done = 0; done < n;) {
-            ssize_t put = write(to, block + done, (size_t)(n - done));
-            if (put <= 0) {
-                return errno == ENOSPC ? FB_E_DISK_FULL : FB_E_IO;
-            }
-            done += put;
+        FB_TRY(files->write(files->ctx, to, at, (fb_text){block, (size_t)n}, n == 0));
+        if (n == 0) {
+            return FB_OK;
+        }
+        at += n;
+    }
+}
+
+static fb_code bytes_copy(const fb_files *files, const char *from, const char *to)
+{
+    int fd = open(from, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return FB_E_IO;
+    }
+    fb_code rc = bytes_put(files, fd, to);
+    close(fd);
+    return rc;
+}
+
+/* What a restore that was cut short, or this one, left of the copy. */
+static fb_code fresh_remove(const restoring *r, fb_error *err)
+{
+    char path[NAME_BYTES + 16];
+    const fb_files *files = r->a->files;
+    static const char *const ENDS[] = {MARK, "-wal", "-shm", ""};
+    for (size_t i = 0; i < sizeof ENDS / sizeof ENDS[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", r->fresh, ENDS[i]);
+        fb_code rc = files->remove(files->ctx, path);
+        if (rc != FB_OK) {
+            return fail(err, rc, path, "cannot be removed: check folder and rights");
         }
     }
+    return FB_OK;
 }
 
 static fb_code moment_find(const restoring *r, const shelf *c, uint32_t *index, fb_error *err)
@@ -117,7 +146,6 @@ static fb_code moment_make(restoring *r, fb_error *err)
     shelf c;
     uint32_t index = 0;
     FB_TRY(shelf_open(r->a->files, r->from, &c, err));
-    (void)unlink(r->fresh);
     fb_code rc = moment_find(r, &c, &index, err);
     if (rc == FB_OK) {
         rc = shelf_write_image(&c, index, r->fresh, err);
@@ -135,15 +163,7 @@ static fb_code copy_make(restoring *r, fb_error *err)
 {
     backup_facts copied = {0};
     digest hash;
-    int from = open(r->from, O_RDONLY | O_CLOEXEC);
-    int to = open(r->fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    fb_code rc = from >= 0 && to >= 0 ? bytes_copy(from, to) : FB_E_IO;
-    if (from >= 0) {
-        close(from);
-    }
-    if (to >= 0 && close(to) != 0 && rc == FB_OK) {
-        rc = FB_E_IO;
-    }
+    fb_code rc = bytes_copy(r->a->files, r->from, r->fresh);
     if (rc != FB_OK) {
         return fail(err, rc, r->fresh, "the backup cannot be copied: check free space and rights");
     }
@@ -167,40 +187,51 @@ static fb_code old_aside(restoring *r, fb_error *err)
     for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
         snprintf(from, sizeof from, "%s%s", r->to, PARTS[i]);
         snprintf(to, sizeof to, "%s%s", r->aside, PARTS[i]);
-        if (stands(from) && (stands(to) || rename(from, to) != 0)) {
-            return fail(err, FB_E_IO, from, "cannot be moved to %s: %s", to, strerror(errno));
+        fb_code rc = !stands(from) ? FB_OK
+                     : stands(to)  ? FB_E_EXISTS
+                                   : r->a->files->rename(r->a->files->ctx, from, to);
+        if (rc != FB_OK) {
+            return fail(err, rc, from, "cannot be moved to %s: %s", to, fb_code_text(rc, "en"));
         }
         r->replaced |= i == 0 && stands(to);
     }
     return FB_OK;
 }
 
-static fb_code folder_sync(const restoring *r)
+/* The database, and behind it the mark that knows its epoch: between the two the old mark makes the
+ * server refuse everybody (server_mark.c), so nothing is served that was not meant. */
+static fb_code new_in_place(const restoring *r, fb_error *err)
 {
-    char folder[NAME_BYTES];
-    const char *slash = strrchr(r->to, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - r->to + 1) : 1,
-             slash != NULL ? r->to : ".");
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) {
-        close(fd);
+    char from[NAME_BYTES + 16], to[NAME_BYTES];
+    const fb_files *files = r->a->files;
+    snprintf(from, sizeof from, "%s%s", r->fresh, MARK);
+    snprintf(to, sizeof to, "%s%s", r->to, MARK);
+    fb_code rc = files->rename(files->ctx, r->fresh, r->to);
+    if (rc == FB_OK) {
+        rc = files->rename(files->ctx, from, to);
     }
-    return good ? FB_OK : FB_E_IO;
+    return rc == FB_OK
+               ? FB_OK
+               : fail(err, rc, r->to, "the copy cannot be put in place: %s; what stood there is %s",
+                      fb_code_text(rc, "en"), r->aside);
 }
 
 static fb_code put_back(restoring *r, bool is_folder, fb_error *err)
 {
+    FB_TRY(fresh_remove(r, err));
     FB_TRY(is_folder ? moment_make(r, err) : copy_make(r, err));
-    FB_TRY(old_aside(r, err));
-    if (rename(r->fresh, r->to) != 0 || folder_sync(r) != FB_OK) {
-        return fail(err, FB_E_IO, r->to,
-                    "the copy cannot be put in place: %s; what stood there is %s", strerror(errno),
-                    r->aside);
-    }
-    FB_TRY(server_epoch_new(&(server_epoch_options){.path = r->to, .port = r->a->port},
+    FB_TRY(server_epoch_new(&(server_epoch_options){.path = r->fresh, .port = r->a->port},
                             &r->facts.head, err));
+    FB_TRY(old_aside(r, err));
+    FB_TRY(new_in_place(r, err));
     return blobs_restore(r->a, r->to, r->from, is_folder, err);
+}
+
+bool restore_was_cut(const char *database)
+{
+    char path[NAME_BYTES];
+    snprintf(path, sizeof path, "%.4096s%s", database, FRESH);
+    return !stands(database) && stands(path);
 }
 
 static fb_code restore_run(restoring *r, bool may_replace, fb_error *err)
@@ -218,7 +249,9 @@ static fb_code restore_run(restoring *r, bool may_replace, fb_error *err)
         FB_TRY(server_is_stopped(r->to, err));
     }
     fb_code rc = put_back(r, is_folder, err);
-    (void)unlink(r->fresh);
+    if (rc != FB_OK && (!r->replaced || stands(r->to))) { /* else nothing else stands there */
+        (void)!fresh_remove(r, NULL);
+    }
     return rc;
 }
 
@@ -277,7 +310,7 @@ static bool moment_options(restoring *r)
     } else {
         snprintf(r->to, sizeof r->to, "%s/master.db", r->a->home);
     }
-    snprintf(r->fresh, sizeof r->fresh, "%s.restoring", r->to);
+    snprintf(r->fresh, sizeof r->fresh, "%s%s", r->to, FRESH);
     return good;
 }
 

@@ -114,6 +114,8 @@ bool options_left(admin *a)
 
 int admin_no_company(const admin *a)
 {
-    admin_warn(a, TEXT_NO_COMPANY, a->home);
+    char path[4200];
+    snprintf(path, sizeof path, "%s/master.db", a->home);
+    admin_warn(a, restore_was_cut(path) ? TEXT_RESTORE_CUT : TEXT_NO_COMPANY, a->home);
     return EXIT_FAILED;
 }
