@@ -5,7 +5,7 @@
  *   lane.c    the same for the bytes of attachments
  *   pack.c    the same for a first download in packs
  *   tls.c     a real listener, a real link, and the encrypted stream cut between them
- *   tls_bytes.c  the same with pieces of attachments and chunks of packs in it
+ *   tls_bytes.c  the same with pieces of attachments, chunks of packs, GET /v1/health in it
  *   proxy.c   the TCP proxy that cuts
  *
  *   CUT-1  a request that was cut has no effect and is not answered with 200
@@ -23,6 +23,7 @@ enum { CUT_BODY_BYTES_MAX = 8 << 20 };
 
 typedef struct cut_options {
     uint64_t every, tls_every, seed;
+    uint64_t ask_every; /* requests of a download, in steps of tls_every: each costs a download */
 } cut_options;
 
 typedef struct cut_counters {

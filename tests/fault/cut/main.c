@@ -38,6 +38,7 @@ static bool options_take(cut_options *o, bool *tls, int argc, char **argv)
         if (strcmp(argv[i], "--quick") == 0) {
             o->every = 23;
             o->tls_every = 97;
+            o->ask_every = 8;
         } else if (strcmp(argv[i], "--no-tls") == 0) {
             *tls = false;
         } else if (strcmp(argv[i], "--every") == 0 && number && v > 0) {
@@ -58,7 +59,7 @@ static bool options_take(cut_options *o, bool *tls, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    cut_options o = {.every = 1, .tls_every = 7};
+    cut_options o = {.every = 1, .tls_every = 7, .ask_every = 1};
     cut_counters n = {0};
     bool tls = true;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {

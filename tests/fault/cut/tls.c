@@ -302,6 +302,7 @@ void tls_cuts(const cut_options *o, cut_counters *n)
         cut_bad(n, "tls", "both", 0, "the device does not stand exactly once");
     }
     fleet_must(wire_sync(w, w->db, &report), NULL, "first sync");
+    tls_health_cuts(w);
     tls_pack_cuts(w);
     tls_lane_cuts(w);
     group_cuts(w);

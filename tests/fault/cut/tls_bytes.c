@@ -1,5 +1,6 @@
 /* tls_bytes.c - see cut.h: what is not rows, inside the encrypted stream: the pieces of
- * attachments, up from a rep and down to the manager, and the chunks of a first download. */
+ * attachments, up from a rep and down to the manager, the chunks of a first download and the
+ * requests for them, and the question whether the server is well. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,13 +240,15 @@ static int64_t chunks_left(fb_db *db)
 }
 
 /* A replica that was enrolled and never synced, copied anew; its download is cut, and repeated. */
-static bool download_cut(wire *w, const char *twin, int64_t down)
+static bool download_cut(wire *w, const char *twin, int64_t up, int64_t down)
 {
+    const char *direction = up >= 0 ? "up" : "down";
+    uint64_t at = (uint64_t)(up >= 0 ? up : down);
     fb_error err = {0};
     fb_sync_report report = {.complete = false}, again = {.complete = false};
     twin_make(w);
     fb_db *db = wire_open(w, twin);
-    proxy_cut(w->p, -1, down);
+    proxy_cut(w->p, up, down);
     (void)wire_sync(w, db, &report);
     bool was_cut = proxy_did_cut(w->p);
     proxy_cut(w->p, -1, -1);
@@ -253,12 +256,12 @@ static bool download_cut(wire *w, const char *twin, int64_t down)
     fb_code rc = wire_sync(w, db, &again);
     if (rc != FB_OK || !again.complete || chunks_left(db) != 0 ||
         report.chunks_count + again.chunks_count == 0) {
-        cut_bad(w->n, "tls pack", "down", (uint64_t)down, "the download does not end in packs");
+        cut_bad(w->n, "tls pack", direction, at, "the download does not end in packs");
     } else if (again.packs_dropped + again.digest_faults_count > 0) {
-        cut_bad(w->n, "tls pack", "down", (uint64_t)down, "a cut chunk was kept");
+        cut_bad(w->n, "tls pack", direction, at, "a cut chunk was kept");
     }
     if (fb_db_check(db, &err) != FB_OK) {
-        cut_bad(w->n, "tls pack", "down", (uint64_t)down, err.message);
+        cut_bad(w->n, "tls pack", direction, at, err.message);
     }
     fb_db_close(db);
     return was_cut;
@@ -282,7 +285,58 @@ void tls_pack_cuts(wire *w)
     buf_clear(&code);
     fb_db_close(db);
     w->n->messages += 2;
-    for (int64_t k = (int64_t)(w->o->seed % w->o->tls_every); download_cut(w, twin, k);
+    int64_t step = (int64_t)(w->o->tls_every * w->o->ask_every);
+    for (int64_t k = (int64_t)w->o->seed % step; download_cut(w, twin, k, -1); k += step) {
+    }
+    for (int64_t k = (int64_t)(w->o->seed % w->o->tls_every); download_cut(w, twin, -1, k);
+         k += (int64_t)w->o->tls_every) {
+    }
+}
+
+/* --- is the server well? ------------------------------------------------------------------------
+ */
+
+/* The whole answer, or none. */
+static fb_code health_ask(wire *w, bool *whole)
+{
+    static const char WELL[] = "{\"m\":\"health\",\"v\":1}";
+    const fb_link_request q = {
+        .method = "GET", .path = "/v1/health", .timeout_ms = 10000, .response_bytes_max = 1000};
+    fb_link_response r = {0};
+    fb_link *link = wire_link(w);
+    fb_code rc = link->exchange(link->ctx, &q, &r);
+    *whole = rc == FB_OK && r.status == 200 && r.body.size >= sizeof WELL - 1 &&
+             memcmp(r.body.data, WELL, sizeof WELL - 1) == 0;
+    fb_link_curl_free(link);
+    return rc;
+}
+
+static bool health_cut(wire *w, int64_t up, int64_t down)
+{
+    const char *direction = up >= 0 ? "up" : "down";
+    uint64_t at = (uint64_t)(up >= 0 ? up : down);
+    bool whole = false;
+    proxy_cut(w->p, up, down);
+    fb_code rc = health_ask(w, &whole);
+    bool was_cut = proxy_did_cut(w->p);
+    proxy_cut(w->p, -1, -1);
+    w->n->tls += was_cut;
+    if (rc == FB_OK && !whole) {
+        cut_bad(w->n, "tls health", direction, at, "a part of an answer was taken for one");
+    }
+    if (health_ask(w, &whole) != FB_OK || !whole) {
+        cut_bad(w->n, "tls health", direction, at, "the repeat is not answered");
+    }
+    return was_cut;
+}
+
+void tls_health_cuts(wire *w)
+{
+    w->n->messages += 2;
+    for (int64_t k = (int64_t)(w->o->seed % w->o->tls_every); health_cut(w, k, -1);
+         k += (int64_t)w->o->tls_every) {
+    }
+    for (int64_t k = (int64_t)(w->o->seed % w->o->tls_every); health_cut(w, -1, k);
          k += (int64_t)w->o->tls_every) {
     }
 }

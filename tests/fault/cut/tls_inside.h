@@ -36,8 +36,9 @@ void wire_code(wire *w, const fb_id *user, buf *out);
 /* One sync over a new connection. */
 fb_code wire_sync(wire *w, fb_db *db, fb_sync_report *report);
 
-/* Attachments' pieces and packs' chunks (tls_bytes.c). */
+/* Attachments' pieces, packs' chunks, GET /v1/health (tls_bytes.c). */
 void tls_lane_cuts(wire *w);
 void tls_pack_cuts(wire *w);
+void tls_health_cuts(wire *w);
 
 #endif
