@@ -1,14 +1,16 @@
 /* rate.c - token buckets without locks: one 64-bit word each, changed by compare-and-swap.
  *
  * A bucket holds thousandths of a request in its low 26 bits and the millisecond of the last refill
- * above. Buckets are found by a hash of the key; two keys that meet share one, which only makes the
- * pair a little poorer. Nothing is ever removed: a full bucket is the same as none. */
+ * above, as far as it fits: a clock may begin anywhere. Buckets are found by a hash of the key; two
+ * keys that meet share one, which only makes the pair a little poorer. Nothing is ever removed: a
+ * full bucket is the same as none. */
 #include "sync-server/door/door.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
 enum { BUCKETS = 1 << 16, MILLI_BITS = 26, MILLI_MASK = (1 << MILLI_BITS) - 1, BURST_MAX = 60000 };
+#define TIME_MASK ((UINT64_C(1) << (64 - MILLI_BITS)) - 1)
 
 struct door_rate {
     _Atomic uint64_t buckets[BUCKETS]; /* 0: never used, that is full */
@@ -41,7 +43,10 @@ static uint64_t filled_milli(uint64_t bucket, const door_rate_limit *limit, uint
     if (bucket == 0) {
         return full;
     }
-    uint64_t since_ms = mono_ms > bucket >> MILLI_BITS ? mono_ms - (bucket >> MILLI_BITS) : 0;
+    uint64_t since_ms = (mono_ms - (bucket >> MILLI_BITS)) & TIME_MASK;
+    if (since_ms > TIME_MASK / 2) { /* another thread's clock was read later */
+        since_ms = 0;
+    }
     if (since_ms >= full) { /* at least one thousandth a millisecond: full by now */
         return full;
     }

@@ -154,6 +154,29 @@ static void number_of_a_series_is_given_once(void **state)
     }
 }
 
+/* Who made a record, when and on what is the server's to write: what a device says of it is left
+ * out, and the rest of its change stands. */
+static void stamps_of_a_device_are_left_out(void **state)
+{
+    static const char *const STAMPS[] = {"created_by", "created_device", "updated_by"};
+    bench *b = *state;
+    raw_group g;
+    fb_id customer = b->w.customers[0], other = b->w.users[1];
+    for (size_t i = 0; i < sizeof STAMPS / sizeof STAMPS[0]; i++) {
+        raw_begin(&g, &b->d, "customer.save", 0, 0);
+        raw_update(&g, "customer", &customer, raw_server_ver(&b->w, "customer", &customer),
+                   PAIRS("remark", "", "pays late", STAMPS[i], "", id_text(&other)));
+        raw_end(&g);
+        decision d = decided(b);
+        is(&d, FB_OK, NULL);
+        const change *made = change_to(&d, "customer");
+        assert_non_null(made);
+        assert_true(text_is(value_in(made, "remark")->u.text, "pays late"));
+        const fb_value *stamp = value_in(made, STAMPS[i]);
+        assert_true(stamp == NULL || !id_equal(&stamp->u.id, &other));
+    }
+}
+
 /* --- conflicts --------------------------------------------------------------------------- */
 
 static void conflict_is_decided_as_the_person_says(void **state)
@@ -386,6 +409,7 @@ int main(void)
         CASE(a_person_is_in_one_place),
         CASE(what_has_rows_below_stays),
         CASE(number_of_a_series_is_given_once),
+        CASE(stamps_of_a_device_are_left_out),
         CASE(conflict_is_decided_as_the_person_says),
         CASE(conflict_of_what_is_gone_or_not_the_persons_is_refused),
         CASE(approval_changes_what_was_asked_or_nothing),

@@ -193,25 +193,29 @@ static void blocked_comes_back_and_wiped_does_not(void **state)
 static void bucket_empties_and_fills_with_time(void **state)
 {
     static const door_rate_limit limit = {40, 10};
-    door_rate *r = door_rate_new();
-    uint32_t retry_ms = 0;
+    static const uint64_t CLOCKS[] = {1000, 1760000000000, (UINT64_C(1) << 38) - 50};
     (void)state;
-    for (int i = 0; i < 40; i++) {
-        assert_true(door_rate_take(r, "device", 6, &limit, 1000, &retry_ms));
+    for (size_t c = 0; c < sizeof CLOCKS / sizeof CLOCKS[0]; c++) {
+        const uint64_t at = CLOCKS[c];
+        door_rate *r = door_rate_new();
+        uint32_t retry_ms = 0;
+        for (int i = 0; i < 40; i++) {
+            assert_true(door_rate_take(r, "device", 6, &limit, at, &retry_ms));
+        }
+        assert_false(door_rate_take(r, "device", 6, &limit, at, &retry_ms));
+        assert_int_equal(retry_ms, 100);
+        assert_true(door_rate_take(r, "another", 7, &limit, at, &retry_ms));
+        assert_false(door_rate_take(r, "device", 6, &limit, at + 99, &retry_ms));
+        assert_true(door_rate_take(r, "device", 6, &limit, at + 100, &retry_ms));
+        assert_false(door_rate_take(r, "device", 6, &limit, at + 100, &retry_ms));
+        for (int i = 0; i < 40; i++) { /* an hour fills it, not more */
+            assert_true(door_rate_take(r, "device", 6, &limit, at + 3600100, &retry_ms));
+        }
+        assert_false(door_rate_take(r, "device", 6, &limit, at + 3600100, &retry_ms));
+        /* a clock that goes back */
+        assert_false(door_rate_take(r, "device", 6, &limit, at + 3600000, &retry_ms));
+        door_rate_free(r);
     }
-    assert_false(door_rate_take(r, "device", 6, &limit, 1000, &retry_ms));
-    assert_int_equal(retry_ms, 100);
-    assert_true(door_rate_take(r, "another", 7, &limit, 1000, &retry_ms));
-    assert_false(door_rate_take(r, "device", 6, &limit, 1099, &retry_ms));
-    assert_true(door_rate_take(r, "device", 6, &limit, 1100, &retry_ms));
-    assert_false(door_rate_take(r, "device", 6, &limit, 1100, &retry_ms));
-    for (int i = 0; i < 40; i++) { /* an hour fills it, not more */
-        assert_true(door_rate_take(r, "device", 6, &limit, 3601100, &retry_ms));
-    }
-    assert_false(door_rate_take(r, "device", 6, &limit, 3601100, &retry_ms));
-    assert_false(
-        door_rate_take(r, "device", 6, &limit, 3601000, &retry_ms)); /* a clock that goes back */
-    door_rate_free(r);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
