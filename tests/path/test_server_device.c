@@ -517,63 +517,9 @@ static void body_is_bounded_packed_and_unpacked(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-/* Its own pace for each device; nothing of a request beyond it is looked at. */
-static void device_that_asks_too_often_waits(void **state)
-{
-    enum { AT_ONCE = 40 }; /* DEVICE_RATE of server_prepare.c */
-    bench *b = *state;
-    sync_request q = raw_request(&b->a);
-    job_next next;
-    int refused = 0;
-    for (int i = 0; i < 2 * AT_ONCE; i++) {
-        server_job *job = raw_prepare(&b->a, &q, &next);
-        if (next == JOB_DONE) {
-            assert_int_equal(server_job_reply(job)->status, 429);
-            assert_true(server_job_reply(job)->retry_s > 0);
-            refused++;
-        }
-        server_job_free(job);
-    }
-    assert_in_range(refused, 1, AT_ONCE);
-    q = raw_request(&b->b);
-    server_job *job = raw_prepare(&b->b, &q, &next); /* another one's is untouched */
-    assert_int_not_equal(next, JOB_DONE);
-    server_job_free(job);
-}
-
-/* A membership begins between the commit of a request and the snapshot of its page: the page would
- * be of scopes that the device is not registered with. It comes again, and has all of it. */
-static void scopes_that_move_behind_the_commit_make_it_come_again(void **state)
-{
-    bench *b = *state;
-    raw_reply r;
-    fb_id order;
-    job_next next;
-    raw_push_order(&b->a, "SO-A1-1", &RAW_GOOD, 0, &order);
-    sync_request q = raw_request(&b->a);
-    server_job *job = raw_prepare(&b->a, &q, &next);
-    assert_int_equal(next, JOB_WRITE);
-    server_write(b->w.srv, &job, 1);
-    assert_int_equal(server_job_next(job), JOB_READ);
-    company_add(&b->w.company, "user_territory",
-                PAIRS("user_id", id_text(&b->a.user), "territory_id", id_text(&b->w.territories[1]),
-                      "valid_from", "2020-01-01"));
-    server_read(b->w.srv, b->w.reader, job);
-    assert_int_equal(server_job_reply(job)->status, 503);
-    assert_true(server_job_reply(job)->retry_s > 0);
-    server_job_free(job);
-    raw_sync(&b->a, &r);
-    assert_int_equal(r.status, 200);
-    assert_int_equal(raw_verdict(&r, 1).code, VERDICT_APPLIED);
-    assert_true(raw_page_has(&r, &b->w.customers[1]));
-    raw_reply_clear(&r);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(device_that_asks_too_often_waits),
-        CASE(scopes_that_move_behind_the_commit_make_it_come_again),
         CASE(page_holds_nothing_outside_the_scopes),
         CASE(repeated_request_gets_the_same_verdicts),
         CASE(unreadable_group_does_not_block_the_next),
