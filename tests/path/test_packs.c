@@ -393,10 +393,23 @@ static void packs__a_forged_manifest_is_refused(void **state)
     assert_gets_around("UPDATE pack SET sig=zeroblob(64)", 3);
 }
 
+/* The damage below makes of a chunk nothing but zeros. */
+static void look_for_zeros(void *ctx, const fb_link_request *q, fb_link_response *r)
+{
+    static const char ZEROS[64];
+    *(bool *)ctx |= strncmp(q->path, "/v1/pack/", 9) == 0 && r->status == 200 &&
+                    r->body.size >= sizeof ZEROS && memcmp(r->body.data, ZEROS, sizeof ZEROS) == 0;
+}
+
 static void packs__the_server_serves_no_damaged_chunk(void **state)
 {
+    bool served = false;
     (void)state;
+    f.answered = look_for_zeros;
+    f.answered_ctx = &served;
     assert_gets_around("UPDATE chunk SET body=zeroblob(length(body)) WHERE n=2", 1);
+    f.answered = NULL;
+    assert_false(served);
     assert_gets_around("DELETE FROM chunk WHERE n=3", 1);
     assert_gets_around("UPDATE pack SET epoch=zeroblob(16)", 0);
 }

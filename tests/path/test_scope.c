@@ -154,6 +154,26 @@ static void substitutes_work_counts_when_it_arrives_after_the_last_day(void **st
     assert_int_equal(fleet_number(two, "SELECT count(*) FROM visit"), 1);
 }
 
+/* Taken by grace only: no page will ever drop it, so the device must not keep it either. */
+static void what_was_taken_by_grace_leaves_the_device(void **state)
+{
+    char json[160];
+    fb_id id;
+    fb_error err = {0};
+    (void)state;
+    substitute(0, 1);
+    sees(one, true, true);
+    snprintf(json, sizeof json, "{\"customer_id\":\"%s\",\"name\":\"Buyer 3\"}",
+             id_text(&f.customers[1]));
+    fleet_must(fb_record_put_json(one->db, "contact", json, &id, &err), &err, "contact");
+    f.now_ms += 3 * (int64_t)DAY_MS;
+    sees(one, true, false);
+    assert_int_equal(one->report.applied_count, 1);
+    assert_int_equal(fleet_number(one, "SELECT count(*) FROM contact WHERE name = 'Buyer 3'"), 0);
+    fleet_sync(two);
+    assert_int_equal(fleet_number(two, "SELECT count(*) FROM contact WHERE name = 'Buyer 3'"), 1);
+}
+
 /* The device has not heard that it is over: the customer is still there when the visit is saved. */
 static void work_after_the_last_day_is_held_for_the_manager(void **state)
 {
@@ -502,6 +522,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(substitute_has_the_territory_from_the_first_day_to_the_last),
         CASE(substitutes_work_counts_when_it_arrives_after_the_last_day),
+        CASE(what_was_taken_by_grace_leaves_the_device),
         CASE(work_after_the_last_day_is_held_for_the_manager),
         CASE(work_that_is_a_month_late_is_held),
         CASE(customer_of_two_territories_is_with_both_reps),
