@@ -2,7 +2,8 @@
  * product must come back with exactly what it had promised.
  *
  *   main.c       options, grids, pairs of crashes, the summary line
- *   work.c       the workload: devices, server, office and administrator over crash_vfs
+ *   work.c       the workload: devices, server, office and administrator over crash_vfs; and a
+ *                second one: a download whose indexes are built last
  *   lane.c       photos: taken, carried, let go; and what of them must be found
  *   folder.c     a folder of backups: made, and what of it must be found
  *   judge.c      the full check of one state with the product's own code, and healing by one sync
@@ -37,6 +38,8 @@
 
 typedef struct work_report {
     uint32_t ops, groups, rejected, syncs, migrations, backups, moments, reopened, chunks;
+    int64_t indexes;                  /* of the first device's database */
+    uint32_t late_rows;               /* of the entity whose indexes are built last */
     uint32_t photos, stored, fetched; /* parts that became whole at the server, and here again */
 } work_report;
 
@@ -47,6 +50,9 @@ typedef struct work_options {
 } work_options;
 /* Run the workload and leave its tape in *t. */
 void work_run(tape *t, const work_options *o, work_report *out);
+/* A first download of an entity with so many rows that its indexes are built behind them, and one
+ * group on top. */
+void work_run_late(tape *t, work_report *out);
 
 typedef enum judge_target { JUDGE_DEVICE, JUDGE_SERVER } judge_target;
 typedef struct judge_state {
@@ -55,6 +61,7 @@ typedef struct judge_state {
     int64_t now_ms;
     int64_t moment;                /* of the folder of backups: the newest promised one; 0: none */
     bool fresh;                    /* the plain files are not those of the state judged before */
+    int64_t indexes;               /* that the device's database must have; 0: not known */
     int64_t last_least, last_most; /* newest group of device 1 allowed; -1: not known */
     char why[400];
 } judge_state;
@@ -62,8 +69,11 @@ typedef struct judge_state {
 bool judge(judge_state *j);
 /* What a person does after a crash, recorded for a second one: open, check, sync. */
 bool judge_recover(judge_state *j, tape *t);
-/* Newest group of a replica, read without the product; -1: there is none. */
+/* One number of a database, the newest group of a replica, its indexes: read without the product;
+ * -1: cannot be read, there is none. */
+int64_t judge_number(const char *vfs, const char *path, const char *sql);
 int64_t judge_last_group(const char *vfs, const char *path);
+int64_t judge_indexes(const char *vfs, const char *path);
 
 /* --- photos (lane.c) ----------------------------------------------------------------------------
  */

@@ -157,19 +157,10 @@ static bool device_up(court *c, fleet_device *d)
     return rc == FB_OK || no(c->j, "the replica's check", rc, &err);
 }
 
-/* One number by SQL of our own; -1 when it cannot be read. */
+/* By SQL of our own. */
 static int64_t number(const char *path, const char *sql)
 {
-    sqlite3 *db = NULL;
-    sqlite3_stmt *s = NULL;
-    int64_t v = -1;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, JUDGE_VFS) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW) {
-        v = sqlite3_column_int64(s, 0);
-    }
-    sqlite3_finalize(s);
-    sqlite3_close(db);
-    return v;
+    return judge_number(JUDGE_VFS, path, sql);
 }
 
 static bool user_find(fb_id *out)
@@ -316,6 +307,13 @@ static bool packs_sound(court *c)
     return rc == FB_OK || no(c->j, "the check of a new replica", rc, &err);
 }
 
+/* Indexes that are built after the rows are there, whatever was cut. */
+static bool indexes_stand(court *c, const fleet_device *d)
+{
+    int64_t n = judge_indexes(JUDGE_VFS, d->path);
+    return c->j->indexes == 0 || n == c->j->indexes || no_number(c->j, "indexes of the replica", n);
+}
+
 static bool is_enrolled(fleet_device *d)
 {
     fb_identity me = {.size_bytes = sizeof me};
@@ -357,8 +355,8 @@ static bool devices_heal(court *c, int count)
         if (file < 0 || !c->j->image->files[file].exists) {
             continue; /* not made yet */
         }
-        if (!device_up(c, d) || (i == 0 && !groups_promised(c)) ||
-            !lane_whole(d, false, c->j->why) || !heals(c, d)) {
+        if (!device_up(c, d) || !indexes_stand(c, d) || (i == 0 && !groups_promised(c)) ||
+            !lane_whole(d, false, c->j->why) || !heals(c, d) || !indexes_stand(c, d)) {
             return false;
         }
     }

@@ -7,18 +7,20 @@
 #include "base/decimal.h"
 #include "fault/crash/crash.h"
 
-enum { MEMO_SLOTS = 1 << 14, DBS_MAX = 3, WINDOW = 40, SHOWN_MAX = 10 };
+enum { MEMO_SLOTS = 1 << 14, DBS_MAX = 3, WINDOW = 40, SHOWN_MAX = 10, LATE_JUDGE_EVERY = 4 };
 
 enum { MASTER, BACKUP, PACKS }; /* of grid.dbs */
 
+static const char LATE[] = "late"; /* the second workload, in --replay */
+
 typedef struct options {
-    uint64_t seed, images, ops, doubles, judge_every;
+    uint64_t seed, images, ops, doubles, judge_every, late_every;
     const char *replay; /* machine:step:mode:draw */
     bool planted;
 } options;
 
 typedef struct counters {
-    uint64_t images, recovered, states, judged, pairs, bad;
+    uint64_t images, recovered, states, judged, pairs, late, bad; /* late: images of late_grid */
 } counters;
 
 typedef struct state_seen {
@@ -48,7 +50,10 @@ typedef struct grid {
     uint64_t plain_judged;
     uint64_t memo_version, draws, calls, calls_max;
     memo_slot *memo;
-    bool second; /* a crash within the recovery of another one */
+    const char *called; /* in --replay: the machine, or "late" */
+    int64_t indexes;
+    uint64_t every; /* images at every so many calls; what nothing was lost of, at each */
+    bool second;    /* a crash within the recovery of another one */
     char before[120];
 } grid;
 
@@ -70,11 +75,10 @@ static void bad(grid *g, point at, const char *why)
         fprintf(stderr,
                 "bad: %s%s k=%llu mode=%s draw=%llu: %s\n     --seed %llu --ops %llu --replay "
                 "%s:%llu:%s:%llu\n",
-                g->before, g->t->machines[g->machine], (unsigned long long)g->d.step,
-                FATE_NAMES[at.mode], (unsigned long long)at.draw, why,
-                (unsigned long long)g->o->seed, (unsigned long long)g->o->ops,
-                g->t->machines[g->machine], (unsigned long long)g->d.step, FATE_NAMES[at.mode],
-                (unsigned long long)at.draw);
+                g->before, g->called, (unsigned long long)g->d.step, FATE_NAMES[at.mode],
+                (unsigned long long)at.draw, why, (unsigned long long)g->o->seed,
+                (unsigned long long)g->o->ops, g->called, (unsigned long long)g->d.step,
+                FATE_NAMES[at.mode], (unsigned long long)at.draw);
     }
 }
 
@@ -99,6 +103,7 @@ static void judge_here(grid *g, point at, uint64_t plain)
                      .now_ms = now != NULL ? now->now_ms : 0,
                      .fresh = plain != g->plain_judged,
                      .moment = now != NULL ? now->moment : 0,
+                     .indexes = g->indexes,
                      .last_least = -1};
     if (now != NULL && !g->second && g->target == JUDGE_DEVICE) {
         bool more = now + 1 < g->t->promises + g->t->promises_count;
@@ -241,7 +246,7 @@ static void image_try(grid *g, point at)
 static void step_try(grid *g)
 {
     image_try(g, (point){FATE_KEPT, 0});
-    for (int mode = 0; mode < FATES; mode++) {
+    for (int mode = 0; mode < FATES && g->calls % g->every == 0; mode++) {
         uint64_t draws = mode == FATE_LOST ? 1 : g->draws;
         for (uint64_t i = 0; i < draws; i++) {
             image_try(g, (point){(fate_mode)mode, i});
@@ -255,7 +260,8 @@ static void step_try(grid *g)
 
 static void grid_open(grid *g, const options *o, counters *n, const tape *t, judge_target target)
 {
-    *g = (grid){.o = o, .n = n, .t = t, .target = target, .draws = 1, .calls_max = UINT64_MAX};
+    *g = (grid){
+        .o = o, .n = n, .t = t, .target = target, .draws = 1, .every = 1, .calls_max = UINT64_MAX};
     g->machine = tape_machine(t, target == JUDGE_DEVICE ? "dev1" : "server");
     g->dbs[MASTER] = target == JUDGE_DEVICE ? "dev1/replica.db" : "server/master.db";
     g->dbs[BACKUP] = "server/backup1.db";
@@ -265,6 +271,7 @@ static void grid_open(grid *g, const options *o, counters *n, const tape *t, jud
     if (g->memo == NULL || g->machine < 0) {
         abort();
     }
+    g->called = t->machines[g->machine];
     disk_open(&g->d, t);
 }
 
@@ -359,7 +366,7 @@ static void pairs_try(grid *first, uint64_t number)
 }
 
 /* "dev1:812:torn-512:3" */
-static bool replay(const options *o, counters *n, const tape *t)
+static bool replay(const options *o, counters *n, tape *t)
 {
     char machine[16], mode[16];
     unsigned long long k = 0, number = 0;
@@ -374,7 +381,15 @@ static bool replay(const options *o, counters *n, const tape *t)
     grid g;
     plain.replay = NULL;
     plain.judge_every = UINT64_MAX / 4000;
+    int64_t indexes = 0;
+    if (strcmp(machine, LATE) == 0) {
+        work_report r;
+        tape_free(t);
+        work_run_late(t, &r);
+        indexes = r.indexes;
+    }
     grid_open(&g, &plain, n, t, strcmp(machine, "server") == 0 ? JUDGE_SERVER : JUDGE_DEVICE);
+    g.indexes = indexes;
     for (uint64_t i = 0; i <= k; i++) {
         disk_walk(&g.d, i);
         if (disk_step_is_of(&g.d, g.machine)) {
@@ -401,6 +416,34 @@ static void grids(const options *o, counters *n, const tape *t)
     }
 }
 
+/* The second workload: its own tape, the device alone. */
+static void late_grid(const options *o, counters *n)
+{
+    tape t;
+    work_report r;
+    counters own = {0};
+    options often = *o; /* it has few states */
+    grid g;
+    clock_t began = clock();
+    often.judge_every = o->judge_every < LATE_JUDGE_EVERY ? o->judge_every : LATE_JUDGE_EVERY;
+    work_run_late(&t, &r);
+    grid_open(&g, &often, &own, &t, JUDGE_DEVICE);
+    g.called = LATE;
+    g.indexes = r.indexes;
+    g.every = o->late_every;
+    grid_walk(&g, 0);
+    uint64_t ms = (uint64_t)(clock() - began) / (CLOCKS_PER_SEC / 1000) + 1;
+    printf("late indexes: rows=%u indexes=%lld chunks=%u calls=%llu every=%llu images=%llu "
+           "judged=%llu cpu_ms=%llu bad=%llu\n",
+           r.late_rows, (long long)r.indexes, r.chunks, (unsigned long long)g.calls,
+           (unsigned long long)g.every, (unsigned long long)own.images,
+           (unsigned long long)own.judged, (unsigned long long)ms, (unsigned long long)own.bad);
+    n->bad += own.bad;
+    n->late += own.images;
+    grid_close(&g);
+    tape_free(&t);
+}
+
 /* --- options
  * ----------------------------------------------------------------------------------------- */
 
@@ -415,6 +458,10 @@ static int usage(void)
         "  --doubles N   first crashes whose recovery crashes again, at each of 40 calls (default "
         "40)\n"
         "  --judge N     judge every N-th distinct state with the product (default 1)\n"
+        "  --late N      a second workload, whose download builds its indexes last: images at "
+        "every "
+        "N-th\n"
+        "                call (default 1; 0: without it)\n"
         "  --planted     the device does not sync its commits: the grid must find it (exit 1)\n"
         "  --quick       a workload of 25 operations, for every test run\n"
         "  --replay M:K:MODE:DRAW   one image, with the seed and ops that showed it\n",
@@ -427,11 +474,9 @@ static bool options_take(options *o, int argc, char **argv)
     struct {
         const char *name;
         uint64_t *value;
-    } numbers[] = {{"--images", &o->images},
-                   {"--ops", &o->ops},
-                   {"--seed", &o->seed},
-                   {"--doubles", &o->doubles},
-                   {"--judge", &o->judge_every}};
+    } numbers[] = {{"--images", &o->images},     {"--ops", &o->ops},
+                   {"--seed", &o->seed},         {"--doubles", &o->doubles},
+                   {"--judge", &o->judge_every}, {"--late", &o->late_every}};
     for (int i = 1; i < argc; i++) {
         bool known = false;
         if (strcmp(argv[i], "--quick") == 0) {
@@ -440,7 +485,8 @@ static bool options_take(options *o, int argc, char **argv)
                            .images = 1,
                            .ops = 25,
                            .doubles = 2,
-                           .judge_every = 30};
+                           .judge_every = 30,
+                           .late_every = 40};
             continue;
         }
         if (strcmp(argv[i], "--planted") == 0) {
@@ -468,7 +514,8 @@ static bool options_take(options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    options o = {.seed = 1, .images = 50000, .ops = 300, .doubles = 40, .judge_every = 1};
+    options o = {
+        .seed = 1, .images = 50000, .ops = 300, .doubles = 40, .judge_every = 1, .late_every = 1};
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         return usage();
     }
@@ -489,17 +536,21 @@ int main(int argc, char **argv)
         return 2;
     }
     uint64_t ms = (uint64_t)(clock() - began) / (CLOCKS_PER_SEC / 1000) + 1;
+    if (o.replay == NULL && !o.planted && o.late_every > 0) {
+        late_grid(&o, &n);
+    }
     printf("workload: ops=%u groups=%u syncs=%u rejected=%u migrations=%u backups=%u moments=%u "
            "reopened=%u "
            "chunks=%u photos=%u stored=%u fetched=%u calls=%llu\n",
            r.ops, r.groups, r.syncs, r.rejected, r.migrations, r.backups, r.moments, r.reopened,
            r.chunks, r.photos, r.stored, r.fetched, (unsigned long long)t.events_count);
     printf("crash %s: images=%llu distinct=%llu states=%llu judged=%llu pairs=%llu cpu_ms=%llu "
-           "images_per_s=%llu bad=%llu\n",
+           "images_per_s=%llu late=%llu bad=%llu\n",
            n.bad == 0 ? "ok" : "failed", (unsigned long long)n.images,
            (unsigned long long)n.recovered, (unsigned long long)n.states,
            (unsigned long long)n.judged, (unsigned long long)n.pairs, (unsigned long long)ms,
-           (unsigned long long)(n.images * 1000 / ms), (unsigned long long)n.bad);
+           (unsigned long long)(n.images * 1000 / ms), (unsigned long long)n.late,
+           (unsigned long long)n.bad);
     tape_free(&t);
     return n.bad == 0 ? 0 : 1;
 }
