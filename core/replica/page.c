@@ -79,8 +79,8 @@ static fb_code refuse_page(fb_code rc, fb_error *err)
 
 /* --- ids of rows that are not known -------------------------------------------------- */
 
-/* Where the column stands in the block's "c"; false when it is not there. */
-static bool column_position(fb_text head_line, const char *name, arena *scratch, uint32_t *out)
+/* Where the column stands in the block's "c"; E_PROTOCOL when it is not there. */
+static fb_code column_position(fb_text head_line, const char *name, arena *scratch, uint32_t *out)
 {
     json_reader r;
     fb_text key;
@@ -107,17 +107,16 @@ static bool column_position(fb_text head_line, const char *name, arena *scratch,
     if (!named) { /* leave, delete: the id alone */
         *out = 0;
     }
-    return json_finish(&r) == FB_OK && (found || !named);
+    FB_TRY(json_finish(&r)); /* memory may be short: that is no fault of the page */
+    return found || !named ? FB_OK : FB_E_PROTOCOL;
 }
 
-static bool unknown_id(const walk *w, fb_text line, fb_id *out)
+static fb_code unknown_id(const walk *w, fb_text line, fb_id *out)
 {
     json_reader r;
     uint32_t at = 0;
     bool found = false;
-    if (!column_position(w->head_line, "id", w->r->scratch, &at)) {
-        return false;
-    }
+    FB_TRY(column_position(w->head_line, "id", w->r->scratch, &at));
     json_reader_init(&r, line, w->r->scratch);
     json_array_begin(&r);
     for (uint32_t i = 0; json_array_next(&r); i++) {
@@ -127,7 +126,8 @@ static bool unknown_id(const walk *w, fb_text line, fb_id *out)
             json_skip(&r);
         }
     }
-    return json_finish(&r) == FB_OK && found;
+    FB_TRY(json_finish(&r));
+    return found ? FB_OK : FB_E_PROTOCOL;
 }
 
 /* --- checking ------------------------------------------------------------------------ */
@@ -139,7 +139,7 @@ static fb_code check_row(walk *w, fb_text line, void *ctx)
     arena_reset(w->r->scratch);
     counts->total++;
     if (w->head.entity == NULL) {
-        return unknown_id(w, line, &id) ? FB_OK : FB_E_PROTOCOL;
+        return unknown_id(w, line, &id);
     }
     counts->rows[w->head.entity->number]++;
     FB_TRY(row_get(line, &w->head, w->r->scratch, w->values));
@@ -382,9 +382,7 @@ static fb_code move_row(walk *w)
 static fb_code apply_unknown_entity(walk *w, fb_text line)
 {
     fb_id id;
-    if (!unknown_id(w, line, &id)) {
-        return FB_E_PROTOCOL;
-    }
+    FB_TRY(unknown_id(w, line, &id));
     if (w->head.kind == BLOCK_MOVE) {
         w->r->sums.uncertain = true;
         return FB_OK;
@@ -502,24 +500,25 @@ fb_code unknown_apply(replica *r, fb_error *err)
 }
 
 /* The version in a kept row of an entity that is not known; 0 when it has none. */
-static int64_t unknown_ver(const walk *w, fb_text line)
+static fb_code unknown_ver(const walk *w, fb_text line, int64_t *out)
 {
     json_reader r;
     uint32_t at = 0;
-    int64_t ver = 0;
-    if (!column_position(w->head_line, "ver", w->r->scratch, &at)) {
-        return 0;
+    *out = 0;
+    fb_code rc = column_position(w->head_line, "ver", w->r->scratch, &at);
+    if (rc != FB_OK) {
+        return rc == FB_E_NO_MEMORY ? rc : FB_OK;
     }
     json_reader_init(&r, line, w->r->scratch);
     json_array_begin(&r);
     for (uint32_t i = 0; json_array_next(&r); i++) {
         if (i != at) {
             json_skip(&r);
-        } else if (!i64_get(json_string(&r), &ver)) {
-            ver = 0;
+        } else if (!i64_get(json_string(&r), out)) {
+            *out = 0;
         }
     }
-    return ver;
+    return json_finish(&r) == FB_E_NO_MEMORY ? FB_E_NO_MEMORY : FB_OK;
 }
 
 /* One that has a table is counted there: what is kept is only the columns that are not known. */
@@ -535,7 +534,9 @@ static fb_code unknown_count_row(replica *r, fb_text entity, const fb_id *id, fb
     arena_reset(r->scratch);
     if (catalog_entity(r->edition->catalog, entity) == NULL) {
         fb_text row = {body.data + head_size + 1, body.size - head_size - 2};
-        row_sums_add(out, entity, id, unknown_ver(&w, row));
+        int64_t ver = 0;
+        FB_TRY(unknown_ver(&w, row, &ver));
+        row_sums_add(out, entity, id, ver);
     }
     return FB_OK;
 }
