@@ -131,6 +131,9 @@ static fb_code aliases_list(decide *d, verdict_msg *m)
         to->entity = a->e->name;
         to->from = id_text(&a->from, d->memory);
         to->to = id_text(&a->to, d->memory);
+        if (to->from.data == NULL || to->to.data == NULL) { /* who keeps aliases reads them again */
+            return FB_E_NO_MEMORY;
+        }
     }
     return FB_OK;
 }
