@@ -210,7 +210,7 @@ fb_code page_counts_add(replica *r, fb_text text, page_counts *counts)
         }
         counts->total += (uint32_t)rows;
     }
-    return l.code;
+    return l.code == FB_OK ? FB_OK : FB_E_CORRUPT; /* it was whole when it was stored */
 }
 
 /* --- rows that are not known yet ----------------------------------------------------- */
