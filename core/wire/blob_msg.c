@@ -155,14 +155,18 @@ static void had_item_get(json_reader *r, struct blob_had_item *item)
 {
     int64_t state = -1;
     json_array_begin(r);
-    if (json_array_next(r)) {
+    bool more = json_array_next(r); /* not to be asked again after it said no */
+    if (more) {
         item->offset = json_int_string(r);
+        more = json_array_next(r);
     }
-    if (json_array_next(r)) {
+    if (more) {
         state = json_int(r);
+        more = json_array_next(r);
     }
-    while (json_array_next(r)) {
+    while (more) {
         json_skip(r);
+        more = json_array_next(r);
     }
     if (item->offset < 0 || state < BLOB_STATE_PART || state > BLOB_STATE_BACKED) {
         json_fail(r, FB_E_PROTOCOL, "an offset and a state are expected");
