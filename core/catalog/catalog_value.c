@@ -73,13 +73,14 @@ static bool is_enum_value(const cat_column *c, fb_text text)
     return false;
 }
 
-static bool is_json(fb_text text)
+/* FB_E_NO_MEMORY says nothing about the text. */
+static fb_code check_json(fb_text text)
 {
     arena *scratch = arena_new(JSON_SCRATCH_BYTES_MAX);
-    bool valid = scratch != NULL && json_check(text, scratch) == FB_OK;
+    fb_code rc = scratch != NULL ? json_check(text, scratch) : FB_E_NO_MEMORY;
 
     arena_free(scratch);
-    return valid;
+    return rc;
 }
 
 static fb_code check_int(const cat_entity *e, int column, int64_t value, fb_error *err)
@@ -117,10 +118,13 @@ static fb_code check_text(const cat_entity *e, int column, fb_text text, fb_erro
         return refuse_value(e, column, err, FB_E_FORMAT,
                             "the date must exist and be written YYYY-MM-DD: correct it");
     }
-    if (c->type == CAT_JSON && !is_json(text)) {
-        return refuse_value(e, column, err, FB_E_FORMAT, "the text is not strict JSON: correct it");
+    fb_code rc = c->type == CAT_JSON ? check_json(text) : FB_OK;
+    if (rc == FB_E_NO_MEMORY) {
+        return refuse_value(e, column, err, rc, "there is not enough memory: try again");
     }
-    return FB_OK;
+    return rc == FB_OK ? FB_OK
+                       : refuse_value(e, column, err, FB_E_FORMAT,
+                                      "the text is not strict JSON: correct it");
 }
 
 fb_code cat_value_check(const cat_entity *e, int column, const fb_value *v, fb_error *err)

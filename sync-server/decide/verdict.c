@@ -14,6 +14,9 @@ static fb_text keep(arena *memory, const char *text)
 fb_code verdict_refuse(decide *d, verdict_code v, const issue *why, const char *who)
 {
     verdict_msg *m = &d->out->verdict;
+    if (why->code == FB_E_NO_MEMORY) { /* a rule that could not be asked has refused nothing */
+        return why->code;
+    }
     *m = (verdict_msg){
         .gseq = d->who->gseq, .code = v, .error = why->code, .who = keep(d->memory, who)};
     m->field = keep(d->memory, why->field);
@@ -29,7 +32,7 @@ fb_code refuse_row(decide *d, verdict_code v, const issue *why, const char *who,
                    const view_row *row)
 {
     fb_code rc = verdict_refuse(d, v, why, who);
-    if (row != NULL && row->before != NULL) {
+    if (d->refused && row != NULL && row->before != NULL) {
         d->out->verdict.row = row_json(row->e, row->before, d->memory);
     }
     return rc;

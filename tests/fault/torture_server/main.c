@@ -202,7 +202,8 @@ static bool request_in_trouble(torture *t)
     bool later = reply->status == 503 || reply->status == 429 || reply->status == 504;
     t->n->later += later;
     bool pages = reply->status == 200 && offers_packs(&t->answer);
-    if (!is_answer(t, reply) && !later && !pages) {
+    bool bare = reply->status == t->status && t->status >= 400 && reply->body.size == 0;
+    if (!is_answer(t, reply) && !later && !pages && !bare) {
         bad(t, "neither the answer nor \"later\"", reply);
     }
     return fired;

@@ -10,7 +10,8 @@
  * n = 1, 2, ... fails once, and in another run every one from n on. Then
  *
  *   TSV-1  no crash; the answer is the one it was, or says "later": never that the device is wrong.
- *          Packs that cannot be read just now may be left out of an offer: pages come instead
+ *          Packs that cannot be read just now may be left out of an offer: pages come instead;
+ *          a refusal may come without its words
  *   TSV-2  the same request put again is answered as it was, and the database is as it was then:
  *          nothing doubled, nothing half there, nothing lost
  *          A build of row packs that failed is made good by the next one: the packs are those
