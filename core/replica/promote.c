@@ -96,13 +96,14 @@ static fb_code load_groups(promo *m)
                                .state_next = (group_state)sql_int(s, 1),
                                .verdict = (verdict_code)sql_int(s, 2),
                                .echo = sql_int(s, 3) != 0};
-        rc = add_group(m, &g);
+        bool known = sql_int(s, 2) >= 0 && sql_int(s, 2) <= VERDICT_BLOCKED;
+        rc = known ? add_group(m, &g) : FB_E_CORRUPT;
         if (rc == FB_OK) {
             rc = sql_step(s, &row);
         }
     }
     sql_reset(s);
-    return rc;
+    return rc == FB_E_CORRUPT ? file_broken(m->r) : rc;
 }
 
 /* A verdict other than plain applied. What a person closed stays closed. */
@@ -228,7 +229,10 @@ static fb_code take_aliases(promo *m, int64_t gseq)
     }
     fb_text line = arena_text(m->memory, sql_text(s, 0));
     sql_reset(s);
-    FB_TRY(reply_item_get(line, m->memory, &item));
+    fb_code rc = reply_item_get(line, m->memory, &item);
+    if (rc != FB_OK) { /* it could be read when it came */
+        return code_is_machines(rc) ? rc : file_broken(m->r);
+    }
     for (uint32_t i = 0; i < item.verdict.aliases_count; i++) {
         const struct verdict_alias *a = &item.verdict.aliases[i];
         FB_TRY(take_alias(m, gseq, a->entity, a->from, a->to));

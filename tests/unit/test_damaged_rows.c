@@ -99,6 +99,12 @@ static const damage DAMAGES[] = {
     {"UPDATE fb_stage SET counts='lab_item -1'||char(10)", PROMOTE, FB_E_CORRUPT, true},
     {"UPDATE fb_stage SET counts='lab_item 99999999999'||char(10)", PROMOTE, FB_E_CORRUPT, true},
     {"UPDATE fb_stage SET counts='no_such_thing 3'||char(10)", PROMOTE, FB_OK, true},
+    {"UPDATE fb_outbox SET state=1 WHERE gseq=1;"
+     "INSERT INTO fb_verdict (gseq, code, cid, echo, body) VALUES (1, 77, 0, 0, '')",
+     PROMOTE, FB_E_CORRUPT, false},
+    {"UPDATE fb_outbox SET state=1 WHERE gseq=1;"
+     "INSERT INTO fb_verdict (gseq, code, cid, echo, body) VALUES (1, 5, 0, 0, 'no line')",
+     PROMOTE, FB_E_CORRUPT, false},
     {"UPDATE fb_outbox SET chain=x'01' WHERE gseq=3", CHECK, FB_E_CORRUPT, false},
     {"UPDATE fb_outbox SET chain=zeroblob(32) WHERE gseq=3", CHECK, FB_E_CORRUPT, false},
     {"DELETE FROM fb_outbox WHERE gseq=3", CHECK, FB_E_CORRUPT, false},
