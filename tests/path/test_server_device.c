@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "schema/limits.h"
+#include "sql/sql.h"
 #include "support/raw_work.h"
 #include "sync-server/door/door.h"
 #include "sync-server/intake/intake.h"
@@ -182,6 +183,38 @@ static void restored_device_is_told_and_loses_nothing(void **state)
     raw_sync_with(&b->a, &q, &r);
     assert_int_equal(r.error, FB_E_FORK);
     raw_reply_clear(&r);
+}
+
+/* Refused groups that wait for a person, in the server's table. */
+static int64_t waiting(bench *b)
+{
+    sql_stmt *q = NULL;
+    fb_error err = {0};
+    bool row = false;
+    fb_text sql = text_of("SELECT count(*) FROM fs_verdict WHERE code = 3 AND state = 0");
+    assert_int_equal(store_query(b->w.admin, sql, &q, &err), FB_OK);
+    assert_int_equal(sql_step(q, &row), FB_OK);
+    int64_t count = sql_int(q, 0);
+    sql_finalize(q);
+    return count;
+}
+
+/* The same group under the number of a new life is one question, not two. */
+static void refused_group_of_a_restored_device_waits_once(void **state)
+{
+    bench *b = *state;
+    raw_reply r;
+    fb_id order;
+    raw_push_order(&b->a, "SO-A1-1", &(raw_order_texts){"99999", "11300", "submitted", "account"},
+                   0, &order);
+    raw_sync(&b->a, &r);
+    raw_reply_clear(&r);
+    assert_int_equal(waiting(b), 1);
+    raw_incarnation(&b->a);
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, 1).error, FB_E_PRICE);
+    raw_reply_clear(&r);
+    assert_int_equal(waiting(b), 1);
 }
 
 /* A token opens the door of one device; what it then says of itself must be that one. */
@@ -525,6 +558,7 @@ int main(void)
         CASE(unreadable_group_does_not_block_the_next),
         CASE(identity_used_twice_is_rejected),
         CASE(restored_device_is_told_and_loses_nothing),
+        CASE(refused_group_of_a_restored_device_waits_once),
         CASE(device_speaks_for_itself_alone),
         CASE(chain_that_differs_is_a_fork),
         CASE(verdicts_end_with_what_was_shown),
