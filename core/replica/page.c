@@ -1,8 +1,9 @@
 /* page.c - the blocks and rows of a page: checked when they arrive, applied when promoted.
  *
- * Values go straight from the reader into prepared upserts, one per entity and column list. Rows
- * of which this catalogue does not know the entity or a column are kept as text in fb_unknown and
- * applied again, whole, by the first promotion that knows more: nothing that was sent is lost. */
+ * Values go straight from the reader into prepared upserts, one per entity and column list. What of
+ * a row this catalogue does not know, its entity or some columns, is kept as text in fb_unknown
+ * (kept_row.c) and applied by the first promotion that knows more: nothing that was sent is lost.
+ */
 #include <string.h>
 
 #include "base/decimal.h"
@@ -217,17 +218,13 @@ fb_code page_counts_add(replica *r, fb_text text, page_counts *counts)
 
 static fb_code unknown_put(walk *w, fb_text line, const fb_id *id)
 {
+    buf_reset(&w->r->text);
+    FB_TRY(kept_row_put(&w->head, w->head_line, w->id_at, line, w->r->scratch, &w->r->text));
     sql_stmt *s = sql_prepare(
         w->r->db, "INSERT OR REPLACE INTO fb_unknown (entity, id, body) VALUES (?1, ?2, ?3)");
     if (s == NULL) {
         return sql_code(w->r->db);
     }
-    buf_reset(&w->r->text);
-    buf_put_text(&w->r->text, w->head_line);
-    buf_put_char(&w->r->text, '\n');
-    buf_put_text(&w->r->text, line);
-    buf_put_char(&w->r->text, '\n');
-    FB_TRY(w->r->text.code);
     sql_bind_text(s, 1, w->head.entity_name);
     sql_bind_id(s, 2, id);
     sql_bind_text(s, 3, buf_text(&w->r->text));
@@ -436,13 +433,33 @@ fb_code page_apply(replica *r, fb_text lines, fb_error *err)
     return refuse_page(walk_rows(&w, lines, apply_row, NULL), err);
 }
 
+static bool knows_a_column(const walk *w)
+{
+    bool known = false;
+    for (uint32_t i = 0; i < w->head.columns_count; i++) {
+        known = known || w->head.columns[i] > 0;
+    }
+    return known;
+}
+
 /* One kept row with today's catalogue: applied, and kept on only if something is still unknown. */
 static fb_code unknown_try(walk *w, fb_text body)
 {
     size_t head_size = (size_t)((const char *)memchr(body.data, '\n', body.size) - body.data);
     fb_text row = {body.data + head_size + 1, body.size - head_size - 2};
+    fb_id id;
     FB_TRY(take_head(w, (fb_text){body.data, head_size}));
-    return w->head.entity != NULL ? apply_row(w, row, NULL) : FB_OK;
+    if (w->head.entity == NULL) {
+        return FB_OK;
+    }
+    if (w->head.kind != BLOCK_MOVE || knows_a_column(w)) {
+        FB_TRY(apply_row(w, row, NULL));
+    }
+    if (w->head.kind != BLOCK_MOVE) {
+        return FB_OK;
+    }
+    FB_TRY(unknown_id(w, row, &id));
+    return w->has_gap ? unknown_put(w, row, &id) : unknown_drop(w, &id);
 }
 
 /* The kept row behind (entity, id), copied into memory; *found false at the end. */

@@ -307,6 +307,9 @@ FB_MUST_USE fb_code page_apply(replica *r, fb_text lines, fb_error *err);
 FB_MUST_USE fb_code unknown_apply(replica *r, fb_error *err);
 /* Rows that no table holds yet. */
 FB_MUST_USE fb_code unknown_count(replica *r, row_sums *out);
+/* Append the text in which the row is kept; id_at: where the id stands in it. */
+FB_MUST_USE fb_code kept_row_put(const block_head *h, fb_text head_line, uint32_t id_at,
+                                 fb_text line, arena *scratch, buf *out);
 FB_MUST_USE fb_code page_counts_new(replica *r, arena *memory, page_counts *out);
 void page_counts_put(replica *r, const page_counts *counts, buf *out);
 FB_MUST_USE fb_code page_counts_add(replica *r, fb_text text, page_counts *counts);

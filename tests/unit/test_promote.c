@@ -307,6 +307,45 @@ static void promote__many_rows_keep_their_indexes(void **state)
     lab_stop(&l);
 }
 
+/* No page repeats what this device itself has changed meanwhile (echo rule): what is kept of a row
+ * must not bring it back, nor a row that it has deleted. */
+static void promote__own_work_on_a_row_with_an_unknown_column_stays(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    lab_start(&l, DB, 11);
+    reply_begin(&l, &out, 0, 0, 5);
+    reply_page(&out, "0.5", true, false);
+    buf_put_str(&out,
+                "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[\"id\",\"name\",\"extra\",\"ver\"]}\n");
+    buf_put_str(&out, "[\"01900000-0000-7000-8000-000000000001\",\"one\",\"more\",\"6\"]\n");
+    buf_put_str(&out, "[\"01900000-0000-7000-8000-000000000002\",\"two\",\"gone\",\"7\"]\n");
+    reply_take(&l, &out);
+    lab_change(&l, 1, l.name, "mine");
+    fb_id second = lab_id(2);
+    lab_begin(&l, "lab.delete");
+    assert_int_equal(capture_delete(l.r, l.item, &second, NULL), FB_OK);
+    lab_commit(&l);
+    reply_begin(&l, &out, 2, 0, 9);
+    verdict_run_put(&out, 1, 2, 8);
+    reply_page(&out, "0.9", true, false);
+    reply_take(&l, &out);
+
+    buf more = lab_catalog(true);
+    reply_begin(&l, &out, 2, 0, 9);
+    catalog_line_put(&out, buf_text(&more));
+    reply_page(&out, "0.9", true, false);
+    reply_take(&l, &out);
+    buf_clear(&more);
+    assert_int_equal(
+        lab_count(&l, "SELECT count(*) FROM lab_item WHERE extra='more' AND name='mine'"), 1);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item"), 1);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_unknown"), 0);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 static void promote__rows_of_an_unknown_entity_wait_for_the_catalogue(void **state)
 {
     lab l;
@@ -592,6 +631,7 @@ int main(void)
         cmocka_unit_test(promote__warns_and_keeps_a_change_whose_row_left),
         cmocka_unit_test(promote__reset_rebuilds_the_base_and_keeps_pending_work),
         cmocka_unit_test(promote__many_rows_keep_their_indexes),
+        cmocka_unit_test(promote__own_work_on_a_row_with_an_unknown_column_stays),
         cmocka_unit_test(promote__rows_of_an_unknown_entity_wait_for_the_catalogue),
         cmocka_unit_test(promote__new_epoch_sends_again_what_was_not_backed_up),
         cmocka_unit_test(promote__a_restored_server_may_accept_what_it_had_refused),
