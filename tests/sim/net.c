@@ -164,9 +164,6 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, int64_t
     f->recorded = recorded;
     f->due_ms = s->now_ms + travel_ms(s, d, KIND_LATE_REQUEST);
     body_copy(f, q->body.data, q->body.size);
-    if (cut && f->size > 0) {
-        f->size = (size_t)sim_random(s, f->size);
-    }
     snprintf(f->path, sizeof f->path, "%s", q->path);
     snprintf(f->authorization, sizeof f->authorization, "%s",
              q->authorization != NULL ? q->authorization : "");
@@ -174,6 +171,10 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, int64_t
     f->asks = strcmp(q->method, "GET") == 0;
     f->photo = d->lane_turn;
     f->second = twin_is_reached(s);
+    old_app_request(d, f);
+    if (cut && f->size > 0) {
+        f->size = (size_t)sim_random(s, f->size);
+    }
     if (!cut) {
         request_record(s, f);
     }
@@ -516,6 +517,9 @@ void net_deliver(sim *s)
             continue;
         }
         s->flights[i] = (sim_flight){0};
+        if (f.kind == FLIGHT_REPLY) {
+            old_app_reply(&s->devices[f.device], &f);
+        }
         if (f.kind == FLIGHT_REQUEST) {
             request_arrive(s, &f);
         } else {

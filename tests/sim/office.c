@@ -163,6 +163,20 @@ void office_grow(sim *s)
     }
 }
 
+/* Somebody fills in what IT added. */
+static void module_use(office *o)
+{
+    sim *s = o->s;
+    int n = sim_chance(s, 70) ? s->growths : 1 + (int)sim_random(s, (uint64_t)s->growths);
+    char name[24], text[24];
+    const fb_id *customer = &s->company->customers[sim_random(s, SIM_CUSTOMERS)];
+    snprintf(text, sizeof text, "office %d", (int)sim_random(s, 6));
+    snprintf(name, sizeof name, "sim_grade%d", n);
+    company_set(&o->c, "customer", customer, PAIRS(name, text));
+    snprintf(name, sizeof name, "sim_thing%d", n);
+    company_add(&o->c, name, PAIRS("customer_id", id_text(customer), "title", text));
+}
+
 bool office_edit(sim *s, sim_device *d)
 {
     office o;
@@ -170,6 +184,10 @@ bool office_edit(sim *s, sim_device *d)
     (void)d;
     if (!office_open(&o, s)) {
         return false;
+    }
+    if (s->growths > 0 && sim_chance(s, 50)) {
+        module_use(&o);
+        return true;
     }
     snprintf(remark, sizeof remark, "office %d", (int)sim_random(s, 6));
     company_set(&o.c, "customer", &s->company->customers[sim_random(s, SIM_CUSTOMERS)],
@@ -284,12 +302,15 @@ bool office_catalogue(sim *s, sim_device *d)
 {
     office o;
     (void)d;
-    if (s->growths >= SIM_GROWTHS_MAX || !office_open(&o, s)) {
+    if (!office_open(&o, s)) {
         return false;
     }
-    s->growths++;
-    sim_trace(s, "office adds module %d to the catalogue", s->growths);
-    module_install(&o, s->growths);
+    if (s->growths == 0 || (s->growths < SIM_GROWTHS_MAX && sim_chance(s, 20))) {
+        s->growths++;
+        sim_trace(s, "office adds module %d to the catalogue", s->growths);
+        module_install(&o, s->growths);
+    }
+    module_use(&o);
     return true;
 }
 

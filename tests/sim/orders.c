@@ -63,10 +63,13 @@ static int64_t counts_at(race *r, const sim_device *d, int64_t base_cid)
 
 static bool racer_runs(race *r, racer *one, sim_device *d)
 {
+    if (!device_alive(d)) {
+        return false;
+    }
     int64_t base_cid =
         id_number(r->s, d->path, "SELECT ver >> 20 FROM customer WHERE id = ?1", &r->customer);
     r->s->now_ms += APART_MS;
-    if (!device_alive(d) || !act_do(d, act_industry, &r->customer)) {
+    if (!act_do(d, act_industry, &r->customer) || !device_alive(d)) {
         return false;
     }
     one->d = d;

@@ -48,10 +48,11 @@ static fb_code act_tag(sim_device *d, const fb_id *customer, sim_action *a, cons
 static fb_code act_customer_edit(sim_device *d, const fb_id *customer, sim_action *a,
                                  const char *mark)
 {
-    static const char *const COLUMNS[] = {"phone", "email", "remark", "opening_hours"};
+    static const char *const COLUMNS[] = {"phone", "email", "remark", "opening_hours",
+                                          "sim_grade1"}; /* the last: where IT has added it */
     char json[200];
     sim *s = d->world;
-    const char *column = COLUMNS[sim_random(s, 4)];
+    const char *column = COLUMNS[sim_random(s, s->growths > 0 ? 5 : 4)];
     (void)mark;
     a->entity = "customer";
     a->column = NULL;

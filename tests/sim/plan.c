@@ -94,6 +94,7 @@ static void kinds_draw(drawing *w)
             p->enabled[KIND_PHOTO] && draw(w, 2) == 0 && !named(p->o.without, KIND_ROWS[k].name);
         p->enabled[k] &= p->enabled[KIND_PHOTO];
     }
+    p->enabled[KIND_CATALOGUE] |= p->enabled[KIND_OLD_APP];
     /* Nothing can be put back where no copy is taken. */
     p->enabled[KIND_SERVER_BACKUP] |=
         p->enabled[KIND_SERVER_RESTORED] || p->enabled[KIND_SERVER_PUT_BACK];

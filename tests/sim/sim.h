@@ -11,7 +11,8 @@
  * while people.c   what people do on their devices faults.c   what breaks: power, disks, memory,
  * clocks photos.c   photos and signatures: taking, losing, looking for each byte disaster.c copies
  * put back: phone backups, clones, torn copies, the server's backups twin.c two servers under one
- * address orders.c one race, in every order of arrival stock.c goods that are sold twice office.c
+ * address orders.c one race, in every order of arrival stock.c goods that are sold twice oldapp.c
+ * apps of the first version office.c
  * what the administrator changes: rows, territories, roles, the catalogue numbers.c  numbers given
  * twice memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail record.c
  * --history: what happened, for fb-check to judge check.c    after healing: convergence, verdicts,
@@ -203,7 +204,9 @@ struct sim_device {
     char life[33];
     bool must_enrol; /* it, or the server, was put back to before it was enrolled */
     bool blocked;
-    bool damaged;        /* a page of its database was, and may not have been touched since */
+    bool damaged;         /* a page of its database was, and may not have been touched since */
+    int64_t old_until_ms; /* its app is an old one: oldapp.c */
+    bool meets_anew;
     sim_follows follows; /* which of two servers: twin.c */
 };
 
@@ -410,6 +413,10 @@ void photos_heal(sim *s);      /* the operator looks at every file, the apps sta
 void photos_heal_look(sim *s); /* everybody looks at every picture */
 bool photos_settled(sim_device *d);
 void photos_check(sim *s, sqlite3 *master);
+
+/* oldapp.c */
+void old_app_request(sim_device *d, sim_flight *f);
+void old_app_reply(sim_device *d, sim_flight *f);
 
 /* stock.c */
 void stock_make(sim_company *k, company *c);
