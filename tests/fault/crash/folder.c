@@ -327,15 +327,31 @@ static bool goes_on(trial *t)
     return rc == FB_OK || no(t, "the next backup, moments", t->c.count, rc, &err);
 }
 
+static bool is_of_folder(const char *name)
+{
+    static const char NAME[] = FOLDER_NAME;
+    return strncmp(name, NAME, sizeof NAME - 1) == 0;
+}
+
+/* The tape of a recovery has the databases alone: a server that starts touches no backup. */
+static bool is_on_tape(const tape *t)
+{
+    bool found = false;
+    for (int i = 0; i < t->files_count && !found; i++) {
+        found = is_of_folder(t->files[i].name);
+    }
+    return found;
+}
+
 /* The files of the image, and garbage where the snapshot was being made. */
 static bool put(trial *t, const disk *image)
 {
-    static const char NAME[] = FOLDER_NAME, GARBAGE[] = "no database, but the half of one";
+    static const char GARBAGE[] = "no database, but the half of one";
     char path[PATH_BYTES];
     bool any = false;
     for (int i = 0; i < image->tape->files_count; i++) {
         const char *name = image->tape->files[i].name;
-        if (strncmp(name, NAME, sizeof NAME - 1) != 0 || !image->files[i].exists) {
+        if (!is_of_folder(name) || !image->files[i].exists) {
             continue;
         }
         for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
@@ -358,6 +374,9 @@ bool folder_sound(fleet *f, const disk *image, const folder_wanted *w, char why[
 {
     char verify[] = "verify";
     fb_error err = {0};
+    if (!is_on_tape(image->tape)) {
+        return true;
+    }
     trial t = {.f = f, .at = folder_new(f->files), .why = why};
     path_of(t.at, t.path);
     bool any = put(&t, image);
