@@ -5,18 +5,24 @@
  *   plan.c     a seed drawn out: which faults it has, and a list of events, each with a number
  *   shrink.c   the smallest list of events that still breaks the promise
  *   run.c      the events in time, then healing, then the check
- *   image.c    the company and freshly enrolled devices, made once, copied for each seed
- *   world.c    machines: opening, crashing, rebooting; clocks
- *   net.c      messages that are lost, doubled, late, cut; weather.c: links that are bad for a
- * while people.c   what people do on their devices faults.c   what breaks: power, disks, memory,
- * clocks photos.c   photos and signatures: taking, losing, looking for each byte disaster.c copies
- * put back: phone backups, clones, torn copies, the server's backups twin.c two servers under one
- * address orders.c one race, in every order of arrival stock.c goods that are sold twice oldapp.c
- * apps of the first version office.c
- * what the administrator changes: rows, territories, roles, the catalogue numbers.c  numbers given
- * twice memo.c     catalogues parsed once; heap.c: SQLite's memory, made to fail record.c
- * --history: what happened, for fb-check to judge check.c    after healing: convergence, verdicts,
- * nothing lost, atomic groups
+ *   image.c     the company and freshly enrolled devices, made once, copied for each seed
+ *   world.c     machines: opening, crashing, rebooting; clocks
+ *   net.c       messages that are lost, doubled, late, cut
+ *   weather.c   links that are bad for a while
+ *   people.c    what people do on their devices
+ *   faults.c    what breaks: power, disks, memory, clocks
+ *   photos.h    photos and signatures: taking, losing, looking for each byte
+ *   disaster.c  copies put back: phone backups, clones, torn copies, the server's backups
+ *   twin.c      two servers under one address
+ *   orders.c    one race, in every order of arrival
+ *   stock.c     goods that are sold twice
+ *   oldapp.c    apps of the first version
+ *   office.c    what the administrator changes: rows, territories, roles, the catalogue
+ *   numbers.c   numbers given twice
+ *   memo.c      catalogues parsed once
+ *   heap.c      SQLite's memory, made to fail
+ *   record.c    --history: what happened, for fb-check to judge
+ *   check.c     after healing: convergence, verdicts, nothing lost, atomic groups
  *
  * Each seed first draws which faults it has at all (swarm testing), then a chaos phase of planned
  * events, then the faults stop and everything must settle within a bounded simulated time (L1).
