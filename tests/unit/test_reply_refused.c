@@ -54,7 +54,7 @@ static const struct {
     {"later: an id that is none", PAGE NEWER("\"name\",\"id\"") "[\"x\",\"7\"]\n" END,
      FB_E_PROTOCOL},
     {"later: no id", PAGE NEWER("\"id\"") "[null]\n" END, FB_E_PROTOCOL},
-    {"later: not JSON", PAGE NEWER("\"id\"") "[" ID "\n" END, FB_E_PROTOCOL},
+    {"later: not JSON", PAGE NEWER("\"id\"") "[" ID "\n" END, FB_E_JSON},
     {"a later page has nothing to go on from",
      "{\"m\":\"page\",\"tok\":\"0.7\",\"of\":\"0000000000000000\",\"done\":1,\"reset\":0}\n" END,
      FB_E_PROTOCOL},
