@@ -80,7 +80,7 @@ fb_code direct_sync(server *srv, server_reader *reader, fb_db *db)
 enum { TRIES_MAX = 4 };
 
 /* What it downloads from nothing later comes over the network like everything else. */
-void device_enrol(sim *s, sim_device *d)
+bool device_enrol(sim *s, sim_device *d)
 {
     fb_error err = {0};
     direct_link l = {.srv = s->srv, .reader = s->reader};
@@ -97,6 +97,11 @@ void device_enrol(sim *s, sim_device *d)
         rc = fb_enrol(d->db, &link, &o, &err);
         buf_clear(&code);
     }
+    if (rc == FB_E_CORRUPT && d->must_enrol) { /* a page struck before: made again by opening it */
+        server_job_free(l.job);
+        device_restart(d);
+        return false;
+    }
     if (rc != FB_OK) {
         enrol_failed("enrolment", rc, &err);
     }
@@ -104,6 +109,7 @@ void device_enrol(sim *s, sim_device *d)
         enrol_failed("first sync", rc, &err);
     }
     server_job_free(l.job);
+    return true;
 }
 
 bool device_enrol_again(sim_device *d)
@@ -119,7 +125,9 @@ bool device_enrol_again(sim_device *d)
     d->sync = NULL;
     d->in_flight = false;
     d->follows = FOLLOWS_NOBODY;
-    device_enrol(s, d);
+    if (!device_enrol(s, d)) {
+        return false;
+    }
     d->session = true;
     d->wake_ms = s->now_ms;
     return true;

@@ -124,7 +124,7 @@ static void devices_make(sim *s, int count)
         if (d->db == NULL) {
             setup_failed("replica", FB_E_IO);
         }
-        device_enrol(s, d);
+        (void)device_enrol(s, d);
         device_down(d);
     }
 }

@@ -339,7 +339,8 @@ store *world_store_open(const char *path);
 fb_port device_port(sim_device *d);
 
 /* enrol.c */
-void device_enrol(sim *s, sim_device *d);
+/* False: its file was found damaged, and it was opened anew. */
+bool device_enrol(sim *s, sim_device *d);
 bool device_enrol_again(sim_device *d);
 /* One whole sync over a link that never fails. FB_E_BUSY: it did not come to its end. */
 fb_code direct_sync(server *srv, server_reader *reader, fb_db *db);
