@@ -48,30 +48,11 @@ static int64_t id_number(sim *s, const char *path, const char *sql, const fb_id 
     return n;
 }
 
-static bool epoch_of(sim *s, const char *path, const char *sql, fb_id *out)
-{
-    sqlite3_stmt *q = NULL;
-    bool found = false;
-    sqlite3 *db = open_file(s, path);
-    if (db != NULL && sqlite3_prepare_v2(db, sql, -1, &q, NULL) == SQLITE_OK &&
-        sqlite3_step(q) == SQLITE_ROW && sqlite3_column_bytes(q, 0) == (int)sizeof out->b) {
-        memcpy(out->b, sqlite3_column_blob(q, 0), sizeof out->b);
-        found = true;
-    }
-    sqlite3_finalize(q);
-    sqlite3_close(db);
-    return found;
-}
-
 /* What the person saw has its version of this server, and not of one that was put back since: that
  * number may come to be another commit's, whose time then counts. */
 static bool saw_this_server(race *r, const sim_device *d)
 {
-    fb_id here, there;
-    return epoch_of(r->s, d->path, "SELECT value FROM fb_meta WHERE key = 'epoch'", &here) &&
-           epoch_of(r->s, "server/master.db", "SELECT value FROM fs_meta WHERE key = 'epoch'",
-                    &there) &&
-           id_equal(&here, &there);
+    return epoch_is_of(r->s, d, "server/master.db");
 }
 
 /* The capture time that the server will count with: not before what the person had seen. */

@@ -7,9 +7,34 @@
  * tells the devices by a new epoch of the first. */
 #include "sim/sim.h"
 
+#include <string.h>
+
 #define TWIN "twin"
 
 enum { MINUTE_MS = 60000, SECOND_PERCENT = 30 };
+
+static bool epoch_of(sim *s, const char *path, const char *sql, fb_id *out)
+{
+    sqlite3_stmt *q = NULL;
+    bool found = false;
+    sqlite3 *db = open_file(s, path);
+    if (db != NULL && sqlite3_prepare_v2(db, sql, -1, &q, NULL) == SQLITE_OK &&
+        sqlite3_step(q) == SQLITE_ROW && sqlite3_column_bytes(q, 0) == (int)sizeof out->b) {
+        memcpy(out->b, sqlite3_column_blob(q, 0), sizeof out->b);
+        found = true;
+    }
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return found;
+}
+
+bool epoch_is_of(sim *s, const sim_device *d, const char *server_path)
+{
+    fb_id here, there;
+    return epoch_of(s, d->path, "SELECT value FROM fb_meta WHERE key = 'epoch'", &here) &&
+           epoch_of(s, server_path, "SELECT value FROM fs_meta WHERE key = 'epoch'", &there) &&
+           id_equal(&here, &there);
+}
 
 void twin_close(sim *s)
 {
@@ -60,6 +85,9 @@ void twin_taken(sim_device *d, bool second, fb_code code)
     s->fired[KIND_TWO_SERVERS] += s->twin != NULL && code == FB_E_EPOCH;
     if (code != FB_OK) {
         return;
+    }
+    if (s->twin != NULL && !epoch_is_of(s, d, second ? TWIN "/master.db" : "server/master.db")) {
+        return; /* it asks again, and has kept nothing of the answer */
     }
     if (!second && d->follows == FOLLOWS_SECOND) {
         sim_violation(s, "T9: %s takes an answer of the server that it left", d->machine);
