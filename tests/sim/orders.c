@@ -50,9 +50,9 @@ static int64_t id_number(sim *s, const char *path, const char *sql, const fb_id 
 
 /* What the person saw has its version of this server, and not of one that was put back since: that
  * number may come to be another commit's, whose time then counts. */
-static bool saw_this_server(race *r, const sim_device *d)
+static bool saw_this_server(const sim_device *d)
 {
-    return epoch_is_of(r->s, d, "server/master.db");
+    return epoch_is_of(d, "server/master.db");
 }
 
 /* The capture time that the server will count with: not before what the person had seen. */
@@ -70,7 +70,7 @@ static int64_t counts_at(race *r, const sim_device *d, int64_t base_cid)
 
 static bool racer_runs(race *r, racer *one, sim_device *d)
 {
-    if (!device_alive(d) || !saw_this_server(r, d)) {
+    if (!device_alive(d) || !saw_this_server(d)) {
         return false;
     }
     int64_t base_cid =

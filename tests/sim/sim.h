@@ -393,7 +393,7 @@ void twin_close(sim *s);
 bool twin_is_reached(const sim *s); /* by the next request */
 void twin_taken(sim_device *d, bool second, fb_code code);
 /* Is the device of the epoch of the server in that file, by what its own file says? */
-bool epoch_is_of(sim *s, const sim_device *d, const char *server_path);
+bool epoch_is_of(const sim_device *d, const char *server_path);
 
 /* office.c */
 void office_heal(sim *s);

@@ -13,13 +13,15 @@
 
 enum { MINUTE_MS = 60000, SECOND_PERCENT = 30 };
 
-static bool epoch_of(sim *s, const char *path, const char *sql, fb_id *out)
+/* In the middle of faults: what cannot be read is not known. */
+static bool epoch_of(const char *path, const char *sql, fb_id *out)
 {
     sqlite3_stmt *q = NULL;
     bool found = false;
-    sqlite3 *db = open_file(s, path);
-    if (db != NULL && sqlite3_prepare_v2(db, sql, -1, &q, NULL) == SQLITE_OK &&
-        sqlite3_step(q) == SQLITE_ROW && sqlite3_column_bytes(q, 0) == (int)sizeof out->b) {
+    sqlite3 *db = NULL;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "simfs") == SQLITE_OK &&
+        sqlite3_prepare_v2(db, sql, -1, &q, NULL) == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW &&
+        sqlite3_column_bytes(q, 0) == (int)sizeof out->b) {
         memcpy(out->b, sqlite3_column_blob(q, 0), sizeof out->b);
         found = true;
     }
@@ -28,11 +30,11 @@ static bool epoch_of(sim *s, const char *path, const char *sql, fb_id *out)
     return found;
 }
 
-bool epoch_is_of(sim *s, const sim_device *d, const char *server_path)
+bool epoch_is_of(const sim_device *d, const char *server_path)
 {
     fb_id here, there;
-    return epoch_of(s, d->path, "SELECT value FROM fb_meta WHERE key = 'epoch'", &here) &&
-           epoch_of(s, server_path, "SELECT value FROM fs_meta WHERE key = 'epoch'", &there) &&
+    return epoch_of(d->path, "SELECT value FROM fb_meta WHERE key = 'epoch'", &here) &&
+           epoch_of(server_path, "SELECT value FROM fs_meta WHERE key = 'epoch'", &there) &&
            id_equal(&here, &there);
 }
 
@@ -86,7 +88,7 @@ void twin_taken(sim_device *d, bool second, fb_code code)
     if (code != FB_OK) {
         return;
     }
-    if (s->twin != NULL && !epoch_is_of(s, d, second ? TWIN "/master.db" : "server/master.db")) {
+    if (s->twin != NULL && !epoch_is_of(d, second ? TWIN "/master.db" : "server/master.db")) {
         return; /* it asks again, and has kept nothing of the answer */
     }
     if (!second && d->follows == FOLLOWS_SECOND) {
