@@ -197,7 +197,17 @@ static void server_follow(stage *s)
     s->server_moved = true;
 }
 
-/* A request that a fault made different. The stage's server has seen its groups and answers as it
+enum { TOO_MANY = 429 };
+
+static const server_reply *asked(stage *s, const fb_link_request *q)
+{
+    server_job_free(s->f.job);
+    s->f.job = ask(s, q);
+    return server_job_reply(s->f.job);
+}
+
+/* A request that a fault made different. Its clock stands still in all attempts, which together ask
+ * more often than one device may. The stage's server has seen its groups and answers as it
  * did. */
 static void ask_again(stage *s, const fb_link_request *q, fb_link_response *out)
 {
@@ -205,10 +215,13 @@ static void ask_again(stage *s, const fb_link_request *q, fb_link_response *out)
     if (s->at != MOMENT_STAGE && !s->server_moved) {
         server_follow(s);
     }
-    server_job_free(s->f.job);
-    s->f.job = ask(s, q);
+    const server_reply *reply = asked(s, q);
+    if (reply->status == TOO_MANY) {
+        fleet_server_stop(&s->f); /* whoever starts has counted nothing */
+        fleet_server_start(&s->f);
+        reply = asked(s, q);
+    }
     heap_resume();
-    const server_reply *reply = server_job_reply(s->f.job);
     *out = (fb_link_response){.status = reply->status, .zstd = reply->zstd, .body = reply->body};
 }
 
