@@ -92,9 +92,6 @@ static fb_code refuse_superseded(fb_db *db, const fb_id *activity, const fb_id *
         sql_prepare(replica_sql(db->r),
                     "SELECT 1 FROM activity WHERE customer_id IS ?2 AND supersedes_id = ?1");
 
-    if (s == NULL) {
-        return sql_code(replica_sql(db->r));
-    }
     sql_bind_id(s, 1, activity);
     sql_bind_id(s, 2, customer);
     FB_TRY(sql_step(s, &row));

@@ -179,9 +179,6 @@ fb_code cmd_conflict_list(command_call *c)
         "LEFT JOIN customer k ON k.id = x.customer_id LEFT JOIN app_user u ON u.id = x.user_id "
         "LEFT JOIN app_user o ON o.id = x.other_user_id WHERE ?1 OR x.state <> 'resolved' ORDER BY "
         "x.id");
-    if (s == NULL) {
-        return sql_code(replica_sql(c->db->r));
-    }
     sql_bind_int(s, 1, all);
     return form_put_rows(c->w, s);
 }

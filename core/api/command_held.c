@@ -19,9 +19,6 @@ fb_code cmd_held_list(command_call *c)
         "text, h.text_zh, h.role AS who, h.state, h.reason, m.code AS decided_by, h.result FROM "
         "held_group h LEFT JOIN app_user u ON u.id = h.user_id LEFT JOIN app_user m ON m.id = "
         "h.decided_by WHERE ?1 OR h.state = 'open' ORDER BY h.held_at, h.id");
-    if (s == NULL) {
-        return sql_code(replica_sql(c->db->r));
-    }
     sql_bind_int(s, 1, all);
     return form_put_rows(c->w, s);
 }

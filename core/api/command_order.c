@@ -161,9 +161,6 @@ static fb_code put_stored_lines(command_call *c, const fb_id *order)
         sql_prepare(replica_sql(c->db->r),
                     "SELECT id FROM sales_order_line WHERE order_id = ?1 ORDER BY line_no, id");
 
-    if (s == NULL) {
-        return sql_code(replica_sql(c->db->r));
-    }
     sql_bind_id(s, 1, order);
     json_put_key(c->w, "lines");
     json_put_array(c->w);

@@ -54,9 +54,6 @@ fb_code api_customer_get(fb_db *db, const fb_id *id, api_customer *out, fb_error
     sql_stmt *s = sql_prepare(replica_sql(db->r),
                               "SELECT status, grade, channel, payment_term, territory_id, "
                               "price_list_id FROM customer WHERE id = ?1");
-    if (s == NULL) {
-        return sql_code(replica_sql(db->r));
-    }
     sql_bind_id(s, 1, id);
     FB_TRY(sql_step(s, &row));
     if (!row) {

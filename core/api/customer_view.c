@@ -52,9 +52,6 @@ static fb_code put_section(viewer *v, const struct section *c)
     fb_code rc = FB_OK;
     sql_stmt *s = sql_prepare(replica_sql(v->db->r), c->sql);
 
-    if (s == NULL) {
-        return sql_code(replica_sql(v->db->r));
-    }
     sql_bind_id(s, 1, v->customer);
     json_put_key(&v->w, c->key);
     json_put_array(&v->w);

@@ -305,9 +305,6 @@ static fb_code first_territory(fb_db *db, const fb_id *user, fb_id *out)
     sql_stmt *s = sql_prepare(replica_sql(db->r),
                               "SELECT territory_id FROM user_territory WHERE user_id = ?1 "
                               "ORDER BY is_primary DESC, id LIMIT 1");
-    if (s == NULL) {
-        return sql_code(replica_sql(db->r));
-    }
     sql_bind_id(s, 1, user);
     FB_TRY(sql_step(s, &row));
     *out = row ? sql_id(s, 0) : (fb_id){{0}};
@@ -392,9 +389,6 @@ fb_code api_read_int(fb_db *db, const char *sql, const fb_id *id, int64_t otherw
     bool row = false;
     sql_stmt *s = sql_prepare(replica_sql(db->r), sql);
 
-    if (s == NULL) {
-        return sql_code(replica_sql(db->r));
-    }
     if (id != NULL) {
         sql_bind_id(s, 1, id);
     }
@@ -415,9 +409,6 @@ fb_code api_setting(fb_db *db, const char *key, buf *out)
         "target_id = ?2) OR (level = 'role' AND target_id IN (SELECT r.code FROM user_role u JOIN "
         "role r ON r.id = u.role_id WHERE u.user_id = ?3))) "
         "ORDER BY CASE level WHEN 'user' THEN 0 WHEN 'role' THEN 1 ELSE 2 END, id LIMIT 1");
-    if (s == NULL) {
-        return sql_code(replica_sql(db->r));
-    }
     FB_TRY(api_person_get(db, &me, NULL));
     id_put(&me.user, user);
     sql_bind_text(s, 1, text_of(key));

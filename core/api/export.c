@@ -97,9 +97,6 @@ static fb_code refuse_used(sql_db *to, fb_error *err)
     bool row = false;
     sql_stmt *s = sql_prepare(to, "SELECT count(*) FROM sqlite_master");
 
-    if (s == NULL) {
-        return sql_code(to);
-    }
     FB_TRY(sql_step(s, &row));
     int64_t tables = row ? sql_int(s, 0) : 0;
     sql_reset(s);

@@ -192,9 +192,6 @@ static fb_code read_hits(finder *f)
     fb_code rc = FB_OK;
     sql_stmt *s = sql_prepare(replica_sql(f->db->r), f->o.near ? NEARBY : BY_TEXT);
 
-    if (s == NULL) {
-        return sql_code(replica_sql(f->db->r));
-    }
     bind_text_params(f, s);
     if (f->o.near) {
         bind_box(f, s);

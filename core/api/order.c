@@ -103,9 +103,6 @@ static fb_code take_currency(fb_order *o, const char *given, fb_error *err)
     }
     sql_stmt *s =
         sql_prepare(replica_sql(o->db->r), "SELECT currency FROM price_list WHERE id = ?1");
-    if (s == NULL) {
-        return sql_code(replica_sql(o->db->r));
-    }
     sql_bind_id(s, 1, &o->price_list);
     FB_TRY(sql_step(s, &row));
     if (!row) {

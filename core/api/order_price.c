@@ -12,20 +12,12 @@ static sql_stmt *prepare(const fb_order *o, const char *sql)
     return sql_prepare(replica_sql(o->db->r), sql);
 }
 
-static fb_code prepare_failed(const fb_order *o)
-{
-    return sql_code(replica_sql(o->db->r));
-}
-
 static fb_code read_product(fb_order *o, order_line *l, fb_text *base_uom)
 {
     bool row = false;
     sql_stmt *s = prepare(
         o, "SELECT code, name, base_uom, status, min_order_qty, order_multiple, tax_code_id "
            "FROM product WHERE id = ?1");
-    if (s == NULL) {
-        return prepare_failed(o);
-    }
     sql_bind_id(s, 1, &l->product);
     FB_TRY(sql_step(s, &row));
     l->facts.product_found = row;
@@ -57,9 +49,6 @@ static fb_code read_uom(fb_order *o, order_line *l, fb_text base_uom)
     sql_stmt *s = prepare(
         o,
         "SELECT num, den FROM product_uom WHERE product_id = ?1 AND uom = ?2 ORDER BY id LIMIT 1");
-    if (s == NULL) {
-        return prepare_failed(o);
-    }
     sql_bind_id(s, 1, &l->product);
     sql_bind_text(s, 2, text_of(l->uom));
     FB_TRY(sql_step(s, &row));
@@ -83,9 +72,6 @@ static fb_code read_tax(fb_order *o, order_line *l)
         return FB_OK;
     }
     sql_stmt *s = prepare(o, "SELECT rate_bp FROM tax_code WHERE id = ?1");
-    if (s == NULL) {
-        return prepare_failed(o);
-    }
     sql_bind_id(s, 1, &l->tax_code);
     FB_TRY(sql_step(s, &row));
     l->facts.tax_known = row;
@@ -124,9 +110,6 @@ static fb_code read_assignment(fb_order *o, const fb_id *list, price_candidate *
                    "OR (target_kind = 'grade' AND target_code = ?4 AND ?4 <> '') "
                    "OR (target_kind = 'channel' AND target_code = ?5 AND ?5 <> '')) "
                    "ORDER BY rank DESC, priority DESC LIMIT 1");
-    if (s == NULL) {
-        return prepare_failed(o);
-    }
     sql_bind_id(s, 1, list);
     sql_bind_id(s, 2, &k->id);
     sql_bind_id(s, 3, &k->territory);
@@ -200,9 +183,6 @@ static fb_code find_best(fb_order *o, const order_line *l, arena *memory, best_p
         "l.valid_to, l.priority, l.tax_included, l.currency FROM price_list_item i "
         "JOIN price_list l ON l.id = i.price_list_id "
         "WHERE i.product_id = ?1 AND i.uom = ?2 AND l.active = 1");
-    if (s == NULL) {
-        return prepare_failed(o);
-    }
     sql_bind_id(s, 1, &l->product);
     sql_bind_text(s, 2, text_of(l->uom));
     while ((rc = sql_step(s, &row)) == FB_OK && row) {

@@ -21,9 +21,6 @@ static fb_code read_open(fb_db *db, const fb_id *user, const fb_id *customer, in
         replica_sql(db->r),
         "SELECT id FROM visit WHERE user_id = ?1 AND visit_date BETWEEN ?2 AND ?3 AND status IN "
         "('open', 'paused') AND (?4 IS NULL OR customer_id = ?4) ORDER BY id DESC LIMIT 1");
-    if (s == NULL) {
-        return sql_code(replica_sql(db->r));
-    }
     day_of(db, at_ms - OPEN_DAYS * (int64_t)DAY_MS, from);
     day_of(db, at_ms + (int64_t)DAY_MS, to);
     sql_bind_id(s, 1, user);
@@ -90,9 +87,6 @@ static fb_code read_place(fb_db *db, const fb_id *customer, place *out)
         "SELECT lat_e7, lon_e7, geofence_m FROM customer_address WHERE customer_id = ?1 AND "
         "kind = 'visit' AND lat_e7 IS NOT NULL AND lon_e7 IS NOT NULL "
         "ORDER BY verified DESC, id DESC LIMIT 1");
-    if (s == NULL) {
-        return sql_code(replica_sql(db->r));
-    }
     sql_bind_id(s, 1, customer);
     FB_TRY(sql_step(s, &row));
     *out = (place){.known = row};
@@ -327,9 +321,6 @@ static fb_code is_productive(fb_db *db, const fb_id *visit, const fb_id *custome
         replica_sql(db->r),
         "SELECT EXISTS(SELECT 1 FROM sales_order WHERE customer_id = ?2 AND visit_id = ?1) OR "
         "EXISTS(SELECT 1 FROM payment WHERE customer_id = ?2 AND visit_id = ?1)");
-    if (s == NULL) {
-        return sql_code(replica_sql(db->r));
-    }
     sql_bind_id(s, 1, visit);
     sql_bind_id(s, 2, customer);
     FB_TRY(sql_step(s, &row));

@@ -20,9 +20,6 @@ fb_code alias_notice(replica *r)
 static fb_code alias_step(replica *r, fb_id *id, bool *found)
 {
     sql_stmt *s = sql_prepare(r->db, "SELECT to_id FROM fb_alias WHERE from_id=?1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     fb_id from = *id;
     sql_bind_id(s, 1, &from);
     FB_TRY(sql_step(s, found));
@@ -62,9 +59,6 @@ fb_code alias_store(replica *r, int64_t gseq, fb_text entity, const fb_id *from,
     sql_stmt *s =
         sql_prepare(r->db, "INSERT OR REPLACE INTO fb_alias (from_id, entity, to_id, gseq)"
                            " VALUES (?1, ?2, ?3, ?4)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, from);
     sql_bind_text(s, 2, entity);
     sql_bind_id(s, 3, to);
@@ -83,9 +77,6 @@ static fb_code rewrite_column(replica *r, const cat_entity *e, const cat_column 
     const char *text = buf_cstr(&r->text);
     FB_TRY(r->text.code);
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, from);
     sql_bind_id(s, 2, to);
     return sql_run(s);
@@ -97,9 +88,6 @@ static fb_code rewrite_drafts(replica *r, const fb_id *from, const fb_id *to)
     char to_text[FB_ID_TEXT_BYTES];
     sql_stmt *s = sql_prepare(
         r->db, "UPDATE fb_draft SET body=replace(body, ?1, ?2) WHERE instr(body, ?1) > 0");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     id_put(from, from_text);
     id_put(to, to_text);
     sql_bind_text(s, 1, text_of(from_text));

@@ -85,9 +85,6 @@ fb_code blob_find(replica *r, const digest *hash, blob_info *out)
     buf_printf(&text, "%sWHERE hash=?1", columns_text);
     sql_stmt *s = sql_prepare(r->db, buf_cstr(&text));
     buf_clear(&text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_text(s, 1, text_of(name));
     FB_TRY(sql_step(s, &row));
     *out = (blob_info){.hash = *hash};
@@ -104,9 +101,6 @@ fb_code blob_row_put(replica *r, const blob_info *b, int64_t at_ms)
     sql_stmt *s = sql_prepare(
         r->db, "INSERT OR REPLACE INTO fb_blob (hash, size, thumb, direction, state, offset, "
                "metered, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     blob_name_put(&b->hash, name);
     sql_bind_text(s, 1, text_of(name));
     sql_bind_int(s, 2, b->size);
@@ -124,9 +118,6 @@ fb_code blob_stage_put(replica *r, const digest *hash, blob_stage stage, fb_code
     char name[BLOB_NAME_BYTES + 1];
     sql_stmt *s = sql_prepare(
         r->db, "UPDATE fb_blob SET state=?2, error=?3, offset=0, tries=0, next_ms=0 WHERE hash=?1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     blob_name_put(hash, name);
     sql_bind_text(s, 1, text_of(name));
     sql_bind_int(s, 2, stage);
@@ -400,9 +391,6 @@ fb_code blob_totals_get(replica *r, blob_totals *out)
                            " count(*) FILTER (WHERE state = 5),"
                            " coalesce(sum(size - offset) FILTER (WHERE state = 5), 0),"
                            " count(*) FILTER (WHERE tries > 0 AND state IN (1,2,5)) FROM fb_blob");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(sql_step(s, &row));
     *out = (blob_totals){0};
     if (row) {
@@ -422,9 +410,6 @@ static fb_code evict_one(replica *r, int64_t *size_out, digest *hash_out)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(r->db, evictable_text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, &r->me.epoch);
     FB_TRY(sql_step(s, &row));
     *size_out = 0;

@@ -30,9 +30,6 @@ static fb_code ask_again(replica *r, int64_t now_ms)
 {
     int64_t asked_ms = 0;
     sql_stmt *s = sql_prepare(r->db, ask_epoch_text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, &r->me.epoch);
     FB_TRY(sql_run(s));
     FB_TRY(read_count(r, asked_text, &asked_ms));
@@ -68,9 +65,6 @@ static const char forget_text[] = "DELETE FROM fb_blob WHERE hash=?1";
 static fb_code forget_one(replica *r, fb_text name, bool *row_out)
 {
     sql_stmt *s = sql_prepare(r->db, forget_text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_text(s, 1, name);
     *row_out = true;
     return sql_run(s);
@@ -85,9 +79,6 @@ static fb_code forget_unnamed(replica *r)
     FB_TRY(all_is_settled(r, &settled));
     for (int i = 0; settled && row && i < FORGET_MAX; i++) {
         sql_stmt *s = sql_prepare(r->db, unnamed_text);
-        if (s == NULL) {
-            return sql_code(r->db);
-        }
         sql_bind_int(s, 1, 1);
         FB_TRY(sql_step(s, &row));
         if (row) {
@@ -257,11 +248,9 @@ fb_code blob_round_begin(replica *r, int64_t now_ms)
 static sql_stmt *ready(replica *r, const char *text, const blob_rules *rules, int64_t now_ms)
 {
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s != NULL) {
-        sql_bind_int(s, 1, now_ms);
-        sql_bind_int(s, 2, rules->thumbs);
-        sql_bind_int(s, 3, rules->originals);
-    }
+    sql_bind_int(s, 1, now_ms);
+    sql_bind_int(s, 2, rules->thumbs);
+    sql_bind_int(s, 3, rules->originals);
     return s;
 }
 
@@ -272,9 +261,6 @@ static fb_code next_asks(replica *r, const blob_rules *rules, int64_t now_ms, bl
                         "SELECT hash FROM fb_blob WHERE state=1" MAY_GO
                         "ORDER BY thumb DESC, at_ms, hash LIMIT 500",
                         rules, now_ms);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     out->count = 0;
     fb_code rc = FB_OK;
     while ((rc = sql_step(s, &row)) == FB_OK && row && out->count < BLOB_ASK_MAX) {
@@ -304,9 +290,6 @@ fb_code blob_next(replica *r, const blob_rules *rules, int64_t now_ms, blob_work
         return FB_OK;
     }
     sql_stmt *s = ready(r, next_text, rules, now_ms);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(sql_step(s, &row));
     if (!row) {
         return FB_OK;
@@ -368,9 +351,6 @@ static fb_code progress_put(replica *r, const digest *hash, const progress *p)
 {
     char name[BLOB_NAME_BYTES + 1];
     sql_stmt *s = sql_prepare(r->db, progress_text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     blob_name_put(hash, name);
     sql_bind_text(s, 1, text_of(name));
     sql_bind_int(s, 2, p->to);

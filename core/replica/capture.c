@@ -538,9 +538,6 @@ fb_code capture_number(replica *r, const char *prefix, buf *out, fb_error *err)
     sql_stmt *s =
         sql_prepare(r->db, "INSERT INTO fb_counter (name, next) VALUES (?1, 2)"
                            " ON CONFLICT (name) DO UPDATE SET next=next+1 RETURNING next-1");
-    if (s == NULL) {
-        return op_broke(r, sql_code(r->db), err);
-    }
     sql_bind_text(s, 1, text_of(prefix));
     fb_code rc = sql_step(s, &row);
     if (rc != FB_OK || !row) {

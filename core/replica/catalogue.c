@@ -18,9 +18,6 @@ static fb_code run_ddl(void *ctx, const char *sql)
 static fb_code catalog_write(replica *r, const catalog *c)
 {
     sql_stmt *s = sql_prepare(r->db, "INSERT INTO fb_catalog (version, body) VALUES (?1, ?2)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, c->version);
     sql_bind_text(s, 2, c->text);
     return sql_run(s);
@@ -167,9 +164,6 @@ static fb_code catalog_read_newest(replica *r, fb_error *err)
     catalog *c = NULL;
     edition *made = NULL;
 
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(sql_step(s, &row));
     if (!row) {
         return FB_OK;

@@ -42,9 +42,6 @@ static fb_code check_outbox(replica *r, fb_error *err)
     digest chain = r->state.pruned_chain;
     sql_stmt *s =
         sql_prepare(r->db, "SELECT gseq, body, chain FROM fb_outbox WHERE gseq > ?1 ORDER BY gseq");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, gseq);
     fb_code rc = sql_step(s, &row);
     while (rc == FB_OK && row) {
@@ -85,9 +82,6 @@ static fb_code digest_table(replica *r, const cat_entity *e, digest *out)
     buf_printf(&r->text, "SELECT * FROM %.*s ORDER BY id", (int)e->name.size, e->name.data);
     const char *text = buf_cstr(&r->text);
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(sql_step(s, &row));
     while (row) {
         buf_reset(&r->packed);
@@ -121,9 +115,6 @@ static fb_code next_on_top(replica *r, bool backwards, int64_t *gseq, bool *foun
                                      : "SELECT gseq, state FROM fb_outbox WHERE gseq > ?1 AND "
                                        "state IN (0, 1) ORDER BY gseq");
     bool row = false;
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, *gseq);
     *found = false;
     FB_TRY(sql_step(s, &row));

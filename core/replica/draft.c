@@ -19,9 +19,6 @@ static fb_code put_row(replica *r, const draft *d)
     sql_stmt *s =
         sql_prepare(r->db, "INSERT INTO fb_draft(id, kind, updated_ms, body) VALUES(?1, ?2, ?3, ?4)"
                            " ON CONFLICT(id) DO UPDATE SET updated_ms = ?3, body = ?4");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, &d->id);
     sql_bind_text(s, 2, d->kind);
     sql_bind_int(s, 3, d->updated_ms);
@@ -32,9 +29,6 @@ static fb_code put_row(replica *r, const draft *d)
 static fb_code delete_row(replica *r, const draft *d)
 {
     sql_stmt *s = sql_prepare(r->db, "DELETE FROM fb_draft WHERE id = ?1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, &d->id);
     return sql_run(s);
 }
@@ -68,9 +62,6 @@ fb_code draft_get(replica *r, fb_text kind, const fb_id *id, buf *body_out)
     FB_REQUIRE(r != NULL && id != NULL && body_out != NULL);
     sql_stmt *s =
         sql_prepare(replica_sql(r), "SELECT body FROM fb_draft WHERE id = ?1 AND kind = ?2");
-    if (s == NULL) {
-        return sql_code(replica_sql(r));
-    }
     sql_bind_id(s, 1, id);
     sql_bind_text(s, 2, kind);
     FB_TRY(sql_step(s, &row));
@@ -104,9 +95,6 @@ fb_code draft_each(replica *r, fb_text kind, fb_code (*fn)(void *ctx, const draf
     FB_REQUIRE(r != NULL && fn != NULL);
     sql_stmt *s = sql_prepare(
         replica_sql(r), "SELECT id, updated_ms, body FROM fb_draft WHERE kind = ?1 ORDER BY id");
-    if (s == NULL) {
-        return sql_code(replica_sql(r));
-    }
     sql_bind_text(s, 1, kind);
     while ((rc = sql_step(s, &row)) == FB_OK && row) {
         draft d = {

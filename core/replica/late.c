@@ -9,9 +9,6 @@ static fb_code table_is_empty(replica *r, const cat_entity *e, bool *out)
     buf_printf(&r->text, "SELECT 1 FROM %.*s LIMIT 1", (int)e->name.size, e->name.data);
     const char *text = buf_cstr(&r->text);
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(sql_step(s, &row));
     if (row) {
         sql_reset(s);
@@ -40,9 +37,6 @@ static fb_code list_indexes(replica *r, const cat_entity *e, late_indexes *late)
     sql_stmt *s =
         sql_prepare(r->db, "SELECT name, sql FROM sqlite_schema WHERE type='index' AND tbl_name=?1"
                            " AND sql IS NOT NULL");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     buf_reset(&r->text);
     sql_bind_text(s, 1, e->name);
     fb_code rc = sql_step(s, &row);

@@ -54,18 +54,13 @@ static int64_t *state_field(replica_state *s, size_t i)
 static sql_stmt *put_stmt(replica *r, const char *key)
 {
     sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_meta (key, value) VALUES (?1, ?2)");
-    if (s != NULL) {
-        sql_bind_text(s, 1, text_of(key));
-    }
+    sql_bind_text(s, 1, text_of(key));
     return s;
 }
 
 fb_code meta_put_int(replica *r, const char *key, int64_t v)
 {
     sql_stmt *s = put_stmt(r, key);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 2, v);
     return sql_run(s);
 }
@@ -73,9 +68,6 @@ fb_code meta_put_int(replica *r, const char *key, int64_t v)
 fb_code meta_put_blob(replica *r, const char *key, const void *data, size_t size)
 {
     sql_stmt *s = put_stmt(r, key);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_blob(s, 2, data, size);
     return sql_run(s);
 }
@@ -83,9 +75,6 @@ fb_code meta_put_blob(replica *r, const char *key, const void *data, size_t size
 fb_code meta_put_text(replica *r, const char *key, fb_text v)
 {
     sql_stmt *s = put_stmt(r, key);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_text(s, 2, v.data != NULL ? v : text_of(""));
     return sql_run(s);
 }
@@ -93,9 +82,6 @@ fb_code meta_put_text(replica *r, const char *key, fb_text v)
 fb_code meta_drop(replica *r, const char *key)
 {
     sql_stmt *s = sql_prepare(r->db, "DELETE FROM fb_meta WHERE key=?1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_text(s, 1, text_of(key));
     return sql_run(s);
 }
@@ -104,9 +90,6 @@ fb_code meta_drop(replica *r, const char *key)
 static fb_code meta_find(replica *r, const char *key, sql_stmt **out, bool *found)
 {
     *out = sql_prepare(r->db, "SELECT value FROM fb_meta WHERE key=?1");
-    if (*out == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_text(*out, 1, text_of(key));
     return sql_step(*out, found);
 }

@@ -37,16 +37,12 @@ fb_code sql_fail(replica *r, fb_code code, fb_error *err)
 
 fb_code run_text(replica *r, const char *text)
 {
-    sql_stmt *s = sql_prepare(r->db, text);
-    return s != NULL ? sql_run(s) : sql_code(r->db);
+    return sql_run(sql_prepare(r->db, text));
 }
 
 fb_code run_int(replica *r, const char *text, int64_t a)
 {
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, a);
     return sql_run(s);
 }
@@ -54,9 +50,6 @@ fb_code run_int(replica *r, const char *text, int64_t a)
 fb_code run_int2(replica *r, const char *text, int64_t a, int64_t b)
 {
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, a);
     sql_bind_int(s, 2, b);
     return sql_run(s);
@@ -75,9 +68,6 @@ static fb_code first_int(sql_stmt *s, bool *found, int64_t *out)
 fb_code read_int(replica *r, const char *text, int64_t a, bool *found, int64_t *out)
 {
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, a);
     return first_int(s, found, out);
 }
@@ -86,9 +76,6 @@ fb_code read_count(replica *r, const char *text, int64_t *out)
 {
     sql_stmt *s = sql_prepare(r->db, text);
     bool found = false;
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(first_int(s, &found, out));
     return found ? FB_OK : FB_E_CORRUPT;
 }

@@ -17,9 +17,6 @@ fb_code outbox_last_load(replica *r)
     r->state.chain_last = r->state.pruned_chain;
     sql_stmt *s = sql_prepare(
         r->db, "SELECT gseq, chain FROM fb_outbox WHERE gseq > ?1 ORDER BY gseq DESC LIMIT 1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, r->state.pruned);
     FB_TRY(sql_step(s, &row));
     if (!row) {
@@ -53,9 +50,6 @@ fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text 
     sql_stmt *s = sql_prepare(
         r->db,
         "INSERT INTO fb_outbox (gseq, at_ms, kind, body, chain) VALUES (?1, ?2, ?3, ?4, ?5)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, gseq);
     sql_bind_int(s, 2, head->captured_at_ms);
     sql_bind_text(s, 3, head->kind);
@@ -96,9 +90,6 @@ fb_code outbox_body(replica *r, int64_t gseq, buf *out)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(r->db, "SELECT body FROM fb_outbox WHERE gseq=?1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, gseq);
     FB_TRY(sql_step(s, &row));
     if (!row) {
@@ -142,9 +133,6 @@ fb_code chain_at(replica *r, int64_t gseq, digest *out)
         return FB_OK;
     }
     sql_stmt *s = sql_prepare(r->db, "SELECT chain FROM fb_outbox WHERE gseq=?1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, gseq);
     FB_TRY(sql_step(s, &row));
     if (!row) {
@@ -192,9 +180,6 @@ fb_code outbox_read(replica *r, int64_t first, uint32_t groups_max, size_t bytes
     FB_TRY(chain_at(r, first - 1, chain_before_out));
     sql_stmt *s = sql_prepare(
         r->db, "SELECT gseq, body FROM fb_outbox WHERE gseq >= ?1 ORDER BY gseq LIMIT ?2");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, first);
     sql_bind_int(s, 2, groups_max);
     return read_groups(r, s, first, bytes_target, out, count_out);

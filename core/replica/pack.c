@@ -252,9 +252,6 @@ static fb_code chunk_write(replica *r, const missing *m, fb_text frame)
     sql_stmt *s = sql_prepare(
         r->db, "INSERT INTO fb_stage (applied, reset, rows, counts, body) SELECT applied, ?1, 0,"
                " ?2, ?3 FROM fb_stage WHERE reset=1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     buf_init(&counts, (size_t)1 << 20);
     counts_put(m, &counts);
     sql_bind_int(s, 1, STAGED_CHUNK);

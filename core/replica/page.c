@@ -222,9 +222,6 @@ static fb_code unknown_put(walk *w, fb_text line, const fb_id *id)
     FB_TRY(kept_row_put(&w->head, w->head_line, w->id_at, line, w->r->scratch, &w->r->text));
     sql_stmt *s = sql_prepare(
         w->r->db, "INSERT OR REPLACE INTO fb_unknown (entity, id, body) VALUES (?1, ?2, ?3)");
-    if (s == NULL) {
-        return sql_code(w->r->db);
-    }
     sql_bind_text(s, 1, w->head.entity_name);
     sql_bind_id(s, 2, id);
     sql_bind_text(s, 3, buf_text(&w->r->text));
@@ -239,9 +236,6 @@ static fb_code unknown_drop(walk *w, const fb_id *id)
         return FB_OK;
     }
     sql_stmt *s = sql_prepare(w->r->db, "DELETE FROM fb_unknown WHERE entity=?1 AND id=?2");
-    if (s == NULL) {
-        return sql_code(w->r->db);
-    }
     sql_bind_text(s, 1, w->head.entity_name);
     sql_bind_id(s, 2, id);
     return sql_run(s);
@@ -298,16 +292,14 @@ static fb_code prepare_move(walk *w)
         }
     }
     buf_printf(out, " WHERE id=?%u", w->id_at + 1);
-    const char *text = buf_cstr(out);
-    FB_TRY(out->code);
     if (first) {
         return FB_E_PROTOCOL;
     }
-    w->upsert = sql_prepare(w->r->db, text);
-    return w->upsert != NULL ? FB_OK : sql_code(w->r->db);
+    w->upsert = sql_prepare(w->r->db, buf_cstr(out));
+    return FB_OK;
 }
 
-static fb_code prepare_upsert(walk *w)
+static void prepare_upsert(walk *w)
 {
     const block_head *h = &w->head;
     buf *out = &w->r->text;
@@ -326,17 +318,14 @@ static fb_code prepare_upsert(walk *w)
     }
     buf_put_str(out, ") ON CONFLICT (id)");
     put_sets(out, h);
-    const char *text = buf_cstr(out);
-    FB_TRY(out->code);
-    w->upsert = sql_prepare(w->r->db, text);
-    return w->upsert != NULL ? FB_OK : sql_code(w->r->db);
+    w->upsert = sql_prepare(w->r->db, buf_cstr(out));
 }
 
 static fb_code upsert_row(walk *w)
 {
     int at = 1;
     if (w->upsert == NULL) {
-        FB_TRY(prepare_upsert(w));
+        prepare_upsert(w);
     }
     for (uint32_t i = 0; i < w->head.columns_count; i++) {
         if (w->head.columns[i] >= 0) {
@@ -473,9 +462,6 @@ static fb_code unknown_next(replica *r, arena *memory, kept_row *at, bool *found
     sql_stmt *s =
         sql_prepare(r->db, "SELECT entity, id, body FROM fb_unknown WHERE (entity, id) > (?1, ?2)"
                            " ORDER BY entity, id LIMIT 1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_text(s, 1, at->entity);
     sql_bind_blob(s, 2, at->id.b, sizeof at->id.b);
     FB_TRY(sql_step(s, found));
@@ -562,9 +548,6 @@ fb_code unknown_count(replica *r, row_sums *out)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(r->db, "SELECT entity, id, body FROM fb_unknown");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     fb_code rc = sql_step(s, &row);
     while (rc == FB_OK && row) {
         fb_id id = sql_id(s, 1);

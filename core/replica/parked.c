@@ -72,9 +72,6 @@ static const char next_open_text[] =
 static fb_code next_open(replica *r, int64_t *gseq, bool *found)
 {
     sql_stmt *s = sql_prepare(r->db, next_open_text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, *gseq);
     sql_bind_int(s, 2, r->state.settled);
     FB_TRY(sql_step(s, found));
@@ -110,19 +107,14 @@ static fb_code parked_any(replica *r, bool *out)
 static sql_stmt *statement_of(replica *r, const char *text, fb_text entity, const fb_id *id)
 {
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s != NULL) {
-        sql_bind_text(s, 1, entity);
-        sql_bind_id(s, 2, id);
-    }
+    sql_bind_text(s, 1, entity);
+    sql_bind_id(s, 2, id);
     return s;
 }
 
 fb_code parked_has(replica *r, const cat_entity *e, const fb_id *id, bool *out)
 {
     sql_stmt *s = statement_of(r, "SELECT 1 FROM fb_parked WHERE entity=?1 AND id=?2", e->name, id);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(sql_step(s, out));
     sql_reset(s);
     return FB_OK;
@@ -149,9 +141,6 @@ static fb_code copy_row(void *ctx, const cat_entity *e, const fb_id *id, int64_t
                                "INSERT INTO fb_parked (entity, id, left_ms, gseq, body)"
                                " VALUES (?1, ?2, 0, ?3, ?4)",
                                e->name, id);
-    if (s == NULL) {
-        return sql_code(w->r->db);
-    }
     sql_bind_int(s, 3, gseq);
     sql_bind_blob(s, 4, w->image.data, w->image.size);
     return sql_run(s);
@@ -172,8 +161,7 @@ fb_code parked_gather(replica *r)
 
 fb_code parked_forget(replica *r, const cat_entity *e, const fb_id *id)
 {
-    sql_stmt *s = statement_of(r, "DELETE FROM fb_parked WHERE entity=?1 AND id=?2", e->name, id);
-    return s != NULL ? sql_run(s) : sql_code(r->db);
+    return sql_run(statement_of(r, "DELETE FROM fb_parked WHERE entity=?1 AND id=?2", e->name, id));
 }
 
 /* The parked row behind (*entity, *id). The name lives in the catalogue; of an entity that is not
@@ -183,9 +171,6 @@ static fb_code parked_next(replica *r, fb_text *entity, fb_id *id, const cat_ent
 {
     sql_stmt *s = sql_prepare(r->db, "SELECT entity, id FROM fb_parked WHERE (entity, id) >"
                                      " (?1, ?2) ORDER BY entity, id LIMIT 1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_text(s, 1, *entity);
     sql_bind_blob(s, 2, id->b, sizeof id->b);
     FB_TRY(sql_step(s, found));
@@ -211,9 +196,6 @@ static fb_code settle_one(replica *r, const cat_entity *e, const fb_id *id)
                                "UPDATE fb_parked SET left_ms=?3 WHERE entity=?1 AND id=?2 AND"
                                " left_ms=0",
                                e->name, id);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     int64_t now_ms = replica_now_ms(r, NULL, NULL);
     sql_bind_int(s, 3, now_ms > 0 ? now_ms : 1);
     return sql_run(s);
@@ -238,9 +220,6 @@ static fb_code mark_needed(void *ctx, const cat_entity *e, const fb_id *id, int6
     replica *r = ctx;
     sql_stmt *s =
         statement_of(r, "UPDATE fb_parked SET gseq=?3 WHERE entity=?1 AND id=?2", e->name, id);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 3, gseq);
     return sql_run(s);
 }
@@ -307,9 +286,6 @@ static fb_code show_one(replica *r, const cat_entity *e, const fb_id *id, arena 
     bool found = false;
     sql_stmt *s = statement_of(
         r, "SELECT left_ms, gseq, body FROM fb_parked WHERE entity=?1 AND id=?2", e->name, id);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(sql_step(s, &found));
     if (!found) {
         return FB_E_CORRUPT;

@@ -25,8 +25,8 @@ static fb_code tray_numbers(tray *t, int64_t **out, size_t *count_out)
     int64_t *made = arena_take(t->memory, ((size_t)count + 1) * sizeof *made);
     sql_stmt *s =
         sql_prepare(t->r->db, "SELECT gseq FROM fb_outbox WHERE state IN (1, 2, 3) ORDER BY gseq");
-    if (made == NULL || s == NULL) {
-        return made == NULL ? FB_E_NO_MEMORY : sql_code(t->r->db);
+    if (made == NULL) {
+        return FB_E_NO_MEMORY;
     }
     size_t n = 0;
     FB_TRY(sql_step(s, &row));
@@ -76,9 +76,6 @@ static fb_code tray_load(tray *t, int64_t gseq, problem *out)
     sql_stmt *s = sql_prepare(
         t->r->db, "SELECT o.kind, o.at_ms, o.state, o.body, coalesce(v.body, '') FROM fb_outbox o"
                   " LEFT JOIN fb_verdict v ON v.gseq=o.gseq WHERE o.gseq=?1");
-    if (s == NULL) {
-        return sql_code(t->r->db);
-    }
     sql_bind_int(s, 1, gseq);
     FB_TRY(sql_step(s, &row));
     if (!row) {
@@ -325,11 +322,8 @@ static fb_code kind_of_group(replica *r, int64_t gseq, char *out, size_t size, f
 {
     bool row = false;
     sql_stmt *s = sql_prepare(r->db, "SELECT kind FROM fb_outbox WHERE gseq=?1");
-    fb_code rc = s == NULL ? sql_code(r->db) : FB_OK;
-    if (rc == FB_OK) {
-        sql_bind_int(s, 1, gseq);
-        rc = sql_step(s, &row);
-    }
+    sql_bind_int(s, 1, gseq);
+    fb_code rc = sql_step(s, &row);
     if (rc != FB_OK) {
         return sql_fail(r, rc, err);
     }

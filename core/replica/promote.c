@@ -85,9 +85,6 @@ static fb_code load_groups(promo *m)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(m->r->db, groups_text);
-    if (s == NULL) {
-        return sql_code(m->r->db);
-    }
     sql_bind_int(s, 1, m->r->state.settled);
     fb_code rc = sql_step(s, &row);
     while (rc == FB_OK && row) {
@@ -219,9 +216,6 @@ static fb_code take_aliases(promo *m, int64_t gseq)
     bool row = false;
     reply_item item;
     sql_stmt *s = sql_prepare(m->r->db, "SELECT body FROM fb_verdict WHERE gseq=?1");
-    if (s == NULL) {
-        return sql_code(m->r->db);
-    }
     sql_bind_int(s, 1, gseq);
     FB_TRY(sql_step(s, &row));
     if (!row) {
@@ -269,9 +263,6 @@ static fb_code staged_next(promo *m, int64_t *n, int64_t *applied, bool *found)
 {
     sql_stmt *s = sql_prepare(
         m->r->db, "SELECT n, applied, body FROM fb_stage WHERE n > ?1 ORDER BY n LIMIT 1");
-    if (s == NULL) {
-        return sql_code(m->r->db);
-    }
     sql_bind_int(s, 1, *n);
     FB_TRY(sql_step(s, found));
     if (!*found) {
@@ -315,9 +306,6 @@ static fb_code count_staged(promo *m, page_counts *counts)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(m->r->db, "SELECT counts FROM fb_stage");
-    if (s == NULL) {
-        return sql_code(m->r->db);
-    }
     fb_code rc = sql_step(s, &row);
     while (rc == FB_OK && row) {
         rc = page_counts_add(m->r, sql_text(s, 0), counts);

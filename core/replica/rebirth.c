@@ -45,9 +45,6 @@ static fb_code renumber_pending(replica *r)
 static fb_code put_chain(replica *r, int64_t gseq, const digest *chain)
 {
     sql_stmt *s = sql_prepare(r->db, "UPDATE fb_outbox SET chain=?2 WHERE gseq=?1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, gseq);
     sql_bind_blob(s, 2, chain->b, sizeof chain->b);
     return sql_run(s);

@@ -138,9 +138,6 @@ static fb_code is_here(replica *r, fb_text line, bool *out)
     sql_stmt *q = sql_prepare(r->db, "SELECT gseq FROM fb_outbox ORDER BY gseq");
     buf here;
     *out = false;
-    if (q == NULL) {
-        return sql_code(r->db);
-    }
     buf_init(&here, GROUP_BYTES_MAX);
     fb_code rc = sql_step(q, &row);
     while (rc == FB_OK && row && !*out) {

@@ -26,9 +26,6 @@ static fb_code today(replica *r, arena *memory, fb_text *out)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(r->db, "SELECT date(?1 / 1000, 'unixepoch')");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, replica_now_ms(r, NULL, NULL));
     FB_TRY(sql_step(s, &row));
     if (!row) {
@@ -74,9 +71,6 @@ static fb_code load_roles(replica *r)
     }
     FB_TRY(today(r, r->rights_memory, &date));
     sql_stmt *s = sql_prepare(r->db, roles_text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, &r->me.user);
     sql_bind_text(s, 2, date);
     FB_TRY(read_roles(r, s));
@@ -122,9 +116,6 @@ static fb_code grant_role(replica *r, const cat_entity *e, uint32_t role, row_ri
     bool row = false;
     bool any = false;
     sql_stmt *s = sql_prepare(r->db, "SELECT permission FROM role_permission WHERE role_id=?1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, &r->role_ids[role]);
     FB_TRY(sql_step(s, &row));
     while (row) {

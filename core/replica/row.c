@@ -38,9 +38,6 @@ static fb_code take_first(sql_stmt *s, const cat_entity *e, arena *memory, fb_va
 fb_code row_load(replica *r, entity_plan *p, const fb_id *id, arena *memory, fb_value *values)
 {
     sql_stmt *s = plan_read(r, p);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, id);
     return take_first(s, p->entity, memory, values);
 }
@@ -48,9 +45,6 @@ fb_code row_load(replica *r, entity_plan *p, const fb_id *id, arena *memory, fb_
 fb_code row_exists(replica *r, entity_plan *p, const fb_id *id, bool *out)
 {
     sql_stmt *s = plan_exists(r, p);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, id);
     FB_TRY(sql_step(s, out));
     if (*out) {
@@ -62,9 +56,6 @@ fb_code row_exists(replica *r, entity_plan *p, const fb_id *id, bool *out)
 fb_code row_insert(replica *r, entity_plan *p, const fb_value *values)
 {
     sql_stmt *s = plan_insert(r, p);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     for (uint32_t i = 0; i < p->entity->columns_count; i++) {
         sql_bind_value(s, (int)i + 1, &values[i]);
     }
@@ -75,9 +66,6 @@ fb_code row_update(replica *r, entity_plan *p, const fb_id *id, const int *colum
                    const fb_value *values, uint32_t count)
 {
     sql_stmt *s = plan_update(r, p, columns, count);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     for (uint32_t i = 0; i < count; i++) {
         sql_bind_value(s, (int)i + 1, &values[i]);
     }
@@ -88,9 +76,6 @@ fb_code row_update(replica *r, entity_plan *p, const fb_id *id, const int *colum
 fb_code row_remove(replica *r, entity_plan *p, const fb_id *id)
 {
     sql_stmt *s = plan_remove(r, p);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, id);
     return sql_run(s);
 }
@@ -122,9 +107,6 @@ fb_code row_find(replica *r, const cat_entity *e, int column, const fb_value *eq
     const char *text = buf_cstr(&r->text);
     FB_TRY(r->text.code);
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_value(s, 1, equal);
     return take_first(s, e, memory, values);
 }

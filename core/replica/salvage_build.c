@@ -49,9 +49,6 @@ static fb_code raise_counter(replica *r, fb_text name, int64_t next)
 {
     sql_stmt *s = sql_prepare(r->db, "INSERT INTO fb_counter (name, next) VALUES (?1, ?2) ON"
                                      " CONFLICT (name) DO UPDATE SET next=max(next, ?2)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_text(s, 1, name);
     sql_bind_int(s, 2, next);
     return sql_run(s);
@@ -91,9 +88,6 @@ static fb_code insert_group(replica *r, int64_t gseq, const stored_group *g, int
 {
     sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_outbox (gseq, at_ms, kind, body,"
                                      " chain, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, gseq);
     sql_bind_int(s, 2, g->at_ms);
     sql_bind_text(s, 3, g->kind);
@@ -117,9 +111,6 @@ static fb_code insert_verdict(replica *r, int64_t gseq, fb_text line)
     sql_stmt *s =
         sql_prepare(r->db, "INSERT OR REPLACE INTO fb_verdict (gseq, code, cid, echo, in_effect,"
                            " body) VALUES (?1, ?2, ?3, ?4, 1, ?5)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, gseq);
     sql_bind_int(s, 2, item.verdict.code);
     sql_bind_int(s, 3, item.verdict.cid);
@@ -158,9 +149,6 @@ static fb_code take_draft(building *b, fb_text payload)
         b->r->db, d.body.size == 0 ? "DELETE FROM fb_draft WHERE id=?1"
                                    : "INSERT OR REPLACE INTO fb_draft (id, kind, updated_ms, body)"
                                      " VALUES (?1, ?2, ?3, ?4)");
-    if (s == NULL) {
-        return sql_code(b->r->db);
-    }
     sql_bind_id(s, 1, &d.id);
     if (d.body.size > 0) {
         sql_bind_text(s, 2, d.kind);

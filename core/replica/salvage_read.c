@@ -105,9 +105,6 @@ static fb_code read_identity(reading *w)
     bool row = false;
     bool enrolled = false;
     sql_stmt *q = sql_prepare(w->db, second_identity_text);
-    if (q == NULL) {
-        return sql_code(w->db);
-    }
     buf_reset(&w->x->packed);
     FB_TRY(sql_step(q, &row));
     while (row) {
@@ -168,9 +165,6 @@ static fb_code read_groups_from(reading *w, int64_t *gseq)
     bool row = false;
     sql_stmt *q = sql_prepare(w->db, "SELECT gseq, at_ms, kind, body, chain, state FROM fb_outbox"
                                      " WHERE gseq > ?1 ORDER BY gseq");
-    if (q == NULL) {
-        return sql_code(w->db);
-    }
     sql_bind_int(q, 1, *gseq);
     fb_code rc = sql_step(q, &row);
     while (rc == FB_OK && row) {
@@ -208,9 +202,6 @@ static fb_code read_counters(reading *w)
 {
     bool row = false;
     sql_stmt *q = sql_prepare(w->db, "SELECT name, next, 'integer' FROM fb_counter");
-    if (q == NULL) {
-        return sql_code(w->db);
-    }
     buf_reset(&w->x->packed);
     fb_code rc = sql_step(q, &row);
     while (rc == FB_OK && row) {
@@ -228,9 +219,6 @@ static fb_code read_drafts(reading *w)
 {
     bool row = false;
     sql_stmt *q = sql_prepare(w->db, "SELECT id, updated_ms, kind, body FROM fb_draft");
-    if (q == NULL) {
-        return sql_code(w->db);
-    }
     fb_code rc = sql_step(q, &row);
     while (rc == FB_OK && row) {
         const draft d = {.id = sql_id(q, 0),

@@ -142,9 +142,6 @@ static fb_code read_file_id(replica *r, fb_id *out)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(r->db, "SELECT value FROM fb_meta WHERE key='file_id'");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     *out = (fb_id){{0}};
     FB_TRY(sql_step(s, &row));
     if (row) {
@@ -222,9 +219,6 @@ static fb_code catch_up(replica *r)
     bool row = false;
     sql_stmt *q = sql_prepare(r->db, "SELECT gseq, at_ms, kind, body, chain, state FROM fb_outbox"
                                      " WHERE gseq > ?1 AND gseq <= ?2 ORDER BY gseq");
-    if (q == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(q, 1, s->seen.last);
     sql_bind_int(q, 2, r->state.last);
     fb_code rc = sql_step(q, &row);

@@ -58,9 +58,6 @@ static fb_code append_names(replica *r, journal_type type, const char *text)
     journal *j = &r->second.j;
     bool row = false;
     sql_stmt *q = sql_prepare(r->db, text);
-    if (q == NULL) {
-        return sql_code(r->db);
-    }
     buf_reset(&j->payload);
     FB_TRY(sql_step(q, &row));
     while (row) {
@@ -83,9 +80,6 @@ static fb_code append_groups(replica *r, journal_type type, const char *text)
 {
     bool row = false;
     sql_stmt *q = sql_prepare(r->db, text);
-    if (q == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(q, 1, r->state.pruned);
     sql_bind_int(q, 2, r->state.last);
     fb_code rc = sql_step(q, &row);
@@ -104,9 +98,6 @@ static fb_code append_drafts(replica *r)
     journal *j = &r->second.j;
     bool row = false;
     sql_stmt *q = sql_prepare(r->db, "SELECT id, updated_ms, kind, body FROM fb_draft");
-    if (q == NULL) {
-        return sql_code(r->db);
-    }
     fb_code rc = sql_step(q, &row);
     while (rc == FB_OK && row) {
         const draft d = {.id = sql_id(q, 0),

@@ -159,9 +159,6 @@ static fb_code verdict_write(replica *r, const verdict_msg *v, fb_text line)
 {
     sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_verdict (gseq, code, cid, echo, "
                                      "body) VALUES (?1, ?2, ?3, ?4, ?5)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, v->gseq);
     sql_bind_int(s, 2, v->code);
     sql_bind_int(s, 3, v->cid);
@@ -174,9 +171,6 @@ static fb_code ack_write(replica *r, int64_t from, int64_t to, int64_t cid)
 {
     sql_stmt *s = sql_prepare(
         r->db, "INSERT OR REPLACE INTO fb_ack (gseq_from, gseq_to, cid_from) VALUES (?1, ?2, ?3)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, from);
     sql_bind_int(s, 2, to);
     sql_bind_int(s, 3, cid);
@@ -282,9 +276,6 @@ static fb_code stage_write(taking *t, const page_counts *counts)
     sql_stmt *s = sql_prepare(
         r->db,
         "INSERT INTO fb_stage (applied, reset, rows, counts, body) VALUES (?1, ?2, ?3, ?4, ?5)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     buf_reset(&r->packed);
     FB_TRY(pack_put(&r->packed, t->in->lines));
     buf_init(&text, (size_t)1 << 20);

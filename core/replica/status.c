@@ -11,9 +11,6 @@ static fb_code count_groups(replica *r, replica_status *out)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(r->db, counts_text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, r->state.acked);
     FB_TRY(sql_step(s, &row));
     if (row) {

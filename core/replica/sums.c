@@ -20,9 +20,6 @@ fb_code sums_load(replica *r, row_sums *out, bool *known)
 {
     row_sums sums = {.rows = 0};
     sql_stmt *s = sql_prepare(r->db, "SELECT rows, buckets FROM fb_digest WHERE n=1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(sql_step(s, known));
     if (!*known) {
         *out = sums;
@@ -45,9 +42,6 @@ static fb_code sums_store(replica *r, const row_sums *sums)
     uint8_t room[ROW_BUCKETS * BUCKET_BYTES];
     sql_stmt *s = sql_prepare(
         r->db, "INSERT OR REPLACE INTO fb_digest (n, rows, buckets) VALUES (1, ?1, ?2)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     for (size_t i = 0; i < sizeof room; i++) {
         room[i] = (uint8_t)(sums->bucket[i / BUCKET_BYTES] >> (56 - 8 * (i % BUCKET_BYTES)));
     }
@@ -92,9 +86,6 @@ void sums_take(replica *r, const cat_entity *e, const fb_id *id, int64_t ver)
 static fb_code ver_of(replica *r, entity_plan *p, const fb_id *id, bool *there, int64_t *ver)
 {
     sql_stmt *s = plan_exists(r, p);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, id);
     FB_TRY(sql_step(s, there));
     if (*there) {
@@ -131,9 +122,6 @@ static fb_code count_table(replica *r, const cat_entity *e, row_sums *out)
 {
     bool row = false;
     sql_stmt *s = each_row(r, e);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     FB_TRY(sql_step(s, &row));
     while (row) {
         fb_id id = sql_id(s, 0);
@@ -182,9 +170,6 @@ static fb_code list_bucket_rows(replica *r, const cat_entity *e, const bucket_se
 {
     bool row = false;
     sql_stmt *s = each_row(r, e);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     fb_code rc = sql_step(s, &row);
     while (rc == FB_OK && row) {
         fb_id id = sql_id(s, 0);

@@ -85,9 +85,6 @@ fb_code image_store(replica *r, int64_t gseq, const buf *image)
 {
     FB_TRY(image->code);
     sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_undo (gseq, body) VALUES (?1, ?2)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, gseq);
     sql_bind_blob(s, 2, image->size > 0 ? image->data : "", image->size); /* empty, not NULL */
     return sql_run(s);
@@ -291,9 +288,6 @@ fb_code images_delete(replica *r, int64_t from, int64_t to, bool *out)
     bool row = false;
     *out = false;
     sql_stmt *s = sql_prepare(r->db, "SELECT body FROM fb_undo WHERE gseq > ?1 AND gseq <= ?2");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, from);
     sql_bind_int(s, 2, to);
     FB_TRY(sql_step(s, &row));
@@ -327,9 +321,6 @@ fb_code group_undo(replica *r, int64_t gseq)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(r->db, "SELECT body FROM fb_undo WHERE gseq=?1");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, gseq);
     FB_TRY(sql_step(s, &row));
     if (!row) {

@@ -28,9 +28,6 @@ fb_code warning_add(replica *r, int64_t gseq, const char *word, const group_op *
     char text[160];
     char id[FB_ID_TEXT_BYTES] = "";
     sql_stmt *s = sql_prepare(r->db, "INSERT INTO fb_warning (gseq, text) VALUES (?1, ?2)");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     if (op != NULL) {
         id_put(&op->id, id);
         snprintf(text, sizeof text, "%s %.*s %s", word, (int)op->entity->name.size,
@@ -77,9 +74,6 @@ fb_code warning_each(replica *r, fb_code (*fn)(void *ctx, const warning *w), voi
     FB_REQUIRE(r != NULL && fn != NULL && !r->capture.open);
     FB_TRY(replica_refresh(r));
     sql_stmt *s = sql_prepare(r->db, "SELECT gseq, text FROM fb_warning ORDER BY gseq, n");
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     fb_code rc = sql_step(s, &row);
     while (rc == FB_OK && row) {
         rc = lend(fn, ctx, sql_int(s, 0), sql_text(s, 1));

@@ -15,14 +15,6 @@
 
 enum { SLOTS_FIRST = 64 };
 
-struct sql_stmt {
-    sqlite3_stmt *handle;
-    sql_db *db;
-    const char *text; /* owned copy; NULL for a private statement */
-    uint32_t hash;
-    int bind_rc; /* first failure of a bind since the last reset; reported by the next step */
-};
-
 /* The one mapping of SQLite's results to ours. */
 fb_code sql_code_of(int rc)
 {
@@ -159,17 +151,15 @@ static bool slots_grow(sql_db *db)
     return true;
 }
 
-/* A new statement; *code_out is set on failure. */
-static sql_stmt *stmt_new(sql_db *db, const char *text, size_t size, unsigned flags)
+/* SQLite's result. SQLITE_MISUSE: not exactly one statement. */
+static int stmt_new(sql_db *db, const char *text, size_t size, unsigned flags, sql_stmt **out)
 {
     if (size > INT32_MAX) {
-        sql_failed(db, SQLITE_TOOBIG);
-        return NULL;
+        return SQLITE_TOOBIG;
     }
     sql_stmt *s = calloc(1, sizeof *s);
     if (s == NULL) {
-        sql_failed(db, SQLITE_NOMEM);
-        return NULL;
+        return SQLITE_NOMEM;
     }
     s->db = db;
     const char *tail = NULL;
@@ -177,17 +167,15 @@ static sql_stmt *stmt_new(sql_db *db, const char *text, size_t size, unsigned fl
     while (rc == SQLITE_OK && tail < text + size && strchr(" \t\r\n;", *tail) != NULL) {
         tail++;
     }
-    if (rc == SQLITE_OK && s->handle != NULL && tail == text + size) {
-        return s;
+    if (rc == SQLITE_OK && (s->handle == NULL || tail != text + size)) {
+        rc = SQLITE_MISUSE;
     }
-    if (rc == SQLITE_OK) {
-        db->code = FB_E_INVALID;
-        snprintf(db->message, sizeof db->message, "give exactly one SQL statement");
-    } else {
-        sql_failed(db, rc);
+    if (rc != SQLITE_OK) {
+        sql_finalize(s);
+        return rc;
     }
-    sql_finalize(s);
-    return NULL;
+    *out = s;
+    return SQLITE_OK;
 }
 
 /* A rollback that failed for lack of memory is made up for before anything reads or writes. */
@@ -199,27 +187,35 @@ static bool rollback_done(sql_db *db)
     return !db->rollback_due;
 }
 
+/* For a text that could not be prepared. */
+static sql_stmt *unprepared(sql_db *db, int rc)
+{
+    (void)sql_failed(db, rc);
+    db->nothing = (sql_stmt){.db = db, .bind_rc = rc};
+    return &db->nothing;
+}
+
 sql_stmt *sql_prepare(sql_db *db, const char *text)
 {
     size_t size = 0;
     uint32_t hash = hash_of(text, &size);
     if (size == 0 || !rollback_done(db) || !slots_grow(db)) {
-        sql_failed(db, SQLITE_NOMEM);
-        return NULL;
+        return unprepared(db, SQLITE_NOMEM);
     }
     sql_stmt **slot = slot_of(db, hash, text);
     if (*slot != NULL) {
         sql_reset(*slot);
         return *slot;
     }
-    sql_stmt *s = stmt_new(db, text, size, SQLITE_PREPARE_PERSISTENT);
-    char *copy = s != NULL ? malloc(size + 1) : NULL;
+    sql_stmt *s = NULL;
+    int rc = stmt_new(db, text, size, SQLITE_PREPARE_PERSISTENT, &s);
+    if (rc != SQLITE_OK) {
+        return unprepared(db, rc);
+    }
+    char *copy = malloc(size + 1);
     if (copy == NULL) {
-        if (s != NULL) {
-            sql_finalize(s);
-            sql_failed(db, SQLITE_NOMEM);
-        }
-        return NULL;
+        sql_finalize(s);
+        return unprepared(db, SQLITE_NOMEM);
     }
     memcpy(copy, text, size + 1);
     s->text = copy;
@@ -229,17 +225,24 @@ sql_stmt *sql_prepare(sql_db *db, const char *text)
     return s;
 }
 
+bool sql_is_prepared(const sql_stmt *s)
+{
+    return s->handle != NULL;
+}
+
 fb_code sql_prepare_once(sql_db *db, fb_text text, sql_stmt **out, fb_error *err)
 {
     FB_REQUIRE(db != NULL && text.data != NULL && out != NULL);
-    sql_stmt *s = stmt_new(db, text.data, text.size, 0);
-    if (s == NULL) {
-        /* Here the text came from a person: a wrong statement is theirs, not a bug of ours. */
-        fb_code code = db->code == FB_E_BUG ? FB_E_INVALID : db->code;
-        return fail(err, code, "sql", "%s", db->message);
+    int rc = stmt_new(db, text.data, text.size, 0, out);
+    if (rc == SQLITE_OK) {
+        return FB_OK;
     }
-    *out = s;
-    return FB_OK;
+    if (rc == SQLITE_MISUSE) {
+        return fail(err, FB_E_INVALID, "sql", "give exactly one SQL statement");
+    }
+    /* Here the text came from a person: a wrong statement is theirs, not a bug of ours. */
+    fb_code code = sql_failed(db, rc);
+    return fail(err, code == FB_E_BUG ? FB_E_INVALID : code, "sql", "%s", db->message);
 }
 
 void sql_finalize(sql_stmt *s)
@@ -260,20 +263,24 @@ static void bound(sql_stmt *s, int rc)
 
 void sql_bind_int(sql_stmt *s, int i, int64_t v)
 {
-    bound(s, sqlite3_bind_int64(s->handle, i, v));
+    if (sql_is_prepared(s)) {
+        bound(s, sqlite3_bind_int64(s->handle, i, v));
+    }
 }
 
+/* SQLite binds NULL for data that is NULL. */
 void sql_bind_text(sql_stmt *s, int i, fb_text v)
 {
-    bound(s, v.data == NULL
-                 ? sqlite3_bind_null(s->handle, i)
-                 : sqlite3_bind_text64(s->handle, i, v.data, v.size, SQLITE_STATIC, SQLITE_UTF8));
+    if (sql_is_prepared(s)) {
+        bound(s, sqlite3_bind_text64(s->handle, i, v.data, v.size, SQLITE_STATIC, SQLITE_UTF8));
+    }
 }
 
 void sql_bind_blob(sql_stmt *s, int i, const void *data, size_t size)
 {
-    bound(s, data == NULL ? sqlite3_bind_null(s->handle, i)
-                          : sqlite3_bind_blob64(s->handle, i, data, size, SQLITE_STATIC));
+    if (sql_is_prepared(s)) {
+        bound(s, sqlite3_bind_blob64(s->handle, i, data, size, SQLITE_STATIC));
+    }
 }
 
 void sql_bind_id(sql_stmt *s, int i, const fb_id *id)
@@ -285,7 +292,7 @@ void sql_bind_id(sql_stmt *s, int i, const fb_id *id)
 
 void sql_bind_null(sql_stmt *s, int i)
 {
-    bound(s, sqlite3_bind_null(s->handle, i));
+    sql_bind_blob(s, i, NULL, 0);
 }
 
 void sql_bind_value(sql_stmt *s, int i, const fb_value *v)
@@ -335,6 +342,9 @@ fb_code sql_run(sql_stmt *s)
 
 void sql_reset(sql_stmt *s)
 {
+    if (!sql_is_prepared(s)) {
+        return;
+    }
     sqlite3_reset(s->handle); /* repeats the code of the last step: it is known already */
     sqlite3_clear_bindings(s->handle);
     s->bind_rc = SQLITE_OK;
@@ -429,7 +439,7 @@ static fb_code run_text(sql_db *db, const char *text)
 {
     db->inside = true;
     sql_stmt *s = sql_prepare(db, text);
-    fb_code code = s != NULL ? sql_run(s) : db->code;
+    fb_code code = sql_run(s);
     db->inside = false;
     return code;
 }

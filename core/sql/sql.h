@@ -29,9 +29,11 @@ FB_MUST_USE fb_code sql_open(const char *path, const sql_options *o, sql_db **ou
 void sql_close(sql_db *db); /* NULL is fine; finalises every statement */
 
 /* Statement for this exact text, prepared once and kept; reset and unbound. The pointer `text`
- * need not live on. Never fails silently: returns NULL and sets sql_code on failure. An empty text,
- * as a buffer gives when memory did not suffice for it (buf_cstr), is E_NO_MEMORY. */
+ * need not live on. Never NULL and never fails silently: a statement that could not be prepared
+ * takes values like any other, and its step or run fails for the reason that sql_code has too. An
+ * empty text, as a buffer gives when memory did not suffice for it (buf_cstr), is E_NO_MEMORY. */
 sql_stmt *sql_prepare(sql_db *db, const char *text);
+bool sql_is_prepared(const sql_stmt *s); /* for who keeps it: false, ask for it again */
 /* A private statement outside the cache (read-only user queries): caller finalises. */
 FB_MUST_USE fb_code sql_prepare_once(sql_db *db, fb_text text, sql_stmt **out, fb_error *err);
 void sql_finalize(sql_stmt *s);

@@ -6,10 +6,19 @@
 
 #include "sql/sql.h"
 
+struct sql_stmt {
+    sqlite3_stmt *handle; /* NULL: it could not be prepared, bind_rc says why */
+    sql_db *db;
+    const char *text; /* owned copy; NULL for a private statement */
+    uint32_t hash;
+    int bind_rc; /* first failure of a bind since the last reset; reported by the next step */
+};
+
 struct sql_db {
     sqlite3 *handle;
     sql_stmt **slots; /* open addressing; slots_count is a power of two */
     uint32_t slots_count, stmts_count;
+    sql_stmt nothing;       /* what sql_prepare gives when it fails */
     sqlite3_stmt *rollback; /* prepared at open: taking back must work when memory is gone */
     bool rollback_due;      /* even so one failed: nothing else runs before it is done */
     bool begun;             /* a transaction of ours is open */

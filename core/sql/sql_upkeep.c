@@ -93,11 +93,9 @@ fb_code sql_check(sql_db *db, fb_error *err)
     db->inside = true;
     sql_stmt *s = sql_prepare(db, "PRAGMA quick_check(1)");
     bool row = false;
-    fb_code code = s != NULL ? sql_step(s, &row) : db->code;
+    fb_code code = sql_step(s, &row);
     bool good = code == FB_OK && row && text_is(sql_text(s, 0), "ok");
-    if (s != NULL) {
-        sql_reset(s);
-    }
+    sql_reset(s);
     db->inside = false;
     if (good) {
         return FB_OK;

@@ -25,9 +25,6 @@ static fb_code read_int(sql_db *db, const char *text, int64_t *out)
 {
     sql_stmt *q = sql_prepare(db, text);
     bool row = false;
-    if (q == NULL) {
-        return sql_code(db);
-    }
     FB_TRY(sql_step(q, &row));
     *out = row ? sql_int(q, 0) : 0;
     sql_reset(q);
@@ -273,9 +270,8 @@ store_stmt *store_prepare(store *s, store_name name)
 {
     FB_ASSERT(name >= 0 && name < STORE_NAMES);
     store_stmt *q = &s->stmts[name];
-    if (q->sql == NULL) {
+    if (q->sql == NULL || !sql_is_prepared(q->sql)) {
         q->sql = sql_prepare(s->db, statement_texts[name]);
-        q->code = q->sql == NULL ? sql_code(s->db) : FB_OK;
         return q;
     }
     sql_reset(q->sql);
@@ -284,41 +280,32 @@ store_stmt *store_prepare(store *s, store_name name)
 
 void store_bind_int(store_stmt *q, int i, int64_t v)
 {
-    if (q->sql != NULL) {
-        sql_bind_int(q->sql, i, v);
-    }
+    sql_bind_int(q->sql, i, v);
 }
 
 void store_bind_text(store_stmt *q, int i, fb_text v)
 {
-    if (q->sql != NULL) {
-        sql_bind_text(q->sql, i, v);
-    }
+    sql_bind_text(q->sql, i, v);
 }
 
 void store_bind_blob(store_stmt *q, int i, const void *data, size_t size)
 {
-    if (q->sql != NULL) {
-        sql_bind_blob(q->sql, i, data, size);
-    }
+    sql_bind_blob(q->sql, i, data, size);
 }
 
 void store_bind_id(store_stmt *q, int i, const fb_id *id)
 {
-    if (q->sql != NULL) {
-        sql_bind_id(q->sql, i, id);
-    }
+    sql_bind_id(q->sql, i, id);
 }
 
 fb_code store_step(store_stmt *q, bool *row_out)
 {
-    *row_out = false;
-    return q->sql != NULL ? sql_step(q->sql, row_out) : q->code;
+    return sql_step(q->sql, row_out);
 }
 
 fb_code store_run(store_stmt *q)
 {
-    return q->sql != NULL ? sql_run(q->sql) : q->code;
+    return sql_run(q->sql);
 }
 
 int64_t store_changes(store *s)

@@ -26,8 +26,7 @@ typedef struct row_plan {
 
 struct store_stmt {
     store *store;
-    sql_stmt *sql; /* NULL: could not be prepared, `code` says why */
-    fb_code code;
+    sql_stmt *sql; /* NULL: never asked for */
 };
 
 struct store {

@@ -48,9 +48,6 @@ static fb_code mark_read(sql_db *db, store_mark *out)
 {
     bool row = false;
     sql_stmt *q = sql_prepare(db, "SELECT epoch, cid, audit_seq, audit FROM mark");
-    if (q == NULL) {
-        return sql_code(db);
-    }
     FB_TRY(sql_step(q, &row));
     if (!row) {
         return FB_E_NOT_FOUND;
@@ -84,16 +81,11 @@ fb_code store_mark_put(const char *path, const char *vfs, const store_mark *mark
     FB_TRY(mark_file_open(path, vfs, true, &db, err));
     sql_stmt *q = sql_prepare(db, "INSERT OR REPLACE INTO mark (one, epoch, cid, audit_seq, audit) "
                                   "VALUES (1, ?1, ?2, ?3, ?4)");
-    fb_code rc = FB_OK;
-    if (q == NULL) {
-        rc = sql_code(db);
-    } else {
-        sql_bind_blob(q, 1, mark->epoch.b, sizeof mark->epoch.b);
-        sql_bind_int(q, 2, mark->cid);
-        sql_bind_int(q, 3, mark->audit_seq);
-        sql_bind_blob(q, 4, mark->audit.b, sizeof mark->audit.b);
-        rc = sql_run(q);
-    }
+    sql_bind_blob(q, 1, mark->epoch.b, sizeof mark->epoch.b);
+    sql_bind_int(q, 2, mark->cid);
+    sql_bind_int(q, 3, mark->audit_seq);
+    sql_bind_blob(q, 4, mark->audit.b, sizeof mark->audit.b);
+    fb_code rc = sql_run(q);
     if (rc != FB_OK) {
         (void)fail(err, rc, "high-water", "%s: check free space and rights", sql_message(db));
     }

@@ -92,9 +92,6 @@ void pack_store_close(pack_store *p)
 static fb_code run_int(pack_store *p, const char *text, int64_t a)
 {
     sql_stmt *q = sql_prepare(p->db, text);
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     sql_bind_int(q, 1, a);
     return sql_run(q);
 }
@@ -150,9 +147,6 @@ fb_code pack_store_begin(pack_store *p, int64_t scope, int64_t *no_out)
     bool row = false;
     FB_TRY(run_all(p, FORGET_UNFINISHED, 2, 0));
     sql_stmt *q = sql_prepare(p->db, "INSERT INTO pack (scope) VALUES (?1) RETURNING no");
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     sql_bind_int(q, 1, scope);
     FB_TRY(sql_step(q, &row));
     *no_out = row ? sql_int(q, 0) : 0;
@@ -165,9 +159,6 @@ fb_code pack_store_chunk_put(pack_store *p, int64_t no, uint32_t n, const digest
 {
     sql_stmt *q =
         sql_prepare(p->db, "INSERT INTO chunk (pack, n, hash, body) VALUES (?1, ?2, ?3, ?4)");
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     sql_bind_int(q, 1, no);
     sql_bind_int(q, 2, n);
     sql_bind_blob(q, 3, hash->b, sizeof hash->b);
@@ -180,9 +171,6 @@ static fb_code info_write(pack_store *p, const pack_info *i)
     sql_stmt *q = sql_prepare(
         p->db, "UPDATE pack SET name=?2, pos=?3, epoch=?4, catalog=?5, rows=?6, bytes=?7,"
                " chunks=?8, made_ms=?9, manifest=?10, sig=?11 WHERE no=?1");
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     sql_bind_int(q, 1, i->no);
     sql_bind_blob(q, 2, i->name.b, sizeof i->name.b);
     sql_bind_int(q, 3, i->position);
@@ -204,9 +192,6 @@ static fb_code old_drop(pack_store *p, int64_t scope)
         p->db, "DELETE FROM pack WHERE scope=?1 AND name IS NOT NULL AND no NOT IN"
                " (SELECT no FROM pack WHERE scope=?1 AND name IS NOT NULL ORDER BY no DESC"
                " LIMIT ?2)");
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     sql_bind_int(q, 1, scope);
     sql_bind_int(q, 2, PACKS_KEPT);
     FB_TRY(sql_run(q));
@@ -235,9 +220,6 @@ fb_code pack_store_newest(pack_store *p, int64_t scope, arena *memory, pack_info
     pack_info info;
     sql_stmt *q = sql_prepare(p->db, "SELECT " INFO ", manifest FROM pack WHERE scope=?1 AND name"
                                      " IS NOT NULL ORDER BY no DESC LIMIT 1");
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     sql_bind_int(q, 1, scope);
     FB_TRY(sql_step(q, &row));
     if (!row) {
@@ -258,9 +240,6 @@ fb_code pack_store_find(pack_store *p, const digest *name, pack_info *out)
 {
     bool row = false;
     sql_stmt *q = sql_prepare(p->db, "SELECT " INFO " FROM pack WHERE name=?1");
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     sql_bind_blob(q, 1, name->b, sizeof name->b);
     FB_TRY(sql_step(q, &row));
     if (!row) {
@@ -276,9 +255,6 @@ fb_code pack_store_chunk_get(pack_store *p, int64_t no, uint32_t n, buf *out)
     bool row = false;
     digest hash, made;
     sql_stmt *q = sql_prepare(p->db, "SELECT hash, body FROM chunk WHERE pack=?1 AND n=?2");
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     sql_bind_int(q, 1, no);
     sql_bind_int(q, 2, n);
     FB_TRY(sql_step(q, &row));
@@ -301,9 +277,6 @@ fb_code pack_store_each(pack_store *p, fb_code (*fn)(void *ctx, const pack_info 
     bool row = false;
     sql_stmt *q =
         sql_prepare(p->db, "SELECT " INFO " FROM pack WHERE name IS NOT NULL ORDER BY scope, no");
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     fb_code rc = sql_step(q, &row);
     while (rc == FB_OK && row) {
         pack_info info;
@@ -331,9 +304,6 @@ fb_code pack_store_drop(pack_store *p, int64_t no)
 fb_code pack_store_keep_epoch(pack_store *p, const fb_id *epoch)
 {
     sql_stmt *q = sql_prepare(p->db, "DELETE FROM pack WHERE name IS NOT NULL AND epoch <> ?1");
-    if (q == NULL) {
-        return sql_code(p->db);
-    }
     sql_bind_blob(q, 1, epoch->b, sizeof epoch->b);
     FB_TRY(sql_run(q));
     return run_int(p, "DELETE FROM chunk WHERE ?1 = ?1 AND pack NOT IN (SELECT no FROM pack)", 0);

@@ -71,8 +71,9 @@ static fb_code prepare_text(store *s, buf *text, sql_stmt **out)
     fb_code rc = text->code;
     const char *terminated = buf_cstr(text);
     if (rc == FB_OK) {
-        *out = sql_prepare(s->db, terminated);
-        rc = *out != NULL ? FB_OK : sql_code(s->db);
+        sql_stmt *made = sql_prepare(s->db, terminated);
+        rc = sql_is_prepared(made) ? FB_OK : sql_code(s->db);
+        *out = rc == FB_OK ? made : NULL;
     }
     buf_clear(text);
     return rc;

@@ -395,7 +395,7 @@ int64_t crowd_rows(const char *home, bool distinct)
     must(sql_open(path, &(sql_options){.busy_timeout_ms = 10000}, &db, &err), &err, path);
     sql_stmt *q = sql_prepare(db, distinct ? "SELECT count(DISTINCT subject) FROM activity"
                                            : "SELECT count(*) FROM activity");
-    must(q != NULL ? sql_step(q, &row) : sql_code(db), NULL, "rows");
+    must(sql_step(q, &row), NULL, "rows");
     int64_t count = sql_int(q, 0);
     sql_reset(q);
     sql_close(db);
