@@ -392,6 +392,7 @@ void replica_close(replica *r)
     buf_clear(&r->capture.image);
     buf_clear(&r->capture.numbers);
     buf_clear(&r->packed);
+    pack_offers_forget(r);
     packer_free(r->packer);
     buf_clear(&r->text);
     arena_free(r->capture.memory);

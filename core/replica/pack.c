@@ -14,7 +14,9 @@
  *          their order; no other page comes between them
  *   PAK-3  a pack that cannot be had or applied never stops a device: pages are always there
  *   PAK-4  the server's key comes with the enrolment and with nothing else: no reply and no new
- *          epoch brings another one; without it there are no packs, only pages */
+ *          epoch brings another one; without it there are no packs, only pages
+ *   PAK-5  what memory keeps of the offers is compared with what is stored before each use: taking
+ *          them apart for every chunk would cost the square of a download */
 #include <string.h>
 
 #include "replica/room.h"
@@ -30,6 +32,13 @@ typedef struct offer_list {
     uint32_t count;
     int64_t chunks;
 } offer_list;
+
+/* PAK-5. */
+typedef struct pack_offers {
+    arena *memory;
+    fb_text lines; /* as stored */
+    offer_list list;
+} pack_offers;
 
 /* --- offers -------------------------------------------------------------------------- */
 
@@ -170,6 +179,45 @@ fb_code pack_is_open(replica *r, bool *out)
 
 /* --- chunks -------------------------------------------------------------------------- */
 
+void pack_offers_forget(replica *r)
+{
+    if (r->offers != NULL) {
+        arena_free(r->offers->memory);
+        r->offers = NULL;
+    }
+}
+
+static fb_code offers_keep(arena *memory, fb_text lines, pack_offers **out)
+{
+    pack_offers *kept = arena_take(memory, sizeof *kept);
+    if (kept == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    *kept = (pack_offers){.memory = memory, .lines = arena_text(memory, lines)};
+    if (kept->lines.data == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    FB_TRY(offers_get(kept->lines, memory, &kept->list));
+    *out = kept;
+    return FB_OK;
+}
+
+/* PAK-5. The list lives until the next call, or until the offers are forgotten. */
+static fb_code offers_of(replica *r, fb_text lines, const offer_list **out)
+{
+    if (r->offers == NULL || !text_equal(r->offers->lines, lines)) {
+        pack_offers_forget(r);
+        arena *memory = arena_new(ARENA_BYTES_LIMIT);
+        fb_code rc = memory != NULL ? offers_keep(memory, lines, &r->offers) : FB_E_NO_MEMORY;
+        if (rc != FB_OK) {
+            arena_free(memory);
+            return rc;
+        }
+    }
+    *out = &r->offers->list;
+    return FB_OK;
+}
+
 /* Which chunk is missing first. */
 typedef struct missing {
     pack_want want;
@@ -177,54 +225,54 @@ typedef struct missing {
     fb_text counts; /* for the choice of late indexes: with a pack's first chunk */
 } missing;
 
-static fb_code missing_find(replica *r, arena *memory, missing *out)
+static fb_code missing_in(replica *r, const offer_list *list, missing *out)
 {
-    offer_list list;
     int64_t staged = 0;
-    buf lines;
-    *out = (missing){.want = {.any = false}};
-    buf_init(&lines, OFFERS_BYTES_MAX);
-    fb_code rc = replica_meta_get(r, "packs", &lines);
-    fb_text text = rc == FB_OK ? arena_text(memory, buf_text(&lines)) : (fb_text){NULL, 0};
-    buf_clear(&lines);
-    FB_TRY(rc);
-    if (text.size == 0) {
-        return text.data == NULL ? FB_E_NO_MEMORY : FB_OK;
-    }
-    FB_TRY(offers_get(text, memory, &list));
     FB_TRY(read_count(r, "SELECT count(*) FROM fb_stage WHERE reset=2", &staged));
-    out->want.left = list.chunks - staged;
-    for (uint32_t i = 0; i < list.count; i++) {
-        if (staged < list.manifests[i].chunks_count) {
+    out->want.left = list->chunks - staged;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const pack_manifest *m = &list->manifests[i];
+        if (staged < m->chunks_count) {
             out->want.any = true;
-            out->want.name = list.names[i];
+            out->want.name = list->names[i];
             out->want.chunk = (uint32_t)staged;
-            out->want.size_bytes = list.manifests[i].chunks[staged].size_bytes;
-            out->manifest = &list.manifests[i];
+            out->want.size_bytes = m->chunks[staged].size_bytes;
+            out->manifest = m;
             return FB_OK;
         }
-        staged -= list.manifests[i].chunks_count;
+        staged -= m->chunks_count;
     }
     return FB_E_CORRUPT; /* PAK-2: with the last one the offers went */
 }
 
+/* As offers_of. */
+static fb_code missing_find(replica *r, missing *out)
+{
+    const offer_list *list = NULL;
+    buf lines;
+    *out = (missing){.want = {.any = false}};
+    buf_init(&lines, OFFERS_BYTES_MAX);
+    fb_code rc = replica_meta_get(r, "packs", &lines);
+    if (rc == FB_OK && lines.size > 0) {
+        rc = offers_of(r, buf_text(&lines), &list);
+    }
+    buf_clear(&lines);
+    FB_TRY(rc);
+    if (list == NULL) {
+        pack_offers_forget(r);
+        return FB_OK;
+    }
+    return missing_in(r, list, out);
+}
+
 fb_code pack_want_get(replica *r, pack_want *out)
 {
-    bool open = false;
     missing m;
     FB_REQUIRE(r != NULL && out != NULL);
     *out = (pack_want){.any = false};
-    FB_TRY(pack_is_open(r, &open));
-    if (!open) {
-        return FB_OK;
-    }
-    arena *memory = arena_new(ARENA_BYTES_LIMIT);
-    fb_code rc = memory != NULL ? missing_find(r, memory, &m) : FB_E_NO_MEMORY;
-    arena_free(memory);
-    if (rc == FB_OK) {
-        *out = m.want;
-    }
-    return rc;
+    FB_TRY(missing_find(r, &m));
+    *out = m.want;
+    return FB_OK;
 }
 
 fb_code pack_progress(replica *r, int64_t *here, int64_t *left)
@@ -274,12 +322,11 @@ static fb_code chunk_compare(const missing *m, fb_text frame)
     return memcmp(made.b, c->hash.b, sizeof made.b) == 0 ? FB_OK : FB_E_INVALID;
 }
 
-static fb_code chunk_inside(replica *r, const pack_want *want, fb_text frame, arena *memory,
-                            pack_taken *out)
+static fb_code chunk_inside(replica *r, const pack_want *want, fb_text frame, pack_taken *out)
 {
     missing m;
     FB_TRY(replica_refresh(r));
-    FB_TRY(missing_find(r, memory, &m));
+    FB_TRY(missing_find(r, &m));
     bool same = m.want.any && m.want.chunk == want->chunk &&
                 memcmp(m.want.name.b, want->name.b, sizeof want->name.b) == 0;
     if (!same) {
@@ -301,21 +348,13 @@ static fb_code chunk_inside(replica *r, const pack_want *want, fb_text frame, ar
 static fb_code in_transaction(replica *r, const pack_want *want, const fb_text *frame,
                               pack_taken *out)
 {
-    arena *memory = arena_new(ARENA_BYTES_LIMIT);
-    if (memory == NULL) {
-        return FB_E_NO_MEMORY;
+    FB_TRY(sql_begin(r->db));
+    fb_code rc = frame != NULL ? chunk_inside(r, want, *frame, out) : pack_failed(r);
+    if (rc != FB_OK) {
+        sql_rollback(r->db);
+        return rc;
     }
-    fb_code rc = sql_begin(r->db);
-    if (rc == FB_OK) {
-        rc = frame != NULL ? chunk_inside(r, want, *frame, memory, out) : pack_failed(r);
-        if (rc != FB_OK) {
-            sql_rollback(r->db);
-        } else {
-            rc = sql_commit(r->db);
-        }
-    }
-    arena_free(memory);
-    return rc;
+    return sql_commit(r->db);
 }
 
 static fb_code relaxed(replica *r, const pack_want *want, const fb_text *frame, pack_taken *out,

@@ -134,11 +134,12 @@ struct replica {
     replica_identity me;
     replica_state state;
     capture capture;
-    buf packed;            /* scratch: a stored body */
-    struct packer *packer; /* for bodies */
-    buf text;              /* scratch: SQL text */
-    arena *scratch;        /* reset by whoever starts a piece of work */
-    int64_t data_version;  /* PRAGMA data_version when the memory was last true */
+    buf packed;                 /* scratch: a stored body */
+    struct pack_offers *offers; /* the download's, taken apart (pack.c); NULL: not yet */
+    struct packer *packer;      /* for bodies */
+    buf text;                   /* scratch: SQL text */
+    arena *scratch;             /* reset by whoever starts a piece of work */
+    int64_t data_version;       /* PRAGMA data_version when the memory was last true */
     int64_t rights_serial;
     arena *rights_memory;
     fb_text *roles;
@@ -350,6 +351,7 @@ FB_MUST_USE fb_code pack_failed(replica *r);             /* one more; what is st
 FB_MUST_USE fb_code pack_forgive(replica *r);            /* a download was promoted */
 FB_MUST_USE fb_code pack_is_open(replica *r, bool *out); /* chunks are missing */
 FB_MUST_USE fb_code pack_progress(replica *r, int64_t *here, int64_t *left); /* chunks */
+void pack_offers_forget(replica *r);
 FB_MUST_USE fb_code pack_is_staged(replica *r, bool *out); /* chunks are among what is staged */
 
 /* --- reply.c --- */

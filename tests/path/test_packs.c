@@ -527,6 +527,42 @@ static void packs__a_newer_pack_does_not_disturb_a_download(void **state)
     assert_same(e, by_pages(&f.users[0]));
 }
 
+static void packs_delete(void)
+{
+    fleet_server_stop(&f);
+    fleet_must(sql_remove("server/master.db.packs", "fleetfs"), NULL, "remove");
+    fleet_server_start(&f);
+}
+
+/* PAK-5: two processes on one phone; the other one began anew, with other packs. */
+static void packs__another_process_began_anew(void **state)
+{
+    (void)state;
+    fleet_build(&f);
+    fleet_device *d = fleet_device_new(&f, &f.users[0]);
+    bool done = false;
+    fb_error err = {0};
+    fleet_must(fleet_exchange(d, &done, &err), &err, "offer");
+    fleet_must(fleet_exchange(d, &done, &err), &err, "chunk");
+    packs_delete();
+    customer_rename(1, "later");
+    fleet_build(&f);
+    fb_db *first = d->db;
+    fleet_open_again(d);
+    fleet_must(fleet_exchange(d, &done, &err), &err, "a chunk that is gone");
+    assert_int_equal(d->report.packs_dropped, 1);
+    fleet_must(fleet_exchange(d, &done, &err), &err, "another offer");
+    int64_t all = d->report.chunks_left;
+    fleet_must(fleet_exchange(d, &done, &err), &err, "its chunk");
+    fb_db_close(d->db);
+    d->db = first;
+    fleet_must(fleet_exchange(d, &done, &err), &err, "the next chunk");
+    assert_int_equal(d->report.packs_dropped, 0);
+    is_under_way(d, 2, all - 2);
+    download(d);
+    assert_same(d, by_pages(&f.users[0]));
+}
+
 static void packs__of_an_earlier_epoch_are_dropped_on_both_sides(void **state)
 {
     (void)state;
@@ -646,9 +682,7 @@ static void packs__may_be_deleted_or_damaged_at_any_time(void **state)
     bool done = false;
     fb_error err = {0};
     fleet_must(fleet_exchange(d, &done, &err), &err, "offer");
-    fleet_server_stop(&f);
-    fleet_must(sql_remove("server/master.db.packs", "fleetfs"), NULL, "remove");
-    fleet_server_start(&f);
+    packs_delete();
     assert_int_equal(download(d), 0);
     fleet_build(&f);
     fleet_device *e = fleet_device_new(&f, &f.users[0]);
@@ -702,6 +736,7 @@ int main(void)
         TEST(packs__who_left_the_scope_gets_no_further_chunk),
         TEST(packs__new_scopes_in_the_middle_are_filled),
         TEST(packs__a_newer_pack_does_not_disturb_a_download),
+        TEST(packs__another_process_began_anew),
         TEST(packs__of_an_earlier_epoch_are_dropped_on_both_sides),
         TEST(packs__of_another_key_are_refused_until_enrolled_anew),
         TEST(packs__are_not_asked_for_without_a_key),
