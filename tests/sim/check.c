@@ -70,12 +70,11 @@ sqlite3 *open_file(sim *s, const char *path)
     return db;
 }
 
-/* "quote(a)||'|'||quote(b)..." over the entity's columns but ver. */
-static void row_expression(const cat_entity *e, buf *sql)
+/* The entity's columns but ver, the id first. */
+static void row_columns(const cat_entity *e, buf *sql)
 {
     for (uint32_t i = 0; i + 1 < e->columns_count; i++) {
-        buf_printf(sql, "%s'%s='||quote(%s)", i > 0 ? "||' '||" : "", e->columns[i].name.data,
-                   e->columns[i].name.data);
+        buf_printf(sql, "%s%s", i > 0 ? ", " : "", e->columns[i].name.data);
     }
 }
 
@@ -85,7 +84,7 @@ static sqlite3_stmt *rows_of(sim *s, sqlite3 *db, const cat_entity *e, const cha
     buf sql;
     buf_init(&sql, 1 << 16);
     buf_printf(&sql, "%sSELECT ", with);
-    row_expression(e, &sql);
+    row_columns(e, &sql);
     buf_printf(&sql, " FROM %s WHERE %s ORDER BY id", e->name.data, where);
     sqlite3_stmt *q = NULL;
     if (sqlite3_prepare_v2(db, buf_cstr(&sql), -1, &q, NULL) != SQLITE_OK) {
@@ -99,26 +98,75 @@ static sqlite3_stmt *rows_of(sim *s, sqlite3 *db, const cat_entity *e, const cha
     return q;
 }
 
-static const char *row_next(sqlite3_stmt *q)
+static bool row_next(sqlite3_stmt *q)
 {
-    return q != NULL && sqlite3_step(q) == SQLITE_ROW ? (const char *)sqlite3_column_text(q, 0)
-                                                      : NULL;
+    return q != NULL && sqlite3_step(q) == SQLITE_ROW;
+}
+
+static bool value_same(sqlite3_stmt *a, sqlite3_stmt *b, int column)
+{
+    int type = sqlite3_column_type(a, column);
+    if (type != sqlite3_column_type(b, column)) {
+        return false;
+    }
+    switch (type) {
+    case SQLITE_NULL:
+        return true;
+    case SQLITE_INTEGER:
+        return sqlite3_column_int64(a, column) == sqlite3_column_int64(b, column);
+    case SQLITE_FLOAT: {
+        double x = sqlite3_column_double(a, column), y = sqlite3_column_double(b, column);
+        return memcmp(&x, &y, sizeof x) == 0;
+    }
+    default: {
+        const void *x = sqlite3_column_blob(a, column), *y = sqlite3_column_blob(b, column);
+        int size = sqlite3_column_bytes(a, column);
+        return size == sqlite3_column_bytes(b, column) &&
+               (size == 0 || memcmp(x, y, (size_t)size) == 0);
+    }
+    }
+}
+
+static bool row_same(sqlite3_stmt *a, sqlite3_stmt *b)
+{
+    for (int i = 0; i < sqlite3_column_count(a); i++) {
+        if (!value_same(a, b, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void row_show(sim *s, const char *whose, sqlite3_stmt *q, bool any)
+{
+    buf line;
+    buf_init(&line, 1 << 16);
+    for (int i = 0; any && i < sqlite3_column_count(q); i++) {
+        buf_printf(&line, " %s=", sqlite3_column_name(q, i));
+        if (sqlite3_column_type(q, i) == SQLITE_BLOB) {
+            hex_put(&line, sqlite3_column_blob(q, i), (size_t)sqlite3_column_bytes(q, i));
+        } else {
+            const char *text = (const char *)sqlite3_column_text(q, i);
+            buf_printf(&line, "%s", text != NULL ? text : "NULL");
+        }
+    }
+    sim_trace(s, "%s%s", whose, any ? buf_cstr(&line) : " (no row)");
+    buf_clear(&line);
 }
 
 /* What the feed and the commits say of the row that differs: the first thing one asks. */
-static void row_explain(sim *s, sqlite3 *master, const char *row)
+static void row_explain(sim *s, sqlite3 *master, sqlite3_stmt *row)
 {
     static const char SQL[] = "SELECT 'feed scope='||f.scope||' cid='||(f.pos>>20)||' "
                               "kind='||f.kind||' by='||c.incarnation||'/'||"
                               "c.gseq||' plain='||c.plain||' at='||(c.at_ms % 100000000000) FROM "
                               "fs_feed f JOIN fs_commit c ON "
-                              "c.cid = f.pos>>20 WHERE hex(f.id) = ?1 ORDER BY f.pos";
+                              "c.cid = f.pos>>20 WHERE f.id = ?1 ORDER BY f.pos";
     sqlite3_stmt *q = NULL;
-    if (row == NULL || strncmp(row, "id=X'", 5) != 0 ||
-        sqlite3_prepare_v2(master, SQL, -1, &q, NULL) != SQLITE_OK) {
+    if (sqlite3_prepare_v2(master, SQL, -1, &q, NULL) != SQLITE_OK) {
         return;
     }
-    sqlite3_bind_text(q, 1, row + 5, 32, SQLITE_TRANSIENT);
+    sqlite3_bind_value(q, 1, sqlite3_column_value(row, 0));
     while (sqlite3_step(q) == SQLITE_ROW) {
         sim_trace(s, "  %s", (const char *)sqlite3_column_text(q, 0));
     }
@@ -135,23 +183,21 @@ static fb_code held_collect(void *ctx, const fb_problem *p)
     return FB_OK;
 }
 
-/* Is the row, "id=X'32 digits' ...", named by a held group? */
-static bool row_is_held(const char *row, buf *held)
+/* The next row that no held group names. */
+static bool row_judged_next(sqlite3_stmt *q, buf *held)
 {
-    if (row == NULL || held->size == 0) {
-        return false;
-    }
     fb_id id;
-    char hex[33], text[FB_ID_TEXT_BYTES];
-    for (int i = 0; i < 32; i++) {
-        char c = row[5 + i];
-        hex[i] = (char)(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
+    char text[FB_ID_TEXT_BYTES];
+    bool any = row_next(q);
+    while (any && held->size > 0 && sqlite3_column_bytes(q, 0) == (int)sizeof id.b) {
+        memcpy(id.b, sqlite3_column_blob(q, 0), sizeof id.b);
+        id_put(&id, text);
+        if (strstr(buf_cstr(held), text) == NULL) {
+            break;
+        }
+        any = row_next(q);
     }
-    if (!hex_get((fb_text){hex, 32}, id.b, sizeof id.b)) {
-        return false;
-    }
-    id_put(&id, text);
-    return strstr(buf_cstr(held), text) != NULL;
+    return any;
 }
 
 /* I1 for one entity of one device: byte by byte, but for rows of held groups. */
@@ -162,22 +208,14 @@ static void entity_compare(sim_device *d, sqlite3 *master, sqlite3 *replica, con
     sqlite3_stmt *want =
         rows_of(s, master, e, d->manager ? WITH_MANAGER : WITH_REP, where, &d->user);
     sqlite3_stmt *have = rows_of(s, replica, e, "", "1", &d->user);
-    for (;;) {
-        const char *w = row_next(want), *h = row_next(have);
-        while (row_is_held(w, held)) {
-            w = row_next(want);
-        }
-        while (row_is_held(h, held)) {
-            h = row_next(have);
-        }
-        if (w == NULL && h == NULL) {
-            break;
-        }
-        if (w == NULL || h == NULL || strcmp(w, h) != 0) {
-            sim_trace(s, "server  %s", w != NULL ? w : "(no row)");
-            sim_trace(s, "replica %s", h != NULL ? h : "(no row)");
-            row_explain(s, master, w);
-            row_explain(s, master, h);
+    bool w = true, h = true;
+    while (w && h) {
+        w = row_judged_next(want, held);
+        h = row_judged_next(have, held);
+        if (w != h || (w && !row_same(want, have))) {
+            row_show(s, "server", want, w);
+            row_show(s, "replica", have, h);
+            row_explain(s, master, w ? want : have);
             sim_violation(s, "I1: %s differs from the server in %s", d->machine, e->name.data);
             break;
         }
@@ -240,7 +278,8 @@ uint8_t *marks_count(sim *s, sqlite3 *db)
             sim_violation(s, "I2: the checker cannot read %s: %s", MARKED[i][0],
                           sqlite3_errmsg(db));
         }
-        for (const char *text; (text = row_next(q)) != NULL;) {
+        while (row_next(q)) {
+            const char *text = (const char *)sqlite3_column_text(q, 0);
             unsigned long mark = strtoul(strrchr(text, '-') + 1, NULL, 10);
             if (mark <= s->marks && counts[mark] < 255) {
                 counts[mark]++;
