@@ -212,8 +212,13 @@ static fb_code run(daemon_state *d, const arguments *a, fb_error *err)
                   .free_bytes_min = (int64_t)d->config.blob_free_min_mib << 20,
                   .unnamed_days = d->config.blob_unnamed_days}};
     FB_TRY(check_files(&d->config, err));
-    FB_TRY(server_open(&o, &s, err));
-    fb_code rc = FB_OK;
+    fb_code rc = server_open(&o, &s, err);
+    if (rc != FB_OK && server_restore_was_cut(o.path)) {
+        return fail(err, rc, "database",
+                    "a restore into it was cut short (power, kill): run the same fieldbook-admin "
+                    "restore again; what stood here is beside it as master.db.replaced-TIME");
+    }
+    FB_TRY(rc);
     if (a->check && server_is_suspect(s)) {
         rc = fail(err, FB_E_EPOCH, "database",
                   "it was put back from an older copy: fieldbook-admin restore --confirm if that "

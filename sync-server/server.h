@@ -78,6 +78,10 @@ typedef struct server_epoch_options {
 } server_epoch_options;
 FB_MUST_USE fb_code server_epoch_new(const server_epoch_options *o, int64_t *commit_out,
                                      fb_error *err);
+/* What a restore makes beside the database before it takes its name. */
+#define SERVER_RESTORING ".restoring"
+/* No database stands here because a restore was cut short between two names. */
+bool server_restore_was_cut(const char *path);
 /* Is this open database the one that was here last? FB_OK also where no mark was kept; E_EPOCH: it
  * was put back from an older copy. */
 FB_MUST_USE fb_code server_mark_check(const char *path, const char *vfs, struct store *db,

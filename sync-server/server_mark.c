@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/id.h"
 #include "sync-server/ledger/ledger.h"
@@ -219,6 +220,13 @@ fb_code server_epoch_new(const server_epoch_options *o, int64_t *commit_out, fb_
         *commit_out = mark.cid;
     }
     return rc;
+}
+
+bool server_restore_was_cut(const char *path)
+{
+    char made[4200];
+    int size = snprintf(made, sizeof made, "%s" SERVER_RESTORING, path);
+    return size < (int)sizeof made && access(path, F_OK) != 0 && access(made, F_OK) == 0;
 }
 
 fb_code server_mark_begin(const char *path, const char *vfs, store *db, fb_error *err)

@@ -129,8 +129,6 @@ int command_check(admin *a);
 int command_backup(admin *a);
 int command_backup_verify(admin *a, const char *path);
 int command_restore(admin *a);
-/* No database stands here because a restore was cut short between two names. */
-bool restore_was_cut(const char *database);
 int command_status(admin *a);
 int command_catalog(admin *a);
 int command_certificate(admin *a);

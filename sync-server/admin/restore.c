@@ -10,7 +10,7 @@
  *   RST-2  no database serves devices under an epoch whose answers it has lost: the copy has its
  *          new epoch before it has its name
  *   RST-3  whenever the power goes, the old database stands there, or the new one as a whole, or
- *          none, with the old one and the new one beside it: restore_was_cut says so to whoever
+ *          none, with the old one and the new one beside it: server_restore_was_cut tells whoever
  *          looks for a database, and the same command ends it */
 #include "sync-server/admin/shelf.h"
 
@@ -26,7 +26,7 @@
 enum { PATH_BYTES = 4096, NAME_BYTES = 4200, LOCK_WAIT_MS = 2000, COPY_BYTES = 1 << 20 };
 
 static const char *const PARTS[] = {"", "-wal", "-shm"};
-static const char FRESH[] = ".restoring", MARK[] = ".high-water";
+static const char MARK[] = ".high-water";
 
 int command_backup_verify(admin *a, const char *path)
 {
@@ -227,13 +227,6 @@ static fb_code put_back(restoring *r, bool is_folder, fb_error *err)
     return blobs_restore(r->a, r->to, r->from, is_folder, err);
 }
 
-bool restore_was_cut(const char *database)
-{
-    char path[NAME_BYTES];
-    snprintf(path, sizeof path, "%.4096s%s", database, FRESH);
-    return !stands(database) && stands(path);
-}
-
 static fb_code restore_run(restoring *r, bool may_replace, fb_error *err)
 {
     bool is_folder = shelf_is_folder(r->from);
@@ -310,7 +303,7 @@ static bool moment_options(restoring *r)
     } else {
         snprintf(r->to, sizeof r->to, "%s/master.db", r->a->home);
     }
-    snprintf(r->fresh, sizeof r->fresh, "%s%s", r->to, FRESH);
+    snprintf(r->fresh, sizeof r->fresh, "%s" SERVER_RESTORING, r->to);
     return good;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sync-server/admin/admin.h"
+#include "sync-server/server.h"
 
 static const char *const TEXT_EN[] = {
 #define X(name, en, zh) en,
@@ -116,6 +117,6 @@ int admin_no_company(const admin *a)
 {
     char path[4200];
     snprintf(path, sizeof path, "%s/master.db", a->home);
-    admin_warn(a, restore_was_cut(path) ? TEXT_RESTORE_CUT : TEXT_NO_COMPANY, a->home);
+    admin_warn(a, server_restore_was_cut(path) ? TEXT_RESTORE_CUT : TEXT_NO_COMPANY, a->home);
     return EXIT_FAILED;
 }

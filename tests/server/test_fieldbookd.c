@@ -172,6 +172,22 @@ static void fieldbookd__check_says_what_is_usable(void **state)
     assert_true(output_has("usable"));
 }
 
+/* Where a restore was cut between two names it is not "no such database". */
+static void fieldbookd__says_that_a_restore_was_cut(void **state)
+{
+    const char *args[ARGS_MAX] = {"--config", config, "--check", NULL};
+    char database[160], restoring[200];
+    (void)state;
+    snprintf(database, sizeof database, "%s/master.db", home);
+    snprintf(restoring, sizeof restoring, "%s.restoring", database);
+    assert_int_equal(rename(database, restoring), 0);
+    assert_int_equal(run("fieldbookd", args), 1);
+    assert_true(output_has("restore into it was cut short"));
+    assert_int_equal(rename(restoring, database), 0);
+    assert_int_equal(run("fieldbookd", args), 0);
+    assert_false(output_has("cut short"));
+}
+
 static void fieldbookd__refuses_a_key_that_others_may_read(void **state)
 {
     const char *args[ARGS_MAX] = {"--config", config, NULL};
@@ -303,6 +319,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fieldbookd__serves_reloads_and_stops_cleanly),
         cmocka_unit_test(fieldbookd__check_says_what_is_usable),
+        cmocka_unit_test(fieldbookd__says_that_a_restore_was_cut),
         cmocka_unit_test(fieldbookd__refuses_a_key_that_others_may_read),
         cmocka_unit_test(fieldbookd__names_wrong_arguments_and_lines),
         cmocka_unit_test(data_is_private_whatever_the_umask),

@@ -138,10 +138,10 @@ static void look(bench *b)
         if (!old) {
             new_is_whole(b, &f);
         }
-        assert_false(restore_was_cut(path));
+        assert_false(server_restore_was_cut(path));
     } else {
         b->gaps++;
-        assert_true(restore_was_cut(path));
+        assert_true(server_restore_was_cut(path));
     }
     assert_int_equal(restore(b, "trial/co", is_there(b, "trial/co/master.db")), 0);
     facts_of(b, "trial/co/master.db", &f);
