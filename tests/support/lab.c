@@ -131,7 +131,8 @@ void lab_init(lab *l, const char *path, const char *vfs, uint64_t seed)
 
 fb_code lab_open(lab *l, fb_error *err)
 {
-    const replica_options o = {.path = l->path, .port = &l->port, .vfs = l->vfs, .create = true};
+    const replica_options o = {
+        .path = l->path, .port = &l->port, .vfs = l->vfs, .files = l->files, .create = true};
     return replica_open(&o, &l->r, err);
 }
 

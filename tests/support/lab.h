@@ -27,6 +27,7 @@ typedef struct lab {
     uint64_t random;
     char path[128];
     const char *vfs;
+    const fb_files *files; /* of the next open; NULL: none */
     fb_id user, device, epoch, role;
     const cat_entity *item;
     int name, note, qty, parent; /* columns of lab_item */
