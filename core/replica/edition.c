@@ -111,10 +111,11 @@ static void put_columns(buf *out, const cat_entity *e)
 
 static sql_stmt *prepared(replica *r, sql_stmt **slot)
 {
-    /* A text that memory did not suffice for is empty, which sql_prepare says: callers ask
-     * sql_code. */
-    *slot = sql_prepare(r->db, buf_cstr(&r->text));
-    return *slot;
+    /* A text that memory did not suffice for is empty, which sql_prepare says. What failed is asked
+     * for again by the next call. */
+    sql_stmt *s = sql_prepare(r->db, buf_cstr(&r->text));
+    *slot = sql_is_prepared(s) ? s : NULL;
+    return s;
 }
 
 sql_stmt *plan_read(replica *r, entity_plan *p)
