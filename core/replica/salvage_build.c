@@ -190,8 +190,9 @@ static fb_code take(void *ctx, const journal_record *record)
     case JOURNAL_DRAFT:
         return take_draft(b, record->payload);
     case JOURNAL_SALVAGE:
-        FB_REQUIRE(record->payload.size == sizeof b->nonce);
-        memcpy(b->nonce, record->payload.data, sizeof b->nonce);
+        if (record->payload.size == sizeof b->nonce) { /* as second_see */
+            memcpy(b->nonce, record->payload.data, sizeof b->nonce);
+        }
         return FB_OK;
     }
     return FB_OK;
@@ -277,7 +278,11 @@ fb_code salvage_build(const replica_options *o, journal *j, replica **out, fb_er
         rc = second_start(r, &create, &verdict);
     }
     if (rc != FB_OK) {
-        (void)sql_fail(r, rc, err);
+        rc = code_is_machines(rc)
+                 ? sql_fail(r, rc, err)
+                 : fail(err, rc, "path",
+                        "the second copy beside the database says what cannot be: keep the files, "
+                        "enrol a new one, and export what is left of its outbox");
         replica_close(r);
         return rc;
     }

@@ -1,0 +1,244 @@
+/* test_segment.c - second copies that no version of ours writes, but whose sums fit: of a mistake,
+ * of a later version, or made by somebody. The outbox is lent as far as it can be read, and the
+ * database is made again with every sound group, or the file is refused.
+ *
+ * Method: a device saves two groups and its database is deleted. The records of its second copy go
+ * into a new segment, written by journal.h: who it is, the catalogue and group 1, then a case's
+ * own. */
+#include "replica/second.h"
+#include "support/lab.h"
+
+#define DB lab_path("segment")
+enum { BYTES_MAX = 1 << 20, LIFE = 7, PARTS_MAX = 3, REFUSED = 2 /* state in fb_outbox */ };
+
+typedef struct world {
+    lab l;
+    buf identity, catalog, one, two; /* payloads */
+} world;
+
+/* --- a segment ------------------------------------------------------------------------------ */
+
+static fb_code keep(void *ctx, const journal_record *record)
+{
+    world *w = ctx;
+    buf *to = record->type == JOURNAL_IDENTITY                     ? &w->identity
+              : record->type == JOURNAL_CATALOG                    ? &w->catalog
+              : record->type == JOURNAL_GROUP && record->gseq == 1 ? &w->one
+              : record->type == JOURNAL_GROUP && record->gseq == 2 ? &w->two
+                                                                   : NULL;
+    if (to != NULL && to->size == 0) {
+        buf_put_text(to, record->payload);
+    }
+    return FB_OK;
+}
+
+static void world_make(world *w)
+{
+    buf *const all[] = {&w->identity, &w->catalog, &w->one, &w->two};
+    journal j;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        buf_init(all[i], BYTES_MAX);
+    }
+    lab_start(&w->l, DB, 4);
+    lab_save(&w->l, 1, "one", 1);
+    lab_save(&w->l, 2, "two", 2);
+    lab_close(&w->l);
+    assert_int_equal(journal_init(&j, NULL, DB), FB_OK);
+    assert_int_equal(journal_open(&j), FB_OK);
+    assert_int_equal(journal_follow(&j, keep, w), FB_OK);
+    journal_clear(&j);
+    assert_true(w->identity.size > 0 && w->catalog.size > 0 && w->one.size > 0 && w->two.size > 0);
+    lab_stop(&w->l);
+}
+
+static void world_end(world *w)
+{
+    buf_clear(&w->identity);
+    buf_clear(&w->catalog);
+    buf_clear(&w->one);
+    buf_clear(&w->two);
+}
+
+typedef enum making { NO_PART, RAW, TWO, CUT, VERDICT, DRAFT } making;
+typedef struct part {
+    journal_type type;
+    making how;       /* TWO: group 2 with these numbers; VERDICT: with this verdict */
+    const char *text; /* DRAFT: the body */
+    int64_t replaces;
+} part;
+
+static void part_put(world *w, const part *p, buf *out)
+{
+    stored_group g;
+    fb_text text = text_of(p->text);
+    assert_int_equal(stored_group_get(buf_text(&w->two), &g), FB_OK);
+    g.replaces = p->replaces;
+    switch (p->how) {
+    case NO_PART:
+        return;
+    case RAW:
+        buf_put_text(out, text);
+        return;
+    case TWO:
+        g.numbers = text;
+        stored_group_put(out, &g);
+        return;
+    case CUT:
+        buf_put(out, w->two.data, 20);
+        return;
+    case VERDICT:
+        g.verdict = text;
+        g.state = REFUSED;
+        stored_group_put(out, &g);
+        return;
+    case DRAFT:
+        second_draft_put(out, &(draft){.id = lab_id(9), .kind = T("k"), .body = text});
+        return;
+    }
+}
+
+typedef struct segment_case {
+    const char *why;
+    part parts[PARTS_MAX]; /* up to the first that is none */
+    fb_code code;          /* of opening */
+    const char *sql;       /* of the database that was made: 1 */
+    fb_code lent_code;
+    int lent;         /* groups */
+    const char *name; /* of one more value of the identity */
+    bool nobody;      /* without the identity */
+} segment_case;
+
+static void record_put(journal *j, journal_type type, int64_t gseq, const buf *payload)
+{
+    assert_int_equal(journal_append(j, type, gseq, buf_text(payload), false), FB_OK);
+}
+
+static void segment_write(world *w, const segment_case *c)
+{
+    journal j;
+    buf payload;
+    buf_init(&payload, BYTES_MAX);
+    assert_int_equal(journal_init(&j, NULL, DB), FB_OK);
+    assert_int_equal(journal_open(&j), FB_E_NOT_FOUND);
+    assert_int_equal(journal_begin(&j, LIFE), FB_OK);
+    buf_put_text(&payload, buf_text(&w->identity));
+    if (c->name != NULL) {
+        named_put(&payload,
+                  &(named_value){.name = text_of(c->name), .kind = NAMED_TEXT, .bytes = {"x", 1}});
+    }
+    if (!c->nobody) {
+        record_put(&j, JOURNAL_IDENTITY, 0, &payload);
+    }
+    record_put(&j, JOURNAL_CATALOG, 2, &w->catalog);
+    record_put(&j, JOURNAL_GROUP, 1, &w->one);
+    for (int i = 0; i < PARTS_MAX && c->parts[i].how != NO_PART; i++) {
+        buf_reset(&payload);
+        part_put(w, &c->parts[i], &payload);
+        record_put(&j, c->parts[i].type, c->parts[i].type == JOURNAL_CLOSED ? 1 : 2, &payload);
+    }
+    assert_int_equal(journal_end(&j), FB_OK);
+    journal_clear(&j);
+    buf_clear(&payload);
+}
+
+/* --- the table ------------------------------------------------------------------------------ */
+
+#define PENDING(n) "SELECT count(*) = " #n " FROM fb_outbox WHERE state = 0"
+#define NONE                                   \
+    {                                          \
+        {                                      \
+            JOURNAL_IDENTITY, NO_PART, NULL, 0 \
+        }                                      \
+    }
+#define LATER ((journal_type)'Z')
+#define NAME_80 "01234567890123456789012345678901234567890123456789012345678901234567890123456789"
+#define RUN_LINE "{\"m\":\"ok\",\"g\":\"1\",\"to\":\"2\",\"cid\":\"6\"}"
+#define VERDICT_LINE "{\"m\":\"verdict\",\"g\":\"2\",\"code\":\"rejected\"}"
+#define NONCE "0123456789abcdef"
+
+/* clang-format off */
+static const segment_case CASES[] = {
+    {"as it should be", {{JOURNAL_GROUP, TWO, "", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
+    {"nobody's", {{JOURNAL_GROUP, TWO, "", 0}}, FB_OK, "SELECT count(*) = 0 FROM fb_outbox", FB_OK, 2, NULL, true},
+    {"a name that no key can have", NONE, FB_OK, PENDING(1), FB_OK, 1, NAME_80, false},
+    {"a value that nobody knows", NONE, FB_OK, PENDING(1), FB_OK, 1, "later", false},
+    {"an end of the pruned part that is a text", NONE, FB_OK, PENDING(1), FB_OK, 1, "pruned", false},
+    {"an incarnation that is a text", NONE, FB_OK, PENDING(1), FB_OK, 1, "incarnation", false},
+    {"a second identity", {{JOURNAL_IDENTITY, RAW, "", 0}, {JOURNAL_GROUP, TWO, "", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
+    {"a second identity, cut", {{JOURNAL_IDENTITY, RAW, "cut", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 1, NULL, false},
+    {"a record of a later version", {{LATER, RAW, "x", 0}, {JOURNAL_GROUP, TWO, "", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
+    {"a cut group", {{JOURNAL_GROUP, CUT, "", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 0, NULL, false},
+    {"a cut archived group", {{JOURNAL_ARCHIVED, CUT, "", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 1, NULL, false},
+    {"cut counters", {{JOURNAL_COUNTERS, RAW, "xx", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
+    {"no counters", {{JOURNAL_COUNTERS, RAW, "", 0}}, FB_OK, PENDING(1), FB_OK, 1, NULL, false},
+    {"a number that was used", {{JOURNAL_GROUP, TWO, "QX 5\nQY 2\n", 0}}, FB_OK, "SELECT max(next) - min(next) = 3 FROM fb_counter WHERE name IN ('QX', 'QY')", FB_OK, 2, NULL, false},
+    {"numbers without an end", {{JOURNAL_GROUP, TWO, "SO 5", 0}}, FB_E_CORRUPT, NULL, FB_OK, 2, NULL, false},
+    {"numbers without a number", {{JOURNAL_GROUP, TWO, "SO\n", 0}}, FB_E_CORRUPT, NULL, FB_OK, 2, NULL, false},
+    {"numbers with the number in the next line", {{JOURNAL_GROUP, TWO, "SO\nQU 2\n", 0}}, FB_E_CORRUPT, NULL, FB_OK, 2, NULL, false},
+    {"numbers that are words", {{JOURNAL_GROUP, TWO, "SO five\n", 0}}, FB_E_CORRUPT, NULL, FB_OK, 2, NULL, false},
+    {"archived with its verdict", {{JOURNAL_ARCHIVED, VERDICT, VERDICT_LINE, 0}}, FB_OK, "SELECT count(*) = 1 FROM fb_verdict WHERE gseq = 2", FB_OK, 2, NULL, false},
+    {"archived without one", {{JOURNAL_ARCHIVED, VERDICT, "", 0}}, FB_OK, "SELECT count(*) = 0 FROM fb_verdict", FB_OK, 2, NULL, false},
+    {"archived with something else", {{JOURNAL_ARCHIVED, VERDICT, "no line", 0}}, FB_OK, "SELECT count(*) = 0 FROM fb_verdict", FB_OK, 2, NULL, false},
+    {"archived with a line about many", {{JOURNAL_ARCHIVED, VERDICT, RUN_LINE, 0}}, FB_OK, "SELECT count(*) = 0 FROM fb_verdict", FB_OK, 2, NULL, false},
+    {"one in the place of another", {{JOURNAL_GROUP, TWO, "", 1}}, FB_OK, "SELECT state = 4 FROM fb_outbox WHERE gseq = 1", FB_OK, 2, NULL, false},
+    {"one that a person closed", {{JOURNAL_CLOSED, RAW, "", 0}}, FB_OK, "SELECT state = 4 FROM fb_outbox WHERE gseq = 1", FB_OK, 1, NULL, false},
+    {"a draft", {{JOURNAL_DRAFT, DRAFT, "{}", 0}}, FB_OK, "SELECT count(*) = 1 FROM fb_draft", FB_OK, 1, NULL, false},
+    {"a draft that has gone", {{JOURNAL_DRAFT, DRAFT, "{}", 0}, {JOURNAL_DRAFT, DRAFT, "", 0}}, FB_OK, "SELECT count(*) = 0 FROM fb_draft", FB_OK, 1, NULL, false},
+    {"a cut draft", {{JOURNAL_DRAFT, RAW, "xx", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
+    {"a catalogue that is none", {{JOURNAL_CATALOG, RAW, "no zstd", 0}}, FB_E_PROTOCOL, NULL, FB_OK, 1, NULL, false},
+    {"made by a salvage", {{JOURNAL_SALVAGE, RAW, NONCE, 0}}, FB_OK, PENDING(1), FB_OK, 1, NULL, false},
+    {"made by a salvage without its mark", {{JOURNAL_SALVAGE, RAW, "?", 0}}, FB_OK, PENDING(1), FB_OK, 1, NULL, false},
+    {"made by two salvages", {{JOURNAL_SALVAGE, RAW, "?", 0}, {JOURNAL_SALVAGE, RAW, NONCE, 0}}, FB_OK, PENDING(1), FB_OK, 1, NULL, false},
+};
+/* clang-format on */
+
+static fb_code lend_count(void *ctx, const rescued *g)
+{
+    assert_true(g->line.size > 0);
+    ++*(int *)ctx;
+    return FB_OK;
+}
+
+static bool case_is_right(world *w, const segment_case *c)
+{
+    const replica_options o = {.path = DB, .port = &w->l.port};
+    fb_error err = {.code = FB_OK};
+    fb_error lent_err = {.code = FB_OK};
+    int lent = 0;
+    fb_code lent_code = rescue_each(&o, lend_count, &lent, &lent_err);
+    fb_code rc = lab_open(&w->l, &err);
+    bool right = rc == c->code && lent_code == c->lent_code && lent == c->lent;
+    right = right && (rc == FB_OK || (strcmp(err.field, "path") == 0 && err.message[0] != '\0'));
+    bool made = rc != FB_OK || c->sql == NULL || lab_count(&w->l, c->sql) == 1;
+    if (!right || !made) {
+        print_error("%s: %s %s (%s), made %d, lent %d %s\n", c->why, fb_code_name(rc), err.field,
+                    err.message, made, lent, fb_code_name(lent_code));
+    }
+    if (rc == FB_OK) {
+        lab_check(&w->l);
+    }
+    lab_stop(&w->l);
+    return right && made;
+}
+
+static void segment__gives_every_sound_group_or_is_refused(void **state)
+{
+    int wrong = 0;
+    (void)state;
+    world w;
+    world_make(&w);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        segment_write(&w, &CASES[i]);
+        wrong += !case_is_right(&w, &CASES[i]);
+    }
+    world_end(&w);
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(segment__gives_every_sound_group_or_is_refused),
+    };
+    return cmocka_run_group_tests_name("segment", tests, NULL, NULL);
+}
