@@ -2,11 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/decimal.h"
 #include "sim/sim.h"
 
-enum { SHRUNK_MAX = 3 }; /* seeds that are shrunk after a run */
+enum { SHRUNK_MAX = 3, TELL_S = 10 }; /* seeds that are shrunk after a run */
 
 typedef struct arguments {
     int64_t from, to, jobs;
@@ -19,6 +20,7 @@ typedef struct sums {
     const arguments *a;
     uint64_t seeds, device_days, violations, fired[KINDS], groups, sessions, requests;
     int64_t healed_ms_max;
+    time_t told_s; /* when it last said how far it is */
     struct {
         uint64_t seed;
         char why[400];
@@ -123,6 +125,17 @@ static int arguments_read(arguments *a, int argc, char **argv)
     return (a->only != NULL || a->o.history != NULL) && !a->one ? usage(2) : -1;
 }
 
+static void progress_tell(sums *sum)
+{
+    time_t now_s = time(NULL);
+    if (now_s - sum->told_s >= TELL_S) {
+        fprintf(stderr, "sim: %llu of %lld seeds, %llu device-days, %llu violations\n",
+                (unsigned long long)sum->seeds, (long long)(sum->a->to - sum->a->from + 1),
+                (unsigned long long)sum->device_days, (unsigned long long)sum->violations);
+        sum->told_s = now_s;
+    }
+}
+
 static void sums_add(void *ctx, const sim_result *r)
 {
     sums *sum = ctx;
@@ -143,6 +156,7 @@ static void sums_add(void *ctx, const sim_result *r)
         sum->violations++;
         printf("seed %llu: %s\n", (unsigned long long)r->seed, r->why);
     }
+    progress_tell(sum);
 }
 
 static void sums_print(const sums *sum)
@@ -229,7 +243,7 @@ int main(int argc, char **argv)
     if (a.one) {
         return one_run(&a);
     }
-    sums sum = {.a = &a};
+    sums sum = {.a = &a, .told_s = time(NULL)};
     sim_company all[SIM_VARIANTS] = {0};
     companies_make(all);
     jobs_run(a.from, a.to, (int)a.jobs, &a.o, all, sums_add, &sum);
