@@ -183,6 +183,7 @@ static fb_code epoch_write(store *db, const server_epoch_options *o)
     FB_TRY(o->port->random(o->port->ctx, epoch.b, sizeof epoch.b));
     FB_TRY(store_meta_set(db, "epoch", (fb_text){(const char *)epoch.b, sizeof epoch.b}));
     FB_TRY(ledger_head(db, &head));
+    FB_TRY(store_meta_int_set(db, "epoch_cid", head)); /* up to here the earlier epoch shares it */
     snprintf(detail, sizeof detail, "{\"commit\":\"%lld\"}", (long long)head);
     return audit_put(db, o->port->wall_ms(o->port->ctx), text_of("admin"), text_of("restore"),
                      (fb_text){NULL, 0}, NULL, text_of(detail));

@@ -15,6 +15,7 @@ static const struct { const char *key; size_t offset; } state_keys[] = {
     {"backed_up", offsetof(replica_state, backed_up)},
     {"based", offsetof(replica_state, based)},
     {"pruned", offsetof(replica_state, pruned)},
+    {"old_base", offsetof(replica_state, old_base)},
     {"head", offsetof(replica_state, head_cid)},
     {"last_sync", offsetof(replica_state, last_sync_ms)},
     {"next_sync", offsetof(replica_state, next_sync_ms)},
@@ -314,6 +315,10 @@ static fb_code identity_set_inside(replica *r, const replica_identity *in)
         FB_TRY(hand_over(r));
     }
     bool restored = r->me.enrolled && !id_equal(&r->me.epoch, &in->epoch);
+    if (restored) {
+        r->state.old_base = BASE_IS_OLD;
+        FB_TRY(meta_put_int(r, "old_base", r->state.old_base));
+    }
     FB_TRY(identity_write(r, in));
     FB_TRY(restored ? rebirth_revive(r) : rebirth_inside(r));
     return replica_reload(r);

@@ -111,7 +111,9 @@ fb_code outbox_state_get(replica *r, outbox_state *out)
     if (!r->capture.open) {
         FB_TRY(replica_refresh(r));
     }
+    int64_t old = r->state.old_base < 0 ? r->state.last : r->state.old_base;
     *out = (outbox_state){.last = r->state.last,
+                          .old_base = old > r->state.acked ? old : 0,
                           .acked = r->state.acked,
                           .settled = r->state.settled,
                           .backed_up = r->state.backed_up,

@@ -408,6 +408,7 @@ static fb_code run_steps(promo *m)
     r->state.visible++;
     if (m->reset) {
         r->state.base_stale = false;
+        r->state.old_base = r->state.old_base < 0 ? r->state.last : r->state.old_base;
     }
     rights_forget(r);
     m->p->result->promoted = true;

@@ -112,6 +112,7 @@ fb_code rebirth_inside(replica *r)
     replica_state *s = &r->state;
     s->settled = s->acked = s->based = s->backed_up = s->pruned = s->versioned = 0;
     s->last = pending;
+    s->old_base = s->old_base > 0 ? pending : s->old_base;
     chain_start(&incarnation, &s->pruned_chain);
     s->base_stale = s->base_stale || s->visible > 0 || s->head_cid > 0;
     s->head_cid = 0;

@@ -133,6 +133,7 @@ FB_MUST_USE fb_code row_find(replica *r, const cat_entity *e, int column, const 
 /* --- outbox, for core/sync -------------------------------------------------------------- */
 typedef struct outbox_state {
     int64_t last, acked, settled, backed_up; /* gseq */
+    int64_t old_base; /* unanswered groups up to here were captured over an earlier epoch's base */
     digest chain_last;
 } outbox_state;
 FB_MUST_USE fb_code outbox_state_get(replica *r, outbox_state *out);

@@ -93,6 +93,8 @@ typedef struct edition {
     arena *memory;
 } edition;
 
+enum { BASE_IS_OLD = -1 };
+
 typedef struct replica_state {
     int64_t settled, acked, backed_up, based;
     int64_t versioned; /* own groups up to here have their versions in the base rows (SUM-1) */
@@ -101,6 +103,8 @@ typedef struct replica_state {
     digest pruned_chain;
     int64_t last; /* newest group, and its chain: from fb_outbox */
     digest chain_last;
+    int64_t old_base; /* groups up to here were captured over a base of an earlier epoch; less than
+                         0: the base is of one still */
     int64_t head_cid, last_sync_ms, next_sync_ms;
     int64_t clock_offset_ms, server_seen_ms;
     int64_t visible; /* grows with every promotion that changed rows */

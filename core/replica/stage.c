@@ -108,6 +108,7 @@ static fb_code take_epoch(taking *t)
     s->based = smaller(s->based, s->acked);
     s->versioned = s->settled; /* the reset page brings them */
     s->base_stale = true;
+    s->old_base = BASE_IS_OLD;
     s->head_cid = 0;
     t->result->epoch_changed = true;
     FB_TRY(stage_drop(r));

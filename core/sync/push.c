@@ -84,6 +84,7 @@ static void fill_request(replica *r, const push_source *s, const push_plan *plan
         .settled = s->outbox.settled,
         .acked = s->outbox.acked,
         .last = s->outbox.last,
+        .old_base = s->outbox.old_base,
         .wall_ms = plan->wall_ms,
         .page_bytes = plan->page_bytes,
         .check = s->check,

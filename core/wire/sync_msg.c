@@ -89,6 +89,7 @@ static const field REQUEST_FIELDS[] = {
     {"n", FIELD_U32, FIELD_OPTIONAL, AT(groups_count)},
     {"chain", FIELD_DIGEST, FIELD_OPTIONAL, AT(chain_before)},
     {"last", FIELD_COUNT, FIELD_REQUIRED, AT(last)},
+    {"old", FIELD_COUNT, FIELD_OPTIONAL, AT(old_base)},
     {"wall", FIELD_I64, FIELD_REQUIRED, AT(wall_ms)},
     {"wait", FIELD_U32, FIELD_OPTIONAL, AT(wait_ms)},
     {"page", FIELD_U32, FIELD_OPTIONAL, AT(page_bytes)},
@@ -124,7 +125,8 @@ static fb_code request_check(const sync_request *m)
     if (m->groups_count > PUSH_GROUPS_MAX) {
         return FB_E_LIMIT;
     }
-    if ((m->groups_count > 0) != (m->first > 0) || m->settled > m->last || m->acked > m->last) {
+    if ((m->groups_count > 0) != (m->first > 0) || m->settled > m->last || m->acked > m->last ||
+        m->old_base > m->last) {
         return FB_E_PROTOCOL;
     }
     if (m->groups_count > 0 && m->last - m->first < (int64_t)m->groups_count - 1) {

@@ -35,6 +35,7 @@ typedef struct sync_request {
     digest
         chain_before; /* chain hash of group first-1, or of the last group when none is carried */
     int64_t last;     /* last gseq this incarnation has written (for fork and gap checks) */
+    int64_t old_base; /* groups up to here name versions that a server of an earlier epoch gave */
     int64_t wall_ms;  /* device clock when sent; the reply carries the server's */
     uint32_t wait_ms; /* long poll: hold the reply until there is news, at most so long */
     uint32_t page_bytes; /* wanted page size, 0 = server's choice */

@@ -21,6 +21,8 @@ typedef struct decide_session {
     int64_t received_at_ms; /* server clock */
     int64_t gseq;
     bool waived;   /* a person accepted it: credit, scope and hidden duplicates do not hold it */
+    bool old_base; /* captured over a base of an earlier epoch: newer versions than fs_meta
+                      epoch_cid mean nothing here */
     bool collided; /* a row of this incarnation had another one's id: fs_blocked names it */
 } decide_session;
 

@@ -240,6 +240,9 @@ FB_MUST_USE fb_code number_lost(decide *d, view_row *row, int column, const fb_v
                                 const fb_id *holder);
 /* Commit time of a version, 0 when unknown. */
 FB_MUST_USE fb_code commit_time(decide *d, int64_t ver, int64_t *at_ms_out);
+/* The same for the version that this group says its author saw; 0: it is of an earlier epoch, and
+ * was lost with it. */
+FB_MUST_USE fb_code base_time(decide *d, int64_t base_ver, int64_t *at_ms_out);
 
 /* A row the server makes in this group: fresh id, derived from the group's place. */
 fb_id made_id(decide *d);

@@ -18,7 +18,7 @@ fb_code late_captured_ms(decide *d, int64_t *out)
     for (uint32_t i = 0; i < d->g->ops_count; i++) {
         int64_t seen_ms = 0;
         if (d->g->ops[i].base_ver > 0) {
-            FB_TRY(commit_time(d, d->g->ops[i].base_ver, &seen_ms));
+            FB_TRY(base_time(d, d->g->ops[i].base_ver, &seen_ms));
         }
         *out = seen_ms > *out ? seen_ms : *out;
     }

@@ -45,7 +45,7 @@ static fb_code mine_time(decide *d, merging *m)
     if (m->op->kind != OP_UPDATE || m->op->base_ver <= 0) {
         return FB_OK;
     }
-    FB_TRY(commit_time(d, m->op->base_ver, &base_at_ms));
+    FB_TRY(base_time(d, m->op->base_ver, &base_at_ms));
     m->mine_at_ms = merge_clamp(d->g->head.captured_at_ms, base_at_ms, d->who->received_at_ms);
     return FB_OK;
 }

@@ -255,10 +255,27 @@ static fb_code is_own_plain(decide *d, int64_t ver, bool *out)
     return FB_OK;
 }
 
+/* After a restore commits have the numbers of lost ones again. What was seen of those has, by its
+ * number, the version of something else. */
+static fb_code base_known(decide *d, int64_t base_ver, bool *out)
+{
+    int64_t last_shared = 0;
+    *out = true;
+    if (d->who->old_base) {
+        FB_TRY(store_meta_int(d->view, "epoch_cid", 0, &last_shared));
+        *out = base_ver >> 20 <= last_shared;
+    }
+    return FB_OK;
+}
+
 fb_code seen_as_is(decide *d, const view_row *row, int64_t base_ver, bool *out)
 {
     int64_t ver = row->before != NULL ? value_int(row->before, cat_ver_column(row->e)) : 0;
-    *out = row->before == NULL || ver == base_ver;
+    bool known = true;
+    if (row->before != NULL && ver == base_ver) {
+        FB_TRY(base_known(d, base_ver, &known));
+    }
+    *out = row->before == NULL || (ver == base_ver && known);
     return *out ? FB_OK : is_own_plain(d, ver, out);
 }
 
@@ -274,6 +291,14 @@ fb_code commit_time(decide *d, int64_t ver, int64_t *at_ms_out)
         store_reset(q);
     }
     return FB_OK;
+}
+
+fb_code base_time(decide *d, int64_t base_ver, int64_t *at_ms_out)
+{
+    bool known = true;
+    *at_ms_out = 0;
+    FB_TRY(base_known(d, base_ver, &known));
+    return known ? commit_time(d, base_ver, at_ms_out) : FB_OK;
 }
 
 typedef struct child_search {

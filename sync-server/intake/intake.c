@@ -279,6 +279,7 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
                                 .incarnation = t->d.incarnation,
                                 .received_at_ms = t->r->now_ms,
                                 .gseq = gseq,
+                                .old_base = gseq <= t->r->q->old_base,
                                 .collided = t->collided};
     uint64_t mark = mark_of(line);
     verdict_row old;

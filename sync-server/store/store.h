@@ -4,7 +4,7 @@
  * at a time: one writer, any number of readers with snapshots. Statements are named, their text
  * lives in this room. Entity rows are read and written by catalogue.
  *
- *   fs_meta(key, value)                     epoch, high water, backed_up_cid, secrets' salts
+ *   fs_meta(key, value)                     epoch, epoch_cid, backed_up_cid, secrets' salts
  *   fs_catalog(version, body)
  *   fs_entity(number, name)                 stable numbers of entity names
  *   fs_column_time(entity, id, name, at_ms, user_id)       last change of one column

@@ -201,6 +201,75 @@ static void backup__holds_a_verdict_without_a_commit_only_when_taken_after_it(vo
     assert_int_equal(d->report.rejected_count, 1);
 }
 
+static void industry_set(fleet_device *d, const char *json)
+{
+    fb_error err = {0};
+    fb_customer_change done;
+    f.now_ms += 1000;
+    fleet_must(fb_customer_update(d->db, &f.customers[0], json, &done, &err), &err, "update");
+}
+
+/* What both saw is lost with its number, which another commit gets: its time says nothing of when
+ * they wrote. The later one stands, whoever comes first. */
+static void race__is_not_decided_by_the_number_of_a_lost_commit(void **state)
+{
+    (void)state;
+    for (int first = 0; first < 2; first++) {
+        char stands[40];
+        fleet_device *d[2] = {fleet_device_add(&f, &f.users[0]), fleet_device_add(&f, &f.users[0])};
+        fleet_sync(d[0]);
+        backup_take();
+        company_set(&f.company, "customer", &f.customers[0], PAIRS("remark", "lost"));
+        int64_t lost = head();
+        fleet_sync(d[0]);
+        fleet_sync(d[1]);
+        industry_set(d[0], "{\"industry\":\"earlier\"}");
+        industry_set(d[1], "{\"industry\":\"later\"}");
+        database_put_back();
+        epoch_new();
+        fleet_server_start(&f);
+        f.now_ms += 3600000;
+        while (head() <= lost) {
+            company_set(&f.company, "product", &f.product, PAIRS("name", "unrelated"));
+            company_set(&f.company, "product", &f.product, PAIRS("name", "again"));
+        }
+        for (int i = 0; i < 6; i++) {
+            fleet_sync(d[(first + i) % 2]);
+        }
+        for (int i = 0; i < 2; i++) {
+            fleet_text(d[i], "SELECT industry FROM customer WHERE code = 'C1'", stands,
+                       sizeof stands);
+            assert_string_equal(stands, "later");
+        }
+        assert_int_equal(fleet_number(d[0], "SELECT count(*) FROM conflict WHERE field = "
+                                            "'industry'"),
+                         first + 1);
+        industry_set(d[0], "{\"industry\":\"\"}");
+        fleet_sync(d[0]);
+    }
+}
+
+/* Up to which group the base was an earlier epoch's is counted anew in a new life. */
+static void enrolled_anew__after_a_new_epoch_it_counts_from_one(void **state)
+{
+    (void)state;
+    fb_error err = {0};
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    backup_take();
+    talk(d, "one");
+    talk(d, "two");
+    database_put_back();
+    epoch_new();
+    fleet_server_start(&f);
+    fleet_sync(d);
+    assert_true(d->report.epoch_changed);
+    fleet_must(fleet_enrol_again(d, &f.users[0], &err), &err, "enrol again");
+    fleet_sync(d);
+    talk(d, "three");
+    fleet_sync(d);
+    assert_int_equal(d->report.applied_count, 1);
+}
+
 static void enrolled_anew__sends_again_what_the_restored_server_lacks(void **state)
 {
     (void)state;
@@ -665,6 +734,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(server__says_that_its_mark_is_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_server__takes_nothing_from_a_phone, setup, teardown),
         cmocka_unit_test_setup_teardown(two_servers__do_not_get_a_phone_to_mix_them, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(race__is_not_decided_by_the_number_of_a_lost_commit, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(enrolled_anew__after_a_new_epoch_it_counts_from_one, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(enrolled_anew__sends_again_what_the_restored_server_lacks,
                                         setup, teardown),

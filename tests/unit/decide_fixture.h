@@ -20,6 +20,7 @@ typedef struct bench {
     raw_device d, manager; /* of the first person, and of who may approve */
     decide_cache *cache;
     arena *memory;
+    bool old_base; /* of the next groups */
 } bench;
 
 static inline int setup(void **state)
@@ -29,6 +30,7 @@ static inline int setup(void **state)
     raw_enrol(&b.w, &b.d, &b.w.users[0], 1);
     raw_enrol(&b.w, &b.manager, &b.w.manager, 2);
     b.cache = decide_cache_new();
+    b.old_base = false;
     b.memory = arena_new(16 << 20);
     *state = &b;
     return 0;
@@ -56,7 +58,8 @@ static inline decision decided_of(bench *b, const raw_device *from)
                                 .user = from->user,
                                 .incarnation = from->incarnation,
                                 .received_at_ms = b->w.now_ms,
-                                .gseq = from->last};
+                                .gseq = from->last,
+                                .old_base = b->old_base};
     const catalog *cat = store_catalog(b->w.admin);
     assert_int_equal(ledger_head(b->w.admin, &head), FB_OK);
     assert_int_equal(decide_cache_begin(b->cache, b->w.admin, head, b->w.now_ms), FB_OK);
