@@ -12,6 +12,7 @@
 
 #include "base/decimal.h"
 #include "support/fleet.h"
+#include "support/raw_trial.h"
 #include "support/raw_work.h"
 #include "sync-server/intake/intake.h"
 
@@ -301,6 +302,7 @@ static int bench_open(void **state)
     static bench b;
     fb_id order;
     raw_world_open(&b.w);
+    b.w.trial = raw_trial;
     company_add(&b.w.company, "setting",
                 PAIRS("key", "order.credit_limit_minor", "level", "global", "value", "12000"));
     raw_enrol(&b.w, &b.a, &b.w.users[0], 1);
@@ -417,6 +419,11 @@ static fb_code administrator_decides(bench *b, bool accept)
     const intake_decision how = {
         .device = b->a.id, .gseq = b->held, .now_ms = b->w.now_ms, .accept = accept};
     int64_t head = 0;
+    char state[256];
+    raw_server_text(&b->w, "held_group", &b->record, "state", state);
+    if (strcmp(state, "open") == 0) {
+        raw_trial_held(&b->w, &how);
+    }
     assert_int_equal(store_begin(b->w.admin), FB_OK);
     assert_int_equal(ledger_head(b->w.admin, &head), FB_OK);
     assert_int_equal(decide_cache_begin(in.cache, b->w.admin, head, b->w.now_ms), FB_OK);

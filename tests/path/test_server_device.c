@@ -9,6 +9,7 @@
 
 #include "schema/limits.h"
 #include "sql/sql.h"
+#include "support/raw_trial.h"
 #include "support/raw_work.h"
 #include "sync-server/door/door.h"
 #include "sync-server/intake/intake.h"
@@ -25,6 +26,7 @@ static int setup(void **state)
 {
     static bench b;
     raw_world_open(&b.w);
+    b.w.trial = raw_trial;
     raw_enrol(&b.w, &b.a, &b.w.users[0], 1);
     raw_enrol(&b.w, &b.b, &b.w.users[2], 2);
     raw_reply r;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/raw_trial.h"
 #include "support/raw_work.h"
 #include "sync-server/door/door.h"
 #include "sync-server/intake/intake.h"
@@ -22,6 +23,7 @@ static int setup(void **state)
 {
     static bench b;
     raw_world_open(&b.w);
+    b.w.trial = raw_trial;
     raw_enrol(&b.w, &b.a, &b.w.users[0], 1);
     raw_enrol(&b.w, &b.b, &b.w.users[2], 2);
     raw_reply r;
@@ -143,6 +145,7 @@ static void order_over_the_limit_is_held_until_the_manager_decides(void **state)
     intake_decision how = {
         .device = b->a.id, .gseq = second, .now_ms = b->w.now_ms, .accept = true};
     int64_t head = 0;
+    raw_trial_held(&b->w, &how);
     assert_int_equal(store_begin(b->w.admin), FB_OK);
     assert_int_equal(ledger_head(b->w.admin, &head), FB_OK);
     assert_int_equal(decide_cache_begin(in.cache, b->w.admin, head, b->w.now_ms), FB_OK);

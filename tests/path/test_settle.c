@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "support/raw_device.h"
+#include "support/raw_trial.h"
 #include "sync-server/door/door.h"
 
 #include <cmocka.h>
@@ -45,6 +46,7 @@ static int setup(void **state)
     static bench b;
     fb_error err = {0};
     raw_world_open(&b.w);
+    b.w.trial = raw_trial;
     if (door_catalog_grow(b.w.admin, text_of(MODULE), &b.w.port, &err) != FB_OK) {
         print_error("%s: %s\n", err.field, err.message);
         return 1;

@@ -487,6 +487,9 @@ void raw_sync_with(raw_device *d, const sync_request *q, raw_reply *out)
     buf body, auth;
     *out = (raw_reply){.memory = arena_new(64 << 20)};
     buf_init(&out->body, 64 << 20);
+    if (d->w->trial != NULL) {
+        d->w->trial(d, q);
+    }
     request_put(d, q, &body, &auth);
     server_job *job = post(d->w, "/v1/sync", buf_text(&auth), &body);
     const server_reply *r = server_job_reply(job);

@@ -12,6 +12,7 @@
 #include "wire/enrol_msg.h"
 #include "wire/sync_msg.h"
 
+typedef struct raw_device raw_device;
 typedef struct raw_world {
     char folder[64], path[96];
     fb_port port;
@@ -23,6 +24,8 @@ typedef struct raw_world {
     server_reader *reader;
     fb_id root, territories[2], users[3], manager, customers[2], product, tax,
         list; /* user 2 shares territory 0 */
+    /* Before the server gets a request, or NULL: raw_trial. */
+    void (*trial)(raw_device *d, const sync_request *q);
 } raw_world;
 
 void raw_world_open(raw_world *w);
@@ -37,7 +40,7 @@ void raw_server_start(raw_world *w, bool trace);
 fb_text raw_code_make(raw_world *w, const fb_id *user, char room[32]);
 
 enum { RAW_GROUPS_MAX = 64, RAW_VERDICTS_MAX = 64 };
-typedef struct raw_device {
+struct raw_device {
     raw_world *w;
     fb_id id, user, incarnation, epoch;
     digest token;
@@ -47,7 +50,7 @@ typedef struct raw_device {
     int64_t acked, settled, last;
     buf groups[RAW_GROUPS_MAX]; /* line of gseq - 1 */
     digest chain[RAW_GROUPS_MAX + 1];
-} raw_device;
+};
 
 /* What came back from one exchange. Texts live in `memory` until raw_reply_clear. */
 typedef struct raw_reply {

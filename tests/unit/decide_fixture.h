@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/each_site.h"
 #include "support/raw_device.h"
 #include "sync-server/decide/decide.h"
 
@@ -47,26 +48,64 @@ static inline int teardown(void **state)
     return 0;
 }
 
-/* Decides the device's newest group as its user. */
-static inline decision decided_of(bench *b, const raw_device *from)
+/* The device's newest group, decided as its user. */
+typedef struct deciding {
+    bench *b;
+    const raw_device *from;
+    arena *memory;
+    bool cold; /* nothing is remembered of earlier groups */
+    decision d;
+} deciding;
+
+static inline fb_code newest_decide(void *ctx)
 {
+    deciding *t = ctx;
+    bench *b = t->b;
     group g;
     fb_error err;
-    decision d;
     int64_t head = 0;
-    const decide_session who = {.device = from->id,
-                                .user = from->user,
-                                .incarnation = from->incarnation,
+    const decide_session who = {.device = t->from->id,
+                                .user = t->from->user,
+                                .incarnation = t->from->incarnation,
                                 .received_at_ms = b->w.now_ms,
-                                .gseq = from->last,
+                                .gseq = t->from->last,
                                 .old_base = b->old_base};
-    const catalog *cat = store_catalog(b->w.admin);
-    assert_int_equal(ledger_head(b->w.admin, &head), FB_OK);
-    assert_int_equal(decide_cache_begin(b->cache, b->w.admin, head, b->w.now_ms), FB_OK);
-    assert_int_equal(group_get(buf_text(&from->groups[from->last - 1]), cat, b->memory, &g, &err),
-                     FB_OK);
-    assert_int_equal(decide_group(b->cache, b->w.admin, &who, &g, b->memory, &d), FB_OK);
-    return d;
+    if (t->cold) {
+        decide_cache_drop(b->cache);
+        arena_reset(t->memory);
+    }
+    FB_TRY(ledger_head(b->w.admin, &head));
+    FB_TRY(decide_cache_begin(b->cache, b->w.admin, head, b->w.now_ms));
+    FB_TRY(group_get(buf_text(&t->from->groups[t->from->last - 1]), store_catalog(b->w.admin),
+                     t->memory, &g, &err));
+    return decide_group(b->cache, b->w.admin, &who, &g, t->memory, &t->d);
+}
+
+/* EST-1: what failed is no reason for another verdict. */
+static inline void same_verdict(void *ctx)
+{
+    const deciding *trial = ctx;
+    deciding right = {.b = trial->b, .from = trial->from, .memory = arena_new(16 << 20)};
+    assert_int_equal(newest_decide(&right), FB_OK);
+    const verdict_msg *v = &trial->d.verdict, *w = &right.d.verdict;
+    if (!arena_failed(trial->memory)) { /* the caller looks (ITK-4) */
+        assert_int_equal(v->code, w->code);
+        assert_int_equal(v->error, w->error);
+        assert_true(text_equal(v->field, w->field));
+        assert_int_equal(trial->d.changes_count, right.d.changes_count);
+    }
+    arena_free(right.memory);
+}
+
+static inline decision decided_of(bench *b, const raw_device *from)
+{
+    deciding t = {.b = b, .from = from, .memory = arena_new(16 << 20), .cold = true};
+    each_site_fails(&(each_site){newest_decide, same_verdict, &t});
+    arena_free(t.memory);
+    t.memory = b->memory;
+    t.cold = false;
+    assert_int_equal(newest_decide(&t), FB_OK);
+    return t.d;
 }
 
 static inline decision decided(bench *b)

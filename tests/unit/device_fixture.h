@@ -442,6 +442,40 @@ static inline void device_fetch(device *d, fixture *f)
     buf_clear(&raw);
 }
 
+/* A page that nobody reads. */
+typedef struct page_trial {
+    fixture *f;
+    page_request q;
+} page_trial;
+
+static inline fb_code page_try(void *ctx)
+{
+    const page_trial *t = ctx;
+    arena *memory = arena_new(FIXTURE_BYTES_MAX);
+    scope_list scopes = {0};
+    int64_t number = 0;
+    page_request q = t->q;
+    page_result result = {0};
+    bool empty = false;
+    buf out;
+    buf_init(&out, 32 << 20);
+    fb_code rc = store_snapshot(t->f->reader);
+    if (rc == FB_OK) {
+        rc = feed_scope_set_get(t->f->reader, &q.device, memory, &scopes, &number);
+        q.set = &scopes;
+    }
+    if (rc == FB_OK) {
+        rc = feed_is_empty(t->f->reader, &q, &empty);
+    }
+    if (rc == FB_OK) {
+        rc = feed_page(t->f->reader, &q, memory, &out, &result);
+    }
+    store_snapshot_end(t->f->reader);
+    buf_clear(&out);
+    arena_free(memory);
+    return rc;
+}
+
 /* One request and its page; promotes when the page is complete. */
 static inline void device_pull(device *d, fixture *f, uint32_t page_bytes)
 {
@@ -480,6 +514,11 @@ static inline void device_pull(device *d, fixture *f, uint32_t page_bytes)
     q.set = &read;
     q.token = text_of(d->token);
     q.check = true;
+#ifdef FB_EACH_SITE
+    store_snapshot_end(f->reader);
+    each_site_fails(&(each_site){page_try, NULL, &(page_trial){f, q}});
+    ok(store_snapshot(f->reader));
+#endif
     ok(feed_is_empty(f->reader, &q, &empty));
     ok(feed_page(f->reader, &q, memory, &out, &result));
     store_snapshot_end(f->reader);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/id.h"
+#include "support/each_site.h"
 #include "sync-server/feed/feed.h"
 #include "sync-server/ledger/ledger.h"
 #include "sync-server/store/store.h"
@@ -339,11 +340,26 @@ static inline void batch_delete(fixture *f, const char *entity, fb_id id)
     c->before = row_before(f, c->entity, id);
 }
 
+/* A commit that is undone. */
+static inline fb_code commit_try(void *ctx)
+{
+    fixture *f = ctx;
+    commit_source from = {.at_ms = f->now_ms, .kind = text_of("test")};
+    int64_t cid = 0;
+    FB_TRY(store_begin(f->writer));
+    fb_code rc = ledger_commit(f->writer, &from, f->changes, f->count, &cid);
+    store_rollback(f->writer);
+    return rc;
+}
+
 /* Commit what was put together, from the server itself; a transaction of its own. */
 static inline int64_t batch_commit(fixture *f)
 {
     commit_source from = {.at_ms = f->now_ms, .kind = text_of("test")};
     int64_t cid = 0;
+#ifdef FB_EACH_SITE
+    each_site_fails(&(each_site){commit_try, NULL, f});
+#endif
     ok(store_begin(f->writer));
     ok(ledger_commit(f->writer, &from, f->changes, f->count, &cid));
     ok(store_commit(f->writer));
