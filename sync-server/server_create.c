@@ -10,8 +10,8 @@
 
 #include "base/id.h"
 #include "rules/row_check.h"
-#include "sync-server/ledger/fill.h"
 #include "sync-server/ledger/ledger.h"
+#include "sync-server/store/fill.h"
 
 enum { CREATE_BYTES_MAX = 64 << 20, CREATE_ROWS_MAX = 20000 };
 

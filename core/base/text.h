@@ -20,5 +20,10 @@ bool text_usc_valid(fb_text code);            /* GB 32100 18 characters with che
 bool text_gtin_valid(fb_text code);           /* GTIN-8/12/13/14 check digit */
 bool text_email_valid(fb_text t);
 bool text_date_valid(fb_text t); /* YYYY-MM-DD, a day that exists */
+/* YYYY-MM-DD of a day counted from 1970-01-01; outside the years 1 to 9999 their first or last. */
+enum { TEXT_DATE_BYTES = 11 };
+void text_date_put(int64_t day, char out[TEXT_DATE_BYTES]);
+/* from <= day <= to; an empty one binds nothing. */
+bool text_date_within(fb_text day, fb_text from, fb_text to);
 
 #endif

@@ -291,3 +291,33 @@ bool text_date_valid(fb_text t)
     unsigned last = days[month - 1] + (month == 2 && leap ? 1u : 0u);
     return day >= 1 && day <= last;
 }
+
+/* By the calendar's 400-year cycle; the year is taken to begin in March, so that the leap day is
+ * its last. */
+void text_date_put(int64_t day, char out[TEXT_DATE_BYTES])
+{
+    enum { CYCLE_DAYS = 146097, EPOCH_DAYS = 719468, FIRST_DAY = -719162, LAST_DAY = 2932896 };
+    static const char PLACES[] = "0000-00-00";
+    int64_t shifted = (day < FIRST_DAY ? FIRST_DAY : day > LAST_DAY ? LAST_DAY : day) + EPOCH_DAYS;
+    int64_t cycle = shifted / CYCLE_DAYS, of_cycle = shifted % CYCLE_DAYS;
+    int64_t year = (of_cycle - of_cycle / 1460 + of_cycle / 36524 - of_cycle / 146096) / 365;
+    int64_t of_year = of_cycle - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * of_year + 2) / 153;
+    int64_t digits = (cycle * 400 + year + (month >= 10)) * 10000 +
+                     (month < 10 ? month + 3 : month - 9) * 100 + of_year - (153 * month + 2) / 5 +
+                     1;
+
+    for (int i = TEXT_DATE_BYTES - 1; i >= 0; i--) {
+        out[i] = PLACES[i];
+        if (PLACES[i] == '0') {
+            out[i] = (char)('0' + digits % 10);
+            digits /= 10;
+        }
+    }
+}
+
+bool text_date_within(fb_text day, fb_text from, fb_text to)
+{
+    return (from.size == 0 || text_compare(from, day) <= 0) &&
+           (to.size == 0 || text_compare(day, to) <= 0);
+}

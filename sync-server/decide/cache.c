@@ -95,17 +95,20 @@ static special special_of(const cat_entity *e)
 
 static void stamps_find(const cat_entity *e, entity_facts *f)
 {
-    f->created_by = e->stamps ? cat_column_str(e, "created_by") : -1;
-    f->created_at = e->stamps ? cat_column_str(e, "created_at") : -1;
-    f->created_device = e->stamps ? cat_column_str(e, "created_device") : -1;
-    f->updated_by = e->stamps ? cat_column_str(e, "updated_by") : -1;
-    f->updated_at = e->stamps ? cat_column_str(e, "updated_at") : -1;
-}
-
-static bool is_stamp(const entity_facts *f, int column)
-{
-    return column == f->created_by || column == f->created_at || column == f->created_device ||
-           column == f->updated_by || column == f->updated_at;
+    const struct {
+        const char *name;
+        int *column;
+    } stamps[] = {{"created_by", &f->created_by},
+                  {"created_at", &f->created_at},
+                  {"created_device", &f->created_device},
+                  {"updated_by", &f->updated_by},
+                  {"updated_at", &f->updated_at}};
+    for (size_t i = 0; i < sizeof stamps / sizeof stamps[0]; i++) {
+        *stamps[i].column = e->stamps ? cat_column_str(e, stamps[i].name) : -1;
+        if (e->stamps) {
+            f->servers[*stamps[i].column] = true; /* a catalogue is loaded with all of them */
+        }
+    }
 }
 
 static fb_code entity_facts_make(decide_cache *c, const cat_entity *e)
@@ -113,20 +116,22 @@ static fb_code entity_facts_make(decide_cache *c, const cat_entity *e)
     entity_facts *f = &c->facts[e->number];
     f->rule = special_of(e);
     f->is_reference = is_reference(e);
-    stamps_find(e, f);
     int *room = arena_take(c->memory, 3 * (size_t)e->columns_count * sizeof *room);
-    if (room == NULL) {
+    f->servers = arena_take(c->memory, e->columns_count * sizeof *f->servers);
+    if (room == NULL || f->servers == NULL) {
         return FB_E_NO_MEMORY;
     }
+    stamps_find(e, f);
     f->refs = room;
     f->fills = room + e->columns_count;
     f->uniques = f->fills + e->columns_count;
     for (int i = 1; i < cat_ver_column(e); i++) {
         const cat_column *col = &e->columns[i];
-        if (is_stamp(f, i)) {
-            continue;
+        if (f->servers[i]) {
+            continue; /* a stamp */
         }
-        if (col->type == CAT_REF && col->to_entity >= 0) {
+        f->servers[i] = col->derived;
+        if (col->type == CAT_REF) {
             f->refs[f->refs_count++] = i;
             c->facts[col->to_entity].is_target = true;
         }
@@ -154,25 +159,6 @@ static fb_code scopes_need(decide_cache *c)
         c->scopes = scope_cache_new(c->scope_memory);
     }
     return c->scopes != NULL ? FB_OK : FB_E_NO_MEMORY;
-}
-
-/* "YYYY-MM-DD" of a UTC day number; proleptic Gregorian, after Howard Hinnant's days algorithm. */
-static void day_text(int64_t day, char out[11])
-{
-    int64_t z = day + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-    int64_t d = doy - (153 * mp + 2) / 5 + 1, m = mp < 10 ? mp + 3 : mp - 9;
-    int64_t y = yoe + era * 400 + (m <= 2), parts[3] = {y % 10000, m, d};
-    static const int places[3] = {1000, 10, 10};
-    char *at = out;
-    for (int i = 0; i < 3; i++) {
-        for (int64_t place = places[i]; place > 0; place /= 10) {
-            *at++ = (char)('0' + parts[i] / place % 10);
-        }
-        *at++ = i < 2 ? '-' : '\0';
-    }
 }
 
 static fb_code cache_fill(decide_cache *c, store *view)
@@ -208,11 +194,11 @@ static fb_code day_number(store *view, int64_t at_ms, int64_t *out)
     return FB_OK;
 }
 
-fb_code company_day(store *view, int64_t at_ms, char out[11])
+fb_code company_day(store *view, int64_t at_ms, char out[TEXT_DATE_BYTES])
 {
     int64_t day = 0;
     FB_TRY(day_number(view, at_ms, &day));
-    day_text(day, out);
+    text_date_put(day, out);
     return FB_OK;
 }
 
@@ -226,7 +212,7 @@ fb_code decide_cache_begin(decide_cache *c, store *view, int64_t head, int64_t n
     c->head = head;
     c->day = day;
     c->now_ms = now_ms;
-    day_text(day, c->today);
+    text_date_put(day, c->today);
     if (!holds) {
         FB_TRY(cache_fill(c, view)); /* CCH-1 */
     }
@@ -283,8 +269,8 @@ void decide_cache_committed(decide_cache *c, const change *changes, uint32_t cou
     bool moved = false;
     for (uint32_t i = 0; i < count; i++) {
         const entity_facts *f = &c->facts[changes[i].entity->number];
-        c->stale = c->stale || f->is_reference;
-        moved = moved || moves_scopes(f, &changes[i]);
+        c->stale |= f->is_reference;
+        moved |= moves_scopes(f, &changes[i]);
         if (changes[i].kind == CHANGE_DELETE && known_has(c, changes[i].entity, &changes[i].id)) {
             *known_place(c, &changes[i].id) = (known_row){.entity = 0};
         } else if (changes[i].kind == CHANGE_INSERT && f->is_target) {

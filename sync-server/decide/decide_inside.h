@@ -17,10 +17,11 @@
 
 #include "base/check.h"
 #include "base/id.h"
+#include "base/text.h"
 #include "rules/issue.h"
 #include "rules/row_check.h"
 #include "sync-server/decide/decide.h"
-#include "sync-server/ledger/fill.h"
+#include "sync-server/store/fill.h"
 
 /* Entities with a rule of their own. */
 typedef enum special {
@@ -40,8 +41,9 @@ typedef enum special {
 typedef struct entity_facts {
     special rule;
     int created_by, created_at, created_device, updated_by, updated_at; /* -1: no stamps */
-    int *refs;  /* columns that name another row, stamps left out */
-    int *fills; /* columns that row_derive may fill */
+    int *refs;     /* columns that name another row, stamps left out */
+    bool *servers; /* per column: the server's own, what a group holds for it is ignored */
+    int *fills;    /* columns that row_derive may fill */
     int *uniques;
     uint32_t refs_count, fills_count, uniques_count;
     bool is_target;    /* some reference leads here */
@@ -74,7 +76,7 @@ struct decide_cache {
     const catalog *cat;
     uint32_t cat_version;
     int64_t head, day, now_ms;
-    char today[11];
+    char today[TEXT_DATE_BYTES];
     bool ready, stale, check_ids;
     uint32_t weight;     /* things held, to bound the memory */
     entity_facts *facts; /* one per entity */
@@ -145,7 +147,7 @@ bool known_has(decide_cache *c, const cat_entity *e, const fb_id *id);
 void known_add(decide_cache *c, const cat_entity *e, const fb_id *id);
 bool known_in_scope(decide_cache *c, const cat_entity *e, const fb_id *id, const user_facts *u);
 /* "YYYY-MM-DD" of an instant in the company's calendar. */
-FB_MUST_USE fb_code company_day(store *view, int64_t at_ms, char out[11]);
+FB_MUST_USE fb_code company_day(store *view, int64_t at_ms, char out[TEXT_DATE_BYTES]);
 void known_set_scope(decide_cache *c, const cat_entity *e, const fb_id *id, const user_facts *u);
 /* --- settings.c --- */
 /* The setting that binds this person most closely (user, role, global); fallback if none. */

@@ -28,15 +28,6 @@ static const saying NO_MEMBER = {
     FB_E_INVALID, "this value changes by differences only, or not at all",
     "该值只能按差额变更或不可变更", "sync and enter it again", "请同步后重新录入"};
 
-/* The server's own columns: what a message holds for them is ignored. */
-static bool is_servers(const decide *d, const cat_entity *e, int column)
-{
-    const entity_facts *f = facts_of(d, e);
-    return column <= 0 || column >= cat_ver_column(e) || e->columns[column].derived ||
-           column == f->created_by || column == f->created_at || column == f->created_device ||
-           column == f->updated_by || column == f->updated_at;
-}
-
 /* A row that the device made itself has no base version yet, and a difference has none at all. */
 static fb_code mine_time(decide *d, merging *m)
 {
@@ -329,7 +320,7 @@ static fb_code columns_merge(decide *d, merging *m)
 {
     for (uint32_t i = 0; i < m->op->columns_count; i++) {
         int column = m->op->columns[i];
-        if (is_servers(d, m->row->e, column)) {
+        if (facts_of(d, m->row->e)->servers[column]) {
             continue;
         }
         if (m->op->kind == OP_DELTA && m->row->e->columns[column].policy != CAT_DELTA) {
@@ -376,7 +367,7 @@ static fb_code merging_begin(decide *d, const group_op *op, merging *m)
     if (op->kind == OP_UPDATE) {
         FB_TRY(seen_as_is(d, m->row, op->base_ver, &as_seen));
     }
-    d->plain = d->plain && as_seen;
+    d->plain &= as_seen;
     return FB_OK;
 }
 

@@ -25,17 +25,12 @@ typedef struct rights_load {
     arena *memory;    /* of what is read */
 } rights_load;
 
-static bool is_valid_on(fb_text from, fb_text to, fb_text day)
-{
-    return (from.size == 0 || text_compare(from, day) <= 0) &&
-           (to.size == 0 || text_compare(to, day) >= 0);
-}
-
 static fb_code role_take(void *ctx, const fb_value *values)
 {
     rights_load *l = ctx;
-    if (l->count < ROLES_MAX && is_valid_on(row_text(l->e, values, "valid_from"),
-                                            row_text(l->e, values, "valid_to"), l->day)) {
+    bool valid = text_date_within(l->day, row_text(l->e, values, "valid_from"),
+                                  row_text(l->e, values, "valid_to"));
+    if (l->count < ROLES_MAX && valid) {
         l->roles[l->count++] = row_id(l->e, values, "role_id");
     }
     return FB_OK;
@@ -84,11 +79,11 @@ static void grant_by_catalog(const rights_load *l, fb_text role)
         row_rights *r = &l->user->rights[i];
         for (uint32_t g = 0; g < e->grants_count; g++) {
             if (text_equal(e->grants[g].role, role)) {
-                r->create = r->create || e->grants[g].create;
-                r->read = r->read || e->grants[g].read;
-                r->update = r->update || e->grants[g].update;
-                r->remove = r->remove || e->grants[g].remove;
-                r->approve = r->approve || e->grants[g].approve;
+                r->create |= e->grants[g].create;
+                r->read |= e->grants[g].read;
+                r->update |= e->grants[g].update;
+                r->remove |= e->grants[g].remove;
+                r->approve |= e->grants[g].approve;
             }
         }
     }
@@ -195,7 +190,7 @@ static fb_code user_load(rights_load *l)
 
 fb_code user_as_of(decide *d, int64_t at_ms, user_facts **out)
 {
-    char day[11];
+    char day[TEXT_DATE_BYTES];
     user_facts *u = arena_take(d->memory, sizeof *u);
     row_rights *rights = arena_take(d->memory, d->cat->entities_count * sizeof *rights);
     if (u == NULL || rights == NULL) {

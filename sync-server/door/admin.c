@@ -3,8 +3,8 @@
 
 #include "base/id.h"
 #include "sync-server/door/code.h"
-#include "sync-server/ledger/fill.h"
 #include "sync-server/ledger/ledger.h"
+#include "sync-server/store/fill.h"
 
 enum { MEMORY_BYTES = 1 << 16 };
 

@@ -10,8 +10,8 @@
 #include "base/text.h"
 #include "schema/numbers.h"
 #include "sync-server/door/code.h"
-#include "sync-server/ledger/fill.h"
 #include "sync-server/ledger/ledger.h"
+#include "sync-server/store/fill.h"
 
 /* What fs_enrol says about a code. */
 typedef struct code_row {

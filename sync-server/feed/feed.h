@@ -35,6 +35,13 @@ uint32_t scope_cache_count(const scope_cache *c); /* rows remembered, to bound i
  * concerned. */
 FB_MUST_USE fb_code feed_clock(store *s, int64_t *ms_out);
 FB_MUST_USE fb_code feed_clock_set(store *s, int64_t ms);
+/* The entity that gives a customer to a territory or a person for a time. E_CATALOG: there is none.
+ */
+typedef struct feed_assignment {
+    const cat_entity *entity;
+    int customer, from, to;
+} feed_assignment;
+FB_MUST_USE fb_code feed_assignment_get(store *s, feed_assignment *out);
 /* Rows that feed_scopes_of_user reads were changed (writer). */
 FB_MUST_USE fb_code feed_scopes_changed(store *s);
 /* A territory, org unit or user was inserted: its scope exists from now on, also before any row is

@@ -20,12 +20,14 @@ typedef enum scope_kind { /* fs_scope.kind */
 } scope_kind;
 enum { SCOPE_NUMBER_GLOBAL = 1 };
 
-/* The entities that say who may see what; a column is -1 where the catalogue lacks it. */
+/* The entities that say who may see what: every catalogue has them. */
 typedef struct feed_words {
     const catalog *catalog; /* for which they were looked up */
-    const cat_entity *assignment, *app_user, *role, *user_role, *user_territory, *territory,
-        *org_unit;
+    const cat_entity *customer_assignment, *app_user, *role, *user_role, *user_territory,
+        *territory, *org_unit;
     int assignment_customer, assignment_user, assignment_territory, assignment_from, assignment_to;
+    int user_unit, role_scope, role_user, territory_user, territory_parent, territory_unit;
+    int unit_parent;
 } feed_words;
 
 /* Classes with their sums, or with what was added to them (feed_class.c). */

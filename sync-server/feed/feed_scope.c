@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/id.h"
 #include "sync-server/feed/feed_inside.h"
+#include "sync-server/store/fill.h"
 
 enum { CACHE_SLOTS_FIRST = 64, ZONE_MINUTES_DEFAULT = 480 };
 
@@ -29,27 +30,36 @@ static void state_free(void *state)
     free(f);
 }
 
-static void look_up_words(const catalog *c, feed_words *w)
+/* clang-format off */
+static const struct {
+    const char *entity, *column;
+    size_t entity_at, column_at; /* in feed_words */
+} WORDS[] = {
+#define AT(entity, column, place) {#entity, column, offsetof(feed_words, entity), offsetof(feed_words, place)}
+    AT(app_user, "org_unit_id", user_unit), AT(role, "data_scope", role_scope), AT(user_role, "user_id", role_user),
+    AT(user_territory, "user_id", territory_user), AT(territory, "parent_id", territory_parent),
+    AT(territory, "org_unit_id", territory_unit), AT(org_unit, "parent_id", unit_parent),
+    AT(customer_assignment, "customer_id", assignment_customer), AT(customer_assignment, "user_id", assignment_user),
+    AT(customer_assignment, "territory_id", assignment_territory), AT(customer_assignment, "from_at", assignment_from),
+    AT(customer_assignment, "to_at", assignment_to),
+#undef AT
+};
+/* clang-format on */
+
+/* A catalogue without one of them could show anything to anybody. */
+static fb_code look_up_words(const catalog *c, feed_words *w)
 {
-    memset(w, 0, sizeof *w);
+    for (size_t i = 0; i < sizeof WORDS / sizeof WORDS[0]; i++) {
+        const cat_entity *e = catalog_entity_str(c, WORDS[i].entity);
+        int column = e != NULL ? cat_column_str(e, WORDS[i].column) : -1;
+        if (column < 0) {
+            return FB_E_CATALOG;
+        }
+        *(const cat_entity **)(void *)((char *)w + WORDS[i].entity_at) = e;
+        *(int *)(void *)((char *)w + WORDS[i].column_at) = column;
+    }
     w->catalog = c;
-    w->app_user = catalog_entity_str(c, "app_user");
-    w->role = catalog_entity_str(c, "role");
-    w->user_role = catalog_entity_str(c, "user_role");
-    w->user_territory = catalog_entity_str(c, "user_territory");
-    w->territory = catalog_entity_str(c, "territory");
-    w->org_unit = catalog_entity_str(c, "org_unit");
-    w->assignment = catalog_entity_str(c, "customer_assignment");
-    if (w->assignment != NULL) {
-        w->assignment_customer = cat_column_str(w->assignment, "customer_id");
-        w->assignment_user = cat_column_str(w->assignment, "user_id");
-        w->assignment_territory = cat_column_str(w->assignment, "territory_id");
-        w->assignment_from = cat_column_str(w->assignment, "from_at");
-        w->assignment_to = cat_column_str(w->assignment, "to_at");
-    }
-    if (w->assignment != NULL && w->assignment_customer < 0) {
-        w->assignment = NULL;
-    }
+    return FB_OK;
 }
 
 static fb_code state_refresh(store *s, feed_state *f)
@@ -61,7 +71,7 @@ static fb_code state_refresh(store *s, feed_state *f)
     }
     FB_TRY(store_meta_int(s, "scope_clock_ms", 0, &f->clock_ms));
     FB_TRY(store_meta_int(s, "zone_minutes", ZONE_MINUTES_DEFAULT, &f->zone_minutes));
-    look_up_words(store_catalog(s), &f->words);
+    FB_TRY(look_up_words(store_catalog(s), &f->words));
     f->stamp = store_stamp(s);
     return FB_OK;
 }
@@ -89,6 +99,16 @@ fb_code feed_clock(store *s, int64_t *ms_out)
     feed_state *f = NULL;
     FB_TRY(feed_state_get(s, &f));
     *ms_out = f->clock_ms;
+    return FB_OK;
+}
+
+fb_code feed_assignment_get(store *s, feed_assignment *out)
+{
+    feed_state *f = NULL;
+    FB_TRY(feed_state_get(s, &f));
+    const feed_words *w = &f->words;
+    *out = (feed_assignment){w->customer_assignment, w->assignment_customer, w->assignment_from,
+                             w->assignment_to};
     return FB_OK;
 }
 
@@ -388,12 +408,9 @@ static fb_code add_number(scoping *x, scope_kind kind, const fb_value *ref)
 
 static bool is_active(const feed_words *w, const fb_value *values, int64_t clock_ms)
 {
-    const fb_value *from = w->assignment_from < 0 ? NULL : &values[w->assignment_from];
-    const fb_value *to = w->assignment_to < 0 ? NULL : &values[w->assignment_to];
-    if (from != NULL && from->kind == FB_KIND_INT && from->u.i > clock_ms) {
-        return false;
-    }
-    return to == NULL || to->kind != FB_KIND_INT || clock_ms < to->u.i;
+    const fb_value *to = &values[w->assignment_to];
+    return value_int(values, w->assignment_from) <= clock_ms &&
+           (to->kind == FB_KIND_NULL || clock_ms < to->u.i);
 }
 
 static fb_code add_assignment(void *ctx, const fb_value *values)
@@ -403,21 +420,16 @@ static fb_code add_assignment(void *ctx, const fb_value *values)
     if (!is_active(w, values, x->state->clock_ms)) {
         return FB_OK;
     }
-    if (w->assignment_territory >= 0) {
-        FB_TRY(add_number(x, KIND_TERRITORY, &values[w->assignment_territory]));
-    }
-    return w->assignment_user < 0 ? FB_OK : add_number(x, KIND_USER, &values[w->assignment_user]);
+    FB_TRY(add_number(x, KIND_TERRITORY, &values[w->assignment_territory]));
+    return add_number(x, KIND_USER, &values[w->assignment_user]);
 }
 
 static fb_code add_assignments(scoping *x, const fb_id *customer)
 {
     const feed_words *w = &x->state->words;
     const fb_value key = {.kind = FB_KIND_ID, .u.id = *customer};
-    if (w->assignment == NULL) {
-        return FB_OK;
-    }
-    return store_rows_by(x->store, w->assignment, w->assignment_customer, &key, x->cache->memory,
-                         add_assignment, x);
+    return store_rows_by(x->store, w->customer_assignment, w->assignment_customer, &key,
+                         x->cache->memory, add_assignment, x);
 }
 
 static fb_code scopes_of_parent(store *s, scope_cache *cache, const cat_entity *e, const fb_id *id,

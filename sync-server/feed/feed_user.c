@@ -13,7 +13,9 @@
 
 #include "base/check.h"
 #include "base/id.h"
+#include "base/text.h"
 #include "sync-server/feed/feed_inside.h"
+#include "sync-server/store/fill.h"
 
 enum { DAY_MS = 24 * 60 * 60 * 1000, MINUTE_MS = 60 * 1000, UNIT_TREE_MAX = 4096 };
 
@@ -22,40 +24,18 @@ typedef struct user_scan {
     feed_state *state;
     arena *memory;
     scope_builder builder;
-    char today[11]; /* YYYY-MM-DD */
+    char today[TEXT_DATE_BYTES];
     bool region, all;
     /* Units or territories found so far; each is expanded once, so a loop in the tree ends. */
     fb_id *found;
     uint32_t found_count;
 } user_scan;
 
-/* Civil date of a day number since 1970-01-01 (H. Hinnant's algorithm). */
-static void date_of_day(int64_t day, char out[11])
-{
-    int64_t z = day + 719468;
-    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    int64_t month = mp < 10 ? mp + 3 : mp - 9;
-    int64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
-    snprintf(out, 11, "%04u-%02u-%02u", (unsigned)(year % 10000), (unsigned)(month % 100),
-             (unsigned)((doy - (153 * mp + 2) / 5 + 1) % 100));
-}
-
 /* Last day included, as a person means it. */
 static bool is_valid_today(const user_scan *u, const cat_entity *e, const fb_value *values)
 {
-    const fb_text today = {u->today, 10};
-    int from = cat_column_str(e, "valid_from");
-    int to = cat_column_str(e, "valid_to");
-    if (from >= 0 && values[from].kind == FB_KIND_TEXT && values[from].u.text.size > 0 &&
-        text_compare(values[from].u.text, today) > 0) {
-        return false;
-    }
-    return to < 0 || values[to].kind != FB_KIND_TEXT || values[to].u.text.size == 0 ||
-           text_compare(today, values[to].u.text) <= 0;
+    return text_date_within(text_of(u->today), row_text(e, values, "valid_from"),
+                            row_text(e, values, "valid_to"));
 }
 
 /* Scopes that no row ever had have no number; when one gets it, scope_stamp moves. */
@@ -70,34 +50,27 @@ static fb_code on_territory(void *ctx, const fb_value *values)
 {
     user_scan *u = ctx;
     const cat_entity *e = u->state->words.user_territory;
-    int territory = cat_column_str(e, "territory_id");
-    if (territory < 0 || values[territory].kind != FB_KIND_ID || !is_valid_today(u, e, values)) {
-        return FB_OK;
-    }
-    return add_scope(u, KIND_TERRITORY, &values[territory].u.id);
+    fb_id territory = row_id(e, values, "territory_id");
+    return is_valid_today(u, e, values) ? add_scope(u, KIND_TERRITORY, &territory) : FB_OK;
 }
 
 static fb_code on_role(void *ctx, const fb_value *values)
 {
     user_scan *u = ctx;
     const feed_words *w = &u->state->words;
-    int role = cat_column_str(w->user_role, "role_id");
+    fb_id role = row_id(w->user_role, values, "role_id");
     fb_value row[CATALOG_COLUMNS_LIMIT];
-    if (role < 0 || values[role].kind != FB_KIND_ID || !is_valid_today(u, w->user_role, values)) {
+    if (!is_valid_today(u, w->user_role, values)) {
         return FB_OK;
     }
-    fb_code rc = store_row_get(u->store, w->role, &values[role].u.id, u->memory, row);
+    fb_code rc = store_row_get(u->store, w->role, &role, u->memory, row);
     if (rc != FB_OK) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
-    int scope = cat_column_str(w->role, "data_scope");
-    int active = cat_column_str(w->role, "active");
-    if (scope < 0 || row[scope].kind != FB_KIND_TEXT ||
-        (active >= 0 && row[active].kind == FB_KIND_INT && row[active].u.i == 0)) {
-        return FB_OK;
-    }
-    u->region |= text_is(row[scope].u.text, "region");
-    u->all |= text_is(row[scope].u.text, "all");
+    fb_text scope = value_text(row, w->role_scope);
+    bool active = row_int(w->role, row, "active") != 0;
+    u->region |= active && text_is(scope, "region");
+    u->all |= active && text_is(scope, "all");
     return FB_OK;
 }
 
@@ -123,18 +96,17 @@ static fb_code on_found(void *ctx, const fb_value *values)
     return FB_OK;
 }
 
-static fb_code find_rows(user_scan *u, const cat_entity *e, const char *column, const fb_id *equal)
+static fb_code find_rows(user_scan *u, const cat_entity *e, int column, const fb_id *equal)
 {
     const fb_value key = {.kind = FB_KIND_ID, .u.id = *equal};
-    int number = e == NULL ? -1 : cat_column_str(e, column);
-    return number < 0 ? FB_OK : store_keys_by(u->store, e, number, &key, u->memory, on_found, u);
+    return store_keys_by(u->store, e, column, &key, u->memory, on_found, u);
 }
 
 /* Everything below what was found, breadth first; then each one's scope. */
-static fb_code expand(user_scan *u, const cat_entity *e, scope_kind kind)
+static fb_code expand(user_scan *u, const cat_entity *e, int parent, scope_kind kind)
 {
     for (uint32_t i = 0; i < u->found_count; i++) {
-        FB_TRY(find_rows(u, e, "parent_id", &u->found[i]));
+        FB_TRY(find_rows(u, e, parent, &u->found[i]));
         FB_TRY(add_scope(u, kind, &u->found[i]));
     }
     return FB_OK;
@@ -148,7 +120,7 @@ static fb_code add_region(user_scan *u, const fb_id *unit)
         return FB_E_NO_MEMORY;
     }
     (void)find_once(u, unit);
-    FB_TRY(expand(u, w->org_unit, KIND_REGION));
+    FB_TRY(expand(u, w->org_unit, w->unit_parent, KIND_REGION));
     const fb_id *units = u->found;
     uint32_t units_count = u->found_count;
     u->found = arena_take(u->memory, UNIT_TREE_MAX * sizeof *u->found);
@@ -157,9 +129,9 @@ static fb_code add_region(user_scan *u, const fb_id *unit)
         return FB_E_NO_MEMORY;
     }
     for (uint32_t i = 0; i < units_count; i++) {
-        FB_TRY(find_rows(u, w->territory, "org_unit_id", &units[i]));
+        FB_TRY(find_rows(u, w->territory, w->territory_unit, &units[i]));
     }
-    return expand(u, w->territory, KIND_TERRITORY);
+    return expand(u, w->territory, w->territory_parent, KIND_TERRITORY);
 }
 
 static fb_code add_all(user_scan *u)
@@ -181,37 +153,24 @@ static fb_code add_all(user_scan *u)
 
 static fb_code unit_of_user(user_scan *u, const fb_id *user, fb_id *out)
 {
-    const cat_entity *e = u->state->words.app_user;
-    int column = e == NULL ? -1 : cat_column_str(e, "org_unit_id");
+    const feed_words *w = &u->state->words;
     fb_value row[CATALOG_COLUMNS_LIMIT];
-    memset(out, 0, sizeof *out);
-    if (column < 0) {
-        return FB_OK;
-    }
-    fb_code rc = store_row_get(u->store, e, user, u->memory, row);
-    if (rc == FB_OK && row[column].kind == FB_KIND_ID) {
-        *out = row[column].u.id;
-    }
+    fb_code rc = store_row_get(u->store, w->app_user, user, u->memory, row);
+    *out = rc == FB_OK ? value_id(row, w->user_unit) : (fb_id){{0}};
     return rc == FB_E_NOT_FOUND ? FB_OK : rc;
-}
-
-static fb_code for_rows_of_user(user_scan *u, const cat_entity *e, const fb_id *user,
-                                fb_code (*fn)(void *ctx, const fb_value *values))
-{
-    const fb_value key = {.kind = FB_KIND_ID, .u.id = *user};
-    int column = e == NULL ? -1 : cat_column_str(e, "user_id");
-    return column < 0 ? FB_OK : store_rows_by(u->store, e, column, &key, u->memory, fn, u);
 }
 
 static fb_code scan_user(user_scan *u, const fb_id *user)
 {
     const feed_words *w = &u->state->words;
+    const fb_value key = {.kind = FB_KIND_ID, .u.id = *user};
     fb_id unit;
     FB_TRY(scope_builder_add(&u->builder, SCOPE_NUMBER_GLOBAL));
     FB_TRY(add_scope(u, KIND_USER, user));
     FB_TRY(unit_of_user(u, user, &unit));
-    FB_TRY(for_rows_of_user(u, w->user_territory, user, on_territory));
-    FB_TRY(for_rows_of_user(u, w->role == NULL ? NULL : w->user_role, user, on_role));
+    FB_TRY(store_rows_by(u->store, w->user_territory, w->territory_user, &key, u->memory,
+                         on_territory, u));
+    FB_TRY(store_rows_by(u->store, w->user_role, w->role_user, &key, u->memory, on_role, u));
     if (u->all) {
         return add_all(u);
     }
@@ -265,7 +224,7 @@ fb_code feed_scopes_of_user(store *s, const fb_id *user, int64_t now_ms, arena *
         slot->day == day) {
         return copy_list(slot->scopes, slot->count, memory, out);
     }
-    date_of_day(day, u.today);
+    text_date_put(day, u.today);
     FB_TRY(scan_user(&u, user));
     if (u.builder.count > DEVICE_SCOPES_MAX) {
         return FB_E_LIMIT;

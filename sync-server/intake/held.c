@@ -6,7 +6,7 @@
 #include "base/id.h"
 #include "sync-server/intake/held_record.h"
 #include "sync-server/intake/verdict_rows.h"
-#include "sync-server/ledger/fill.h"
+#include "sync-server/store/fill.h"
 
 typedef struct holding {
     intake *in;

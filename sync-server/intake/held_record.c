@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/id.h"
-#include "sync-server/ledger/fill.h"
+#include "sync-server/store/fill.h"
 
 enum { CONTENT_BYTES_MAX = 16384, WORDS_BYTES_MAX = 400, FIELD_BYTES_MAX = 120 };
 

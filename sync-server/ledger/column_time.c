@@ -3,8 +3,8 @@
  *
  * Kept for the policies whose clashes are recorded; inserted rows cost nothing. LED-4: an entry is
  * written in the transaction of the change it speaks of, and goes with its row. */
-#include "sync-server/ledger/fill.h"
 #include "sync-server/ledger/ledger_inside.h"
+#include "sync-server/store/fill.h"
 
 static bool is_kept(const change *c, uint32_t i)
 {

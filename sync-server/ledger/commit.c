@@ -84,28 +84,13 @@ static fb_code read_audit_head(store *s, ledger_state *l)
     return whole ? FB_OK : FB_E_CORRUPT;
 }
 
-static void look_up_assignment(ledger_state *l)
-{
-    const cat_entity *e = catalog_entity_str(l->catalog, "customer_assignment");
-    l->assignment = NULL;
-    if (e == NULL) {
-        return;
-    }
-    l->assignment_customer = cat_column_str(e, "customer_id");
-    l->assignment_from = cat_column_str(e, "from_at");
-    l->assignment_to = cat_column_str(e, "to_at");
-    if (l->assignment_customer >= 0) {
-        l->assignment = e;
-    }
-}
-
 static fb_code state_refresh(store *s, ledger_state *l)
 {
     l->catalog = store_catalog(s);
     FB_ASSERT(l->catalog != NULL);
     l->incarnation_no = 0;
     l->due_ms = 0; /* unknown: the next commit looks */
-    look_up_assignment(l);
+    FB_TRY(feed_assignment_get(s, &l->assignment));
     FB_TRY(ledger_head(s, &l->head));
     FB_TRY(read_audit_head(s, l));
     FB_TRY(ledger_parents_forget(l));
@@ -202,7 +187,7 @@ static bool is_insert_only(const commit_job *job)
 {
     for (uint32_t i = 0; i < job->count; i++) {
         if (job->changes[i].kind != CHANGE_INSERT ||
-            job->changes[i].entity == job->state->assignment) {
+            job->changes[i].entity == job->state->assignment.entity) {
             return false;
         }
     }

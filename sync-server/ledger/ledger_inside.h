@@ -16,8 +16,7 @@ typedef struct ledger_state {
     fb_id device, incarnation; /* the source looked up last, and its number */
     int64_t incarnation_no;
     int64_t due_ms; /* no assignment begins or ends between the scope clock and this */
-    const cat_entity *assignment; /* NULL: the catalogue has none */
-    int assignment_customer, assignment_from, assignment_to;
+    feed_assignment assignment;
     const catalog *catalog;
     arena *parents_memory; /* scopes of parents, kept over commits while nothing moves */
     scope_cache *parents;

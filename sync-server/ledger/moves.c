@@ -153,8 +153,8 @@ static fb_code list_customer(moves *m, const fb_value *customer)
     if (customer->kind != FB_KIND_ID) {
         return FB_OK;
     }
-    const cat_entity *e =
-        &l->catalog->entities[l->assignment->columns[l->assignment_customer].to_entity];
+    const feed_assignment *a = &l->assignment;
+    const cat_entity *e = &l->catalog->entities[a->entity->columns[a->customer].to_entity];
     fb_code rc = store_row_keys(m->job->store, e, &customer->u.id, values);
     if (rc != FB_OK) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc; /* inserted by this commit: scopes come after */
@@ -180,19 +180,19 @@ static const fb_value *value_after(const change *c, int column)
 static fb_code note_assignment(moves *m, const change *c)
 {
     ledger_state *l = m->job->state;
-    const int times[] = {l->assignment_from, l->assignment_to};
-    const fb_value *customer = value_after(c, l->assignment_customer);
+    const int times[] = {l->assignment.from, l->assignment.to};
+    const fb_value *customer = value_after(c, l->assignment.customer);
     if (m->clock_ms < m->job->from->at_ms) {
         m->clock_ms = m->job->from->at_ms;
     }
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
-        const fb_value *at = times[i] < 0 ? NULL : value_after(c, times[i]);
+        const fb_value *at = value_after(c, times[i]);
         if (at != NULL && at->kind == FB_KIND_INT && at->u.i > m->clock_ms && at->u.i < l->due_ms) {
             l->due_ms = at->u.i;
         }
     }
     if (c->before != NULL) {
-        FB_TRY(list_customer(m, &c->before[l->assignment_customer]));
+        FB_TRY(list_customer(m, &c->before[l->assignment.customer]));
     }
     return customer == NULL ? FB_OK : list_customer(m, customer);
 }
@@ -249,7 +249,7 @@ static fb_code note_change(moves *m, const change *c)
     }
     r->only_moved = moves_only(c) && (r->only_moved || !r->changed);
     r->changed = true;
-    if (c->entity == m->job->state->assignment) {
+    if (c->entity == m->job->state->assignment.entity) {
         FB_TRY(note_assignment(m, c));
     }
     if (c->kind == CHANGE_DELETE || (c->kind == CHANGE_UPDATE && names_scope_column(c))) {
@@ -287,13 +287,10 @@ static fb_code note_due(moves *m, int64_t at_ms)
     return FB_OK;
 }
 
-static fb_code next_due(store *s, const ledger_state *l, int64_t clock_ms, int64_t *out)
+static fb_code next_due(store *s, int64_t clock_ms, int64_t *out)
 {
     bool row = false;
     *out = INT64_MAX;
-    if (l->assignment == NULL || l->assignment_from < 0 || l->assignment_to < 0) {
-        return FB_OK;
-    }
     store_stmt *q = store_prepare(s, STORE_ledger_assignments_next);
     store_bind_int(q, 1, clock_ms);
     FB_TRY(store_step(q, &row));
@@ -311,14 +308,14 @@ static fb_code note_clock(moves *m)
     int64_t at_ms = m->job->from->at_ms;
     FB_TRY(feed_clock(m->job->store, &m->clock_ms));
     if (l->due_ms == 0) {
-        FB_TRY(next_due(m->job->store, l, m->clock_ms, &l->due_ms));
+        FB_TRY(next_due(m->job->store, m->clock_ms, &l->due_ms));
     }
     if (at_ms < l->due_ms) {
         return FB_OK;
     }
     FB_TRY(note_due(m, at_ms));
     m->clock_ms = at_ms;
-    return next_due(m->job->store, l, at_ms, &l->due_ms);
+    return next_due(m->job->store, at_ms, &l->due_ms);
 }
 
 /* ---- 2 write, 3 after ---- */

@@ -11,7 +11,7 @@
 
 #include "sql/sql.h"
 #include "support/fleet.h"
-#include "sync-server/ledger/fill.h"
+#include "sync-server/store/fill.h"
 
 #include <cmocka.h>
 

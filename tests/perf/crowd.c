@@ -11,9 +11,9 @@
 #include "schema/limits.h"
 #include "sql/sql.h"
 #include "sync-server/door/door.h"
-#include "sync-server/ledger/fill.h"
 #include "sync-server/ledger/ledger.h"
 #include "sync-server/server.h"
+#include "sync-server/store/fill.h"
 #include "wire/enrol_msg.h"
 #include "wire/pack.h"
 

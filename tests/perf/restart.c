@@ -14,8 +14,8 @@
 #include "perf/net.h"
 #include "perf/storm.h"
 #include "platform/posix/port.h"
-#include "sync-server/ledger/fill.h"
 #include "sync-server/ledger/ledger.h"
+#include "sync-server/store/fill.h"
 
 enum {
     DEVICES = 64,

@@ -732,6 +732,36 @@ static void feed__every_entity_of_the_built_in_catalogue_travels(void **state)
     fixture_close(&f);
 }
 
+/* Who may see what cannot be said without these: nothing is shown and nothing written. */
+static void feed__catalogue_without_the_words_is_refused(void **state)
+{
+    static const char *const NEEDED[] = {"'to_at'", "'data_scope'", "'name':'user_role'"};
+    (void)state;
+    for (size_t i = 0; i < sizeof NEEDED / sizeof NEEDED[0]; i++) {
+        arena *memory = arena_new(1 << 20);
+        char *text = arena_str(memory, SMALL_CATALOG);
+        for (char *at = strstr(text, NEEDED[i]); at != NULL; at = strstr(at, NEEDED[i])) {
+            at[strlen(NEEDED[i]) - 2] = 'q'; /* another name */
+        }
+        fixture f;
+        fixture_open(&f, quoted(memory, text));
+        arena_free(memory);
+        const commit_source from = {.at_ms = f.now_ms, .kind = text_of("test")};
+        fb_id user = USER(1);
+        scope_list list = {0};
+        int64_t cid = 0;
+        batch_begin(&f);
+        put_unit(&f, 1, 0);
+        ok(store_begin(f.writer));
+        assert_int_equal(ledger_commit(f.writer, &from, f.changes, f.count, &cid), FB_E_CATALOG);
+        store_rollback(f.writer);
+        assert_int_equal(feed_scopes_of_user(f.reader, &user, f.now_ms, f.memory, &list),
+                         FB_E_CATALOG);
+        assert_int_equal(raw_int(&f, "SELECT count(*) FROM org_unit"), 0);
+        fixture_close(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -758,6 +788,7 @@ int main(void)
         cmocka_unit_test(feed__first_download_does_not_carry_old_tombstones),
         cmocka_unit_test(feed__block_of_each_entity_once_parents_first),
         cmocka_unit_test(feed__every_entity_of_the_built_in_catalogue_travels),
+        cmocka_unit_test(feed__catalogue_without_the_words_is_refused),
     };
     return cmocka_run_group_tests_name("feed", tests, NULL, NULL);
 }

@@ -322,6 +322,39 @@ static void text_date__must_exist(void **state)
     }
 }
 
+static void dates_are_counted_and_compared(void **state)
+{
+    static const struct {
+        int64_t day;
+        const char *date;
+    } DAYS[] = {{0, "1970-01-01"},         {-1, "1969-12-31"},       {11016, "2000-02-29"},
+                {11017, "2000-03-01"},     {47540, "2100-02-28"},    {47541, "2100-03-01"},
+                {20454, "2026-01-01"},     {20512, "2026-02-28"},    {-719162, "0001-01-01"},
+                {-719163, "0001-01-01"},   {2932896, "9999-12-31"},  {2932897, "9999-12-31"},
+                {INT64_MIN, "0001-01-01"}, {INT64_MAX, "9999-12-31"}};
+    static const struct {
+        const char *from, *to;
+        bool within;
+    } SPANS[] = {{"", "", true},
+                 {"2026-02-28", "2026-02-28", true},
+                 {"2026-03-01", "", false},
+                 {"", "2026-02-27", false},
+                 {"2026-01-01", "", true},
+                 {"", "2026-12-31", true}};
+    char date[TEXT_DATE_BYTES];
+    (void)state;
+    for (size_t i = 0; i < sizeof DAYS / sizeof DAYS[0]; i++) {
+        text_date_put(DAYS[i].day, date);
+        assert_string_equal(date, DAYS[i].date);
+        assert_true(text_date_valid(text_of(date)));
+    }
+    for (size_t i = 0; i < sizeof SPANS / sizeof SPANS[0]; i++) {
+        assert_int_equal(
+            text_date_within(text_of("2026-02-28"), text_of(SPANS[i].from), text_of(SPANS[i].to)),
+            SPANS[i].within);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +370,7 @@ int main(void)
         cmocka_unit_test(text_gtin__checks_the_check_digit),
         cmocka_unit_test(text_email__takes_usual_addresses_only),
         cmocka_unit_test(text_date__must_exist),
+        cmocka_unit_test(dates_are_counted_and_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* fill.c - see fill.h. */
-#include "sync-server/ledger/fill.h"
+#include "sync-server/store/fill.h"
 
 #include <string.h>
 

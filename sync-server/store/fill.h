@@ -1,10 +1,11 @@
-/* fill.h - a row built by column names, for rows the server makes itself (conflict, device, role
+/* fill.h - a row built and read by column names, as for rows the server makes itself (conflict,
+ * role
  * ...).
  *
  * A column the active catalogue does not have is left out: names are the built-in catalogue's.
  * Values are borrowed, not copied. */
-#ifndef FB_LEDGER_FILL_H
-#define FB_LEDGER_FILL_H
+#ifndef FB_STORE_FILL_H
+#define FB_STORE_FILL_H
 
 #include "catalog/catalog.h"
 
