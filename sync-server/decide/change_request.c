@@ -58,7 +58,7 @@ static void pair_get(json_reader *r, diff *f, int column, fb_value *mine)
             json_skip(r);
         }
     }
-    f->moved = f->moved || (!fb_value_equal(&base, now) && !fb_value_equal(mine, now));
+    f->moved |= !fb_value_equal(&base, now) && !fb_value_equal(mine, now);
 }
 
 static void diff_get(json_reader *r, diff *f)

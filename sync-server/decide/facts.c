@@ -32,53 +32,62 @@ static void columns_find(const cat_entity *e, const struct column_name *names, s
                          order_columns *out)
 {
     for (size_t i = 0; i < count; i++) {
-        *(int *)(void *)((char *)out + names[i].at) =
-            e != NULL ? cat_column_str(e, names[i].name) : -1;
+        *(int *)(void *)((char *)out + names[i].at) = cat_column_str(e, names[i].name);
     }
 }
 
-static void columns_read(decide *d, order_columns *out)
+/* Without them no order can be judged. Columns that are missing count as empty. */
+static const struct {
+    const char *entity;
+    size_t at; /* in order_columns */
+} NEEDED[] = {
+    {"sales_order", offsetof(order_columns, order)},
+    {"sales_order_line", offsetof(order_columns, line)},
+    {"customer", offsetof(order_columns, customer)},
+    {"product", offsetof(order_columns, product)},
+    {"product_uom", offsetof(order_columns, uom)},
+    {"tax_code", offsetof(order_columns, tax)},
+    {"price_list", offsetof(order_columns, list)},
+    {"price_list_item", offsetof(order_columns, item)},
+    {"price_assignment", offsetof(order_columns, assignment)},
+};
+
+static fb_code columns_read(decide *d, order_columns *out)
 {
-    out->order = catalog_entity_str(d->cat, "sales_order");
-    out->line = catalog_entity_str(d->cat, "sales_order_line");
-    out->customer = catalog_entity_str(d->cat, "customer");
+    for (size_t i = 0; i < sizeof NEEDED / sizeof NEEDED[0]; i++) {
+        const cat_entity *e = catalog_entity_str(d->cat, NEEDED[i].entity);
+        if (e == NULL) {
+            return FB_E_CATALOG;
+        }
+        *(const cat_entity **)(void *)((char *)out + NEEDED[i].at) = e;
+    }
     columns_find(out->order, ORDER_COLUMNS, sizeof ORDER_COLUMNS / sizeof ORDER_COLUMNS[0], out);
     columns_find(out->line, LINE_COLUMNS, sizeof LINE_COLUMNS / sizeof LINE_COLUMNS[0], out);
     columns_find(out->customer, CUSTOMER_COLUMNS,
                  sizeof CUSTOMER_COLUMNS / sizeof CUSTOMER_COLUMNS[0], out);
-}
-
-static price_shelf *shelf_of(decide *d)
-{
-    if (d->cache->shelf == NULL) {
-        d->cache->shelf = arena_take(d->cache->memory, sizeof(price_shelf));
-        if (d->cache->shelf != NULL) {
-            columns_read(d, &d->cache->shelf->columns);
-        }
-    }
-    return d->cache->shelf;
+    return FB_OK;
 }
 
 fb_code facts_columns(decide *d, const order_columns **out)
 {
-    price_shelf *shelf = shelf_of(d);
+    price_shelf *shelf = d->cache->shelf;
     if (shelf == NULL) {
-        return FB_E_NO_MEMORY;
+        shelf = arena_take(d->cache->memory, sizeof *shelf);
+        if (shelf == NULL) {
+            return FB_E_NO_MEMORY;
+        }
+        FB_TRY(columns_read(d, &shelf->columns));
+        d->cache->shelf = shelf;
     }
     *out = &shelf->columns;
     return FB_OK;
 }
 
 /* A row read into the cache's memory; *found false when there is none. */
-static fb_code cached_row(decide *d, const char *entity, const fb_id *id, const cat_entity **e_out,
-                          fb_value **row_out, bool *found)
+static fb_code cached_row(decide *d, const cat_entity *e, const fb_id *id, fb_value **row_out,
+                          bool *found)
 {
-    const cat_entity *e = catalog_entity_str(d->cat, entity);
     *found = false;
-    *e_out = e;
-    if (e == NULL) {
-        return FB_OK;
-    }
     *row_out = arena_take(d->cache->memory, e->columns_count * sizeof **row_out);
     if (*row_out == NULL) {
         return FB_E_NO_MEMORY;
@@ -96,25 +105,20 @@ typedef struct facts_load {
     list_facts *list;
 } facts_load;
 
-static fb_code rows_read(facts_load *l, const char *entity, const char *column, const fb_id *id,
+static fb_code rows_read(facts_load *l, const cat_entity *e, const char *column, const fb_id *id,
                          fb_code (*take)(void *ctx, const fb_value *values))
 {
-    l->e = catalog_entity_str(l->d->cat, entity);
-    int number = l->e != NULL ? cat_column_str(l->e, column) : -1;
     fb_value equal = {.kind = FB_KIND_ID, .u.id = *id};
-    return number < 0
-               ? FB_OK
-               : store_rows_by(l->d->view, l->e, number, &equal, l->d->cache->memory, take, l);
+    l->e = e;
+    return store_rows_by(l->d->view, e, cat_column_str(e, column), &equal, l->d->cache->memory,
+                         take, l);
 }
 
 fb_code facts_tax(decide *d, const fb_id *id, tax_facts **out)
 {
-    price_shelf *shelf = shelf_of(d);
-    const cat_entity *e = NULL;
+    price_shelf *shelf = d->cache->shelf;
+    const cat_entity *e = shelf->columns.tax;
     fb_value *row = NULL;
-    if (shelf == NULL) {
-        return FB_E_NO_MEMORY;
-    }
     for (*out = shelf->taxes; *out != NULL; *out = (*out)->next) {
         if (id_equal(&(*out)->id, id)) {
             return FB_OK;
@@ -125,7 +129,7 @@ fb_code facts_tax(decide *d, const fb_id *id, tax_facts **out)
         return FB_E_NO_MEMORY;
     }
     t->id = *id;
-    FB_TRY(cached_row(d, "tax_code", id, &e, &row, &t->found));
+    FB_TRY(cached_row(d, e, id, &row, &t->found));
     t->rate_bp = t->found ? (int32_t)row_int(e, row, "rate_bp") : 0;
     t->next = shelf->taxes;
     shelf->taxes = t;
@@ -153,10 +157,11 @@ static fb_code assignment_take(void *ctx, const fb_value *values)
 
 static fb_code list_read(decide *d, list_facts *l)
 {
-    const cat_entity *e = NULL;
+    const order_columns *cols = &d->cache->shelf->columns;
+    const cat_entity *e = cols->list;
     fb_value *row = NULL;
     facts_load load = {.d = d, .list = l};
-    FB_TRY(cached_row(d, "price_list", &l->id, &e, &row, &l->found));
+    FB_TRY(cached_row(d, e, &l->id, &row, &l->found));
     if (!l->found) {
         return FB_OK;
     }
@@ -166,15 +171,12 @@ static fb_code list_read(decide *d, list_facts *l)
     l->from = row_text(e, row, "valid_from");
     l->to = row_text(e, row, "valid_to");
     l->priority = (int32_t)row_int(e, row, "priority");
-    return rows_read(&load, "price_assignment", "price_list_id", &l->id, assignment_take);
+    return rows_read(&load, cols->assignment, "price_list_id", &l->id, assignment_take);
 }
 
 fb_code facts_list(decide *d, const fb_id *id, list_facts **out)
 {
-    price_shelf *shelf = shelf_of(d);
-    if (shelf == NULL) {
-        return FB_E_NO_MEMORY;
-    }
+    price_shelf *shelf = d->cache->shelf;
     for (*out = shelf->lists; *out != NULL; *out = (*out)->next) {
         if (id_equal(&(*out)->id, id)) {
             return FB_OK;
@@ -234,10 +236,11 @@ static fb_code uom_take(void *ctx, const fb_value *values)
 
 static fb_code product_read(decide *d, product_facts *p)
 {
-    const cat_entity *e = NULL;
+    const order_columns *cols = &d->cache->shelf->columns;
+    const cat_entity *e = cols->product;
     fb_value *row = NULL;
     facts_load load = {.d = d, .product = p};
-    FB_TRY(cached_row(d, "product", &p->id, &e, &row, &p->found));
+    FB_TRY(cached_row(d, e, &p->id, &row, &p->found));
     if (!p->found) {
         return FB_OK;
     }
@@ -246,8 +249,8 @@ static fb_code product_read(decide *d, product_facts *p)
     p->tax_code = row_id(e, row, "tax_code_id");
     p->min_order_qty_milli = row_int(e, row, "min_order_qty");
     p->order_multiple_milli = row_int(e, row, "order_multiple");
-    FB_TRY(rows_read(&load, "product_uom", "product_id", &p->id, uom_take));
-    FB_TRY(rows_read(&load, "price_list_item", "product_id", &p->id, item_take));
+    FB_TRY(rows_read(&load, cols->uom, "product_id", &p->id, uom_take));
+    FB_TRY(rows_read(&load, cols->item, "product_id", &p->id, item_take));
     for (item_facts *i = p->items; i != NULL; i = i->next) {
         fb_id list = i->list->id;
         FB_TRY(facts_list(d, &list, &i->list));
@@ -257,10 +260,7 @@ static fb_code product_read(decide *d, product_facts *p)
 
 fb_code facts_product(decide *d, const fb_id *id, product_facts **out)
 {
-    price_shelf *shelf = shelf_of(d);
-    if (shelf == NULL) {
-        return FB_E_NO_MEMORY;
-    }
+    price_shelf *shelf = d->cache->shelf;
     product_facts **bucket =
         &shelf->products[(id->b[5] * 251u + id->b[6] * 67u + id->b[7] * 31u + id->b[15]) %
                          SHELF_BUCKETS];

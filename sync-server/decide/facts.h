@@ -53,9 +53,10 @@ typedef struct tax_facts {
     int32_t rate_bp;
 } tax_facts;
 
-/* Column numbers that every order asks for; -1 where the catalogue has no such column. */
+/* Entities and column numbers that every order asks for; -1 where the catalogue has no such column.
+ */
 typedef struct order_columns {
-    const cat_entity *order, *line, *customer;
+    const cat_entity *order, *line, *customer, *product, *uom, *tax, *list, *item, *assignment;
     struct {
         int status, customer_id, order_date, currency, price_list_id, payment_term, header_discount,
             freight_amount, rounding, subtotal, line_discount, tax, total;
@@ -68,6 +69,7 @@ typedef struct order_columns {
         int status, territory_id, channel, grade, price_list_id;
     } c;
 } order_columns;
+/* Before the others. E_CATALOG: an entity is missing. */
 FB_MUST_USE fb_code facts_columns(decide *d, const order_columns **out);
 
 FB_MUST_USE fb_code facts_product(decide *d, const fb_id *id, product_facts **out);

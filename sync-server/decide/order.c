@@ -7,6 +7,7 @@
  *
  * Price candidates of a line: every item of the product whose list is active and of the order's
  * currency, and which the order names, the customer's own list, or an assignment gives it. */
+#include "base/decimal.h"
 #include "sync-server/decide/facts.h"
 
 typedef struct order_case {
@@ -299,10 +300,11 @@ static fb_code credit_take(void *ctx, const fb_value *values)
     const order_columns *cols = s->o->cols;
     bool counts = !id_equal(&values[0].u.id, &s->o->order->id) &&
                   is_open_order(value_text(values, cols->o.status));
-    return counts && __builtin_add_overflow(s->used_minor, value_int(values, cols->o.total),
-                                            &s->used_minor)
-               ? FB_E_RANGE
-               : FB_OK;
+    int64_t total_minor = counts ? value_int(values, cols->o.total) : 0;
+    if (!i64_add(s->used_minor, total_minor, &s->used_minor)) {
+        s->used_minor = INT64_MAX; /* no limit is as high */
+    }
+    return FB_OK;
 }
 
 static fb_code credit_facts(order_case *o)
@@ -363,8 +365,7 @@ static fb_code customer_get(order_case *o)
 {
     view_row *row = NULL;
     fb_id id = value_id(o->order->values, o->cols->o.customer_id);
-    fb_code rc =
-        o->cols->customer != NULL ? view_get(o->d, o->cols->customer, &id, &row) : FB_E_NOT_FOUND;
+    fb_code rc = view_get(o->d, o->cols->customer, &id, &row);
     if (rc == FB_OK) {
         o->customer = row->values;
         o->customer_list = value_id(row->values, o->cols->c.price_list_id);
@@ -396,9 +397,6 @@ fb_code order_rule(decide *d, view_row *row)
         return FB_OK;
     }
     FB_TRY(facts_columns(d, &o.cols));
-    if (o.cols->line == NULL) {
-        return FB_OK;
-    }
     FB_TRY(facts_gather(&o));
     fb_code rc = order_check(&o.facts, &why);
     if (rc == FB_OK || (rc == FB_E_CREDIT && d->who->waived)) {
@@ -416,11 +414,14 @@ fb_code order_line_rule(decide *d, view_row *row)
     const order_columns *cols = NULL;
     FB_TRY(facts_columns(d, &cols));
     fb_id id = value_id(row->values, cols->l.order_id);
-    fb_code rc = cols->order != NULL ? view_get(d, cols->order, &id, &order) : FB_E_NOT_FOUND;
-    if (rc == FB_E_NOT_FOUND || (rc == FB_OK && order->before == NULL)) {
-        return FB_OK;
+    fb_code rc = view_get(d, cols->order, &id, &order);
+    if (rc == FB_E_NOT_FOUND) {
+        return FB_OK; /* it goes with this group */
     }
     FB_TRY(rc);
+    if (order->before == NULL) {
+        return FB_OK;
+    }
     if (text_is(value_text(order->before, cols->o.status), "draft")) {
         return FB_OK;
     }

@@ -255,7 +255,7 @@ static fb_code list_stored(void *ctx, const fb_value *values)
     list_search *s = ctx;
     bool other =
         view_find(s->d, s->e, &values[0].u.id) == NULL && !id_equal(&values[0].u.id, s->id);
-    s->taken = s->taken || (other && same_list(s, values));
+    s->taken |= other && same_list(s, values);
     return FB_OK;
 }
 
@@ -265,7 +265,7 @@ static fb_code list_search_run(list_search *s)
     for (uint32_t i = 0; i < s->d->rows_count; i++) {
         const view_row *row = s->d->rows[i];
         bool other = row->e == s->e && !row->deleted && !id_equal(&row->id, s->id);
-        s->taken = s->taken || (other && same_list(s, row->values));
+        s->taken |= other && same_list(s, row->values);
     }
     for (uint32_t i = 0; i < s->list->columns_count && by < 0; i++) {
         by = s->values[s->list->columns[i]].kind != FB_KIND_NULL ? s->list->columns[i] : -1;

@@ -36,7 +36,7 @@ static void stamp_insert(decide *d, const entity_facts *f, fb_value *values)
     stamp(values, f->created_at, FB_KIND_INT, d->at_ms, NULL);
     stamp(values, f->updated_at, FB_KIND_INT, d->at_ms, NULL);
     stamp(values, f->created_device, FB_KIND_ID, 0, &d->who->device);
-    d->plain = d->plain && (f->created_at < 0 || d->unchanged_time);
+    d->plain &= f->created_at < 0 || d->unchanged_time;
 }
 
 fb_code stamps_add(decide *d, view_row *row, int64_t at_ms)
@@ -47,7 +47,7 @@ fb_code stamps_add(decide *d, view_row *row, int64_t at_ms)
     }
     fb_value at = {.kind = FB_KIND_INT, .u.i = at_ms};
     fb_value by = {.kind = FB_KIND_ID, .u.id = d->who->user};
-    d->plain = d->plain && at_ms == d->g->head.captured_at_ms;
+    d->plain &= at_ms == d->g->head.captured_at_ms;
     FB_TRY(view_set(d, row, f->updated_at, &at));
     return view_set(d, row, f->updated_by, &by);
 }
@@ -70,10 +70,7 @@ static fb_value *values_of(decide *d, const group_op *op)
     const cat_entity *e = op->entity;
     fb_value *values = fill_row(e, &op->id, d->memory);
     for (uint32_t i = 0; values != NULL && i < op->columns_count; i++) {
-        int column = op->columns[i];
-        if (column > 0 && column < cat_ver_column(e)) {
-            values[column] = op->mine[i];
-        }
+        values[op->columns[i]] = op->mine[i]; /* neither id nor version: group_get */
     }
     return values;
 }
@@ -94,7 +91,7 @@ static fb_code fill_derived(decide *d, const cat_entity *e, fb_value *values)
     }
     FB_TRY(row_derive(e, values, d->memory));
     for (uint32_t i = 0; i < f->fills_count; i++) {
-        d->plain = d->plain && fb_value_equal(&sent[i], &values[f->fills[i]]);
+        d->plain &= fb_value_equal(&sent[i], &values[f->fills[i]]);
     }
     return FB_OK;
 }
@@ -221,7 +218,7 @@ fb_code op_row(decide *d, const group_op *op, view_row **out)
     fb_code rc = view_get(d, op->entity, &id, out);
     if (rc == FB_E_NOT_FOUND) {
         FB_TRY(alias_follow(d, op->entity, &id, &followed));
-        d->plain = d->plain && !followed;
+        d->plain &= !followed;
         rc = followed ? view_get(d, op->entity, &id, out) : rc;
     }
     if (rc == FB_E_NOT_FOUND) {

@@ -97,7 +97,7 @@ fb_code row_in_scope(decide *d, const cat_entity *e, const fb_id *id, const fb_v
     }
     /* Accepted by grace: no page will bring or drop it, so the device must not keep it (echo rule).
      */
-    d->plain = d->plain && now;
+    d->plain &= now;
     return FB_OK;
 }
 

@@ -153,7 +153,7 @@ fb_code verdict_accept(decide *d)
         m->code = VERDICT_ALIAS;
         FB_TRY(aliases_list(d, m));
     }
-    d->plain = d->plain && m->code == VERDICT_APPLIED && d->out->changes_count > 0;
+    d->plain &= m->code == VERDICT_APPLIED && d->out->changes_count > 0;
     m->echo = !d->plain;
     d->out->plain = d->plain;
     return FB_OK;

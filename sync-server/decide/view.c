@@ -186,7 +186,7 @@ fb_code view_changes(decide *d)
         view_row *row = view_find(d, d->g->ops[i].entity, &d->g->ops[i].id);
         if (row != NULL && !row->listed) {
             FB_TRY(list_change(d, row, changes, &count, &needed));
-            d->plain = d->plain && needed;
+            d->plain &= needed;
         }
     }
     for (uint32_t i = 0; i < d->rows_count; i++) {

@@ -403,6 +403,30 @@ static void list_of_columns_is_unique(void **state)
     }
 }
 
+/* No page will bring or drop it: the device gets what the server made of it, and nothing is taken
+ * for its own word. */
+static void work_accepted_by_grace_is_not_the_devices_word(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    int64_t captured_ms = b->w.now_ms;
+    for (int moved = 0; moved < 2; moved++) {
+        raw_begin(&g, &b->d, "activity.log", captured_ms, 0);
+        raw_insert(&g, "activity",
+                   PAIRS("customer_id", id_text(&b->w.customers[0]), "user_id", id_text(&b->d.user),
+                         "type", "call", "at", "1760000000000", "subject", "as ever"));
+        raw_end(&g);
+        decision d = decided(b);
+        is(&d, FB_OK, NULL);
+        assert_int_equal(d.plain, moved == 0);
+        assert_int_equal(d.verdict.echo, moved == 1);
+        b->w.now_ms += 86400000;
+        company_set(&b->w.company, "customer", &b->w.customers[0],
+                    PAIRS("territory_id", id_text(&b->w.territories[1])));
+        b->w.now_ms += 86400000;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +439,7 @@ int main(void)
         CASE(approval_changes_what_was_asked_or_nothing),
         CASE(approval_gives_no_right_to_what_the_approver_may_not_change),
         CASE(list_of_columns_is_unique),
+        CASE(work_accepted_by_grace_is_not_the_devices_word),
     };
     return cmocka_run_group_tests_name("decide_rules", tests, NULL, NULL);
 }
