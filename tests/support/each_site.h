@@ -2,9 +2,9 @@
  * of SQLite, a request to an arena.
  *
  * The fixtures do it with what their tests are about to do anyhow, so that every scene of a test is
- * a scene of this one too. fb-torture-server does it with whole requests; here are the calls that no
- * request of its story makes. Only programs of SITE_TESTS in tests/CMakeLists.txt can: the failing
- * calls stand in front of the real ones (fault/torture/calls.h).
+ * a scene of this one too. fb-torture-server does it with whole requests; here are the calls that
+ * no request of its story makes. Only programs of SITE_TESTS in tests/CMakeLists.txt can: the
+ * failing calls stand in front of the real ones (fault/torture/calls.h).
  *
  *   EST-1  a call in which a site failed says that the machine is in trouble, or has done its work
  *   EST-2  what it leaves behind in memory does no harm: the same call made once more, and the test

@@ -192,26 +192,42 @@ static server_job *post(raw_world *w, const char *path, fb_text authorization, c
     return server_handle(w->srv, w->reader, &q);
 }
 
-void raw_enrol(raw_world *w, raw_device *d, const fb_id *user, uint64_t seed)
+static server_job *enrol_post(raw_world *w, fb_text code, const digest *token)
 {
-    char code[32];
     buf body;
-    enrol_reply reply;
-    *d = (raw_device){.w = w};
-    memset(d->token.b, (int)seed, sizeof d->token.b);
-    arena *memory = arena_new(1 << 20);
     buf_init(&body, 4096);
     enrol_request m = {.protocol = 1,
-                       .code = raw_code_make(w, user, code),
-                       .token = d->token,
+                       .code = code,
+                       .token = *token,
                        .platform = text_of("linux"),
                        .app_version = text_of("1"),
                        .name = text_of("test")};
     enrol_request_put(&body, &m);
     server_job *job = post(w, "/v1/enrol", text_of(""), &body);
+    buf_clear(&body);
+    return job;
+}
+
+int raw_enrol_try(raw_world *w, fb_text code, uint8_t token)
+{
+    digest secret;
+    memset(secret.b, token, sizeof secret.b);
+    server_job *job = enrol_post(w, code, &secret);
+    int status = server_job_reply(job)->status;
+    server_job_free(job);
+    return status;
+}
+
+void raw_enrol(raw_world *w, raw_device *d, const fb_id *user, uint64_t seed)
+{
+    char code[32];
+    enrol_reply reply;
+    *d = (raw_device){.w = w};
+    memset(d->token.b, (int)seed, sizeof d->token.b);
+    arena *memory = arena_new(1 << 20);
+    server_job *job = enrol_post(w, raw_code_make(w, user, code), &d->token);
     const server_reply *r = server_job_reply(job);
     must(r->status == 200, "enrolment");
-    buf_reset(&body);
     buf plain;
     buf_init(&plain, 1 << 16);
     if (r->zstd) {
@@ -229,7 +245,6 @@ void raw_enrol(raw_world *w, raw_device *d, const fb_id *user, uint64_t seed)
     id_maker_init(&d->ids, random);
     raw_incarnation(d);
     server_job_free(job);
-    buf_clear(&body);
     buf_clear(&plain);
     arena_free(memory);
 }

@@ -67,6 +67,8 @@ typedef struct raw_reply {
 } raw_reply;
 
 void raw_enrol(raw_world *w, raw_device *d, const fb_id *user, uint64_t seed);
+/* The HTTP status of an enrolment by this code, which nobody goes on with. */
+int raw_enrol_try(raw_world *w, fb_text code, uint8_t token);
 void raw_device_clear(raw_device *d);
 /* A new incarnation: everything not settled is renumbered from 1. */
 void raw_incarnation(raw_device *d);

@@ -1,6 +1,6 @@
-/* raw_trial.h - requests of raw devices, and decisions of the administrator, taken and undone with each
- * site failing (each_site.h): what reaches the disk stands or falls together, and nothing that failed
- * changes what the server says next. */
+/* raw_trial.h - requests of raw devices, and decisions of the administrator, taken and undone with
+ * each site failing (each_site.h): what reaches the disk stands or falls together, and nothing that
+ * failed changes what the server says next. */
 #ifndef FB_TESTS_RAW_TRIAL_H
 #define FB_TESTS_RAW_TRIAL_H
 
