@@ -117,11 +117,9 @@ static fb_code has_more(pack_builder *b, int64_t after, int64_t than, bool *out)
 
 static fb_code head_pos(pack_builder *b, int64_t *out)
 {
-    store_stmt *q = store_prepare(b->view, STORE_ledger_head);
-    bool row = false;
-    FB_TRY(store_step(q, &row));
-    *out = ((row ? store_int(q, 0) : 0) << COMMIT_BITS) | POS_IN_COMMIT_MAX;
-    store_reset(q);
+    int64_t head = 0;
+    FB_TRY(store_one(store_prepare(b->view, STORE_ledger_head), &head));
+    *out = head << COMMIT_BITS | POS_IN_COMMIT_MAX;
     return FB_OK;
 }
 

@@ -155,11 +155,7 @@ static fb_code map_write(store *s, const class_map *m)
     static const row_sums nothing;
     int64_t cid = 0;
     buf text;
-    store_stmt *q = store_prepare(s, STORE_ledger_head);
-    bool row = false;
-    FB_TRY(store_step(q, &row));
-    cid = row ? store_int(q, 0) : 0;
-    store_reset(q);
+    FB_TRY(store_one(store_prepare(s, STORE_ledger_head), &cid));
     buf_init(&text, SCOPES_BYTES_MAX);
     fb_code rc = FB_OK;
     for (uint32_t i = 0; rc == FB_OK && i < m->count; i++) {

@@ -75,16 +75,6 @@ static fb_code known_take(known_classes *k, store_stmt *q, arena *memory)
     return FB_OK;
 }
 
-static fb_code head_read(store *s, int64_t *out)
-{
-    store_stmt *q = store_prepare(s, STORE_ledger_head);
-    bool row = false;
-    FB_TRY(store_step(q, &row));
-    *out = row ? store_int(q, 0) : 0;
-    store_reset(q);
-    return FB_OK;
-}
-
 static fb_code known_read(store *s, known_classes *k, arena *memory)
 {
     bool row = true;
@@ -105,7 +95,7 @@ static fb_code known_read(store *s, known_classes *k, arena *memory)
 static fb_code known_renew(store *s, known_classes *k, arena *memory)
 {
     int64_t head = 0;
-    FB_TRY(head_read(s, &head));
+    FB_TRY(store_one(store_prepare(s, STORE_ledger_head), &head));
     if (k->undos != store_undos(s) || head < k->cid) {
         known_classes_clear(k);
         k->undos = store_undos(s);

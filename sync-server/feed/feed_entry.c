@@ -58,15 +58,11 @@ fb_code feed_entry_at(store *s, int64_t scope, const cat_entity *e, const fb_id 
                       int64_t *pos_out)
 {
     store_stmt *q = store_prepare(s, STORE_feed_entry_at);
-    bool row = false;
     store_bind_int(q, 1, scope);
     store_bind_int(q, 2, ver);
     store_bind_int(q, 3, store_entity_number(s, e));
     store_bind_id(q, 4, id);
-    FB_TRY(store_step(q, &row));
-    *pos_out = row ? store_int(q, 0) : 0;
-    store_reset(q);
-    return FB_OK;
+    return store_one(q, pos_out);
 }
 
 /* *pos_out: where the entry stood; 0: it was missing. */

@@ -254,15 +254,9 @@ static fb_code number_make(store *s, scope_kind kind, const fb_id *ref, int64_t 
 static fb_code number_read(store *s, scope_kind kind, const fb_id *ref, int64_t *out)
 {
     store_stmt *q = store_prepare(s, STORE_feed_scope_find);
-    bool row = false;
     store_bind_int(q, 1, kind);
     store_bind_blob(q, 2, ref->b, sizeof ref->b);
-    FB_TRY(store_step(q, &row));
-    *out = row ? store_int(q, 0) : 0;
-    if (row) {
-        store_reset(q);
-    }
-    return FB_OK;
+    return store_one(q, out);
 }
 
 fb_code scope_number(store *s, feed_state *f, scope_kind kind, const fb_id *ref, bool create,

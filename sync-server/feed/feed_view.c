@@ -23,11 +23,9 @@
 
 static fb_code read_head(store *s, int64_t *pos_out)
 {
-    store_stmt *q = store_prepare(s, STORE_ledger_head);
-    bool row = false;
-    FB_TRY(store_step(q, &row));
-    *pos_out = ((row ? store_int(q, 0) : 0) << COMMIT_BITS) | POS_IN_COMMIT_MAX;
-    store_reset(q);
+    int64_t head = 0;
+    FB_TRY(store_one(store_prepare(s, STORE_ledger_head), &head));
+    *pos_out = head << COMMIT_BITS | POS_IN_COMMIT_MAX;
     return FB_OK;
 }
 
@@ -132,12 +130,12 @@ static fb_code packed_read(feed_view *v, bool *good_out)
         return FB_E_NO_MEMORY;
     }
     *good_out = true;
-    for (; *good_out && rest.size > 0 && n < room; n++) {
+    for (; *good_out && rest.size > 0; n++) { /* each takes its comma */
         *good_out =
             packed_number(&rest, '.', &scopes[n]) && packed_number(&rest, ',', &v->packed_pos[n]) &&
             v->packed_pos[n] <= v->token.layers[1].pos && (n == 0 || scopes[n] > scopes[n - 1]);
     }
-    *good_out = *good_out && n > 0 && rest.size == 0;
+    *good_out &= n > 0;
     v->packed = (scope_list){.scopes = scopes, .count = n};
     return FB_OK;
 }
@@ -244,13 +242,9 @@ fb_code feed_view_dropped(const feed_view *v, scope_list *out)
 static fb_code incarnation_read(feed_view *v)
 {
     store_stmt *q = store_prepare(v->store, STORE_feed_incarnation_no);
-    bool row = false;
     store_bind_id(q, 1, &v->request->device);
     store_bind_id(q, 2, &v->request->incarnation);
-    FB_TRY(store_step(q, &row));
-    v->incarnation = row ? store_int(q, 0) : 0;
-    store_reset(q);
-    return FB_OK;
+    return store_one(q, &v->incarnation);
 }
 
 /* FED-4: a plain group of this incarnation that is not yet part of the device's base state. */

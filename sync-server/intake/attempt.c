@@ -99,10 +99,8 @@ fb_code attempt_unmark(intake *in, const fb_id *device)
 
 fb_code attempt_look(intake *in)
 {
-    store_stmt *q = store_prepare(in->db, STORE_intake_attempts_count);
-    bool row = false;
-    FB_TRY(store_step(q, &row));
-    in->attempts = row && store_int(q, 0) > 0;
-    store_reset(q);
+    int64_t count = 0;
+    FB_TRY(store_one(store_prepare(in->db, STORE_intake_attempts_count), &count));
+    in->attempts = count > 0;
     return FB_OK;
 }

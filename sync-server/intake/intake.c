@@ -109,11 +109,10 @@ static fb_code blocked_add(taking *t, int64_t gseq, const decision *d)
 static fb_code collided_read(taking *t)
 {
     store_stmt *q = store_prepare(t->in->db, STORE_intake_collided);
-    bool row = false;
+    int64_t any = 0;
     store_bind_int(q, 1, t->d.incarnation_no);
-    FB_TRY(store_step(q, &row));
-    t->collided = row && store_int(q, 0) != 0;
-    store_reset(q);
+    FB_TRY(store_one(q, &any));
+    t->collided = any != 0;
     return FB_OK;
 }
 
@@ -155,7 +154,7 @@ static fb_code replaced_mark(taking *t, int64_t gseq, int64_t replaces)
  * where nothing was committed, the next one. */
 static int64_t verdict_head(const taking *t, int64_t cid)
 {
-    return cid == t->head && cid > 0 ? cid : t->head + 1;
+    return cid > 0 ? cid : t->head + 1;
 }
 
 /* Everything but a plain run: the verdict in words. */
@@ -210,7 +209,7 @@ static fb_code verdict_write(taking *t, int64_t gseq, uint64_t mark, fb_text lin
         if (run_add(&t->run, gseq, d->verdict.cid, mark)) {
             return FB_OK;
         }
-        FB_TRY(run_flush(t->in->db, &t->run));
+        FB_TRY(run_flush(t->in->db, &t->run)); /* behind a commit of the server's own */
         FB_ASSERT(run_add(&t->run, gseq, d->verdict.cid, mark));
         return FB_OK;
     }

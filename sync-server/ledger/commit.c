@@ -56,12 +56,7 @@ fb_code ledger_parents_forget(ledger_state *l)
 
 fb_code ledger_head(store *s, int64_t *cid_out)
 {
-    store_stmt *q = store_prepare(s, STORE_ledger_head);
-    bool row = false;
-    FB_TRY(store_step(q, &row));
-    *cid_out = row ? store_int(q, 0) : 0;
-    store_reset(q);
-    return FB_OK;
+    return store_one(store_prepare(s, STORE_ledger_head), cid_out);
 }
 
 static fb_code read_audit_head(store *s, ledger_state *l)

@@ -289,15 +289,10 @@ static fb_code note_due(moves *m, int64_t at_ms)
 
 static fb_code next_due(store *s, int64_t clock_ms, int64_t *out)
 {
-    bool row = false;
-    *out = INT64_MAX;
     store_stmt *q = store_prepare(s, STORE_ledger_assignments_next);
     store_bind_int(q, 1, clock_ms);
-    FB_TRY(store_step(q, &row));
-    if (row && !store_is_null(q, 0)) {
-        *out = store_int(q, 0);
-    }
-    store_reset(q);
+    FB_TRY(store_one(q, out));
+    *out = *out > 0 ? *out : INT64_MAX; /* none */
     return FB_OK;
 }
 

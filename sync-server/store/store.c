@@ -303,6 +303,15 @@ fb_code store_step(store_stmt *q, bool *row_out)
     return sql_step(q->sql, row_out);
 }
 
+fb_code store_one(store_stmt *q, int64_t *out)
+{
+    bool row = false;
+    FB_TRY(store_step(q, &row));
+    *out = row ? store_int(q, 0) : 0;
+    store_reset(q);
+    return FB_OK;
+}
+
 fb_code store_run(store_stmt *q)
 {
     return sql_run(q->sql);

@@ -128,6 +128,9 @@ void store_bind_text(store_stmt *q, int i, fb_text v); /* borrowed until reset *
 void store_bind_blob(store_stmt *q, int i, const void *data, size_t size);
 void store_bind_id(store_stmt *q, int i, const fb_id *id);
 FB_MUST_USE fb_code store_step(store_stmt *q, bool *row_out);
+/* The number in the only column of the only row, and its end; 0 where there is no row, or a NULL.
+ */
+FB_MUST_USE fb_code store_one(store_stmt *q, int64_t *out);
 FB_MUST_USE fb_code store_run(store_stmt *q);
 int64_t store_changes(store *s); /* rows that the last store_run wrote or deleted */
 void store_reset(store_stmt *q);
