@@ -75,6 +75,26 @@ static void claims_are_judged_by_chain_and_numbers(void **state)
     }
 }
 
+/* Numbers that no device can mean. */
+static void numbers_that_contradict_each_other_are_refused(void **state)
+{
+    static const struct {
+        int64_t acked, settled, last;
+        fb_code code;
+    } NUMBERS[] = {
+        {3, 3, 3, FB_OK},         {-1, 0, 3, FB_E_PROTOCOL}, {3, -1, 3, FB_E_PROTOCOL},
+        {2, 3, 3, FB_E_PROTOCOL}, {3, 0, 2, FB_E_PROTOCOL},
+    };
+    const door_device d = {.applied = 3};
+    (void)state;
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof NUMBERS[0]; i++) {
+        chain_place place;
+        const sync_request q = {
+            .acked = NUMBERS[i].acked, .settled = NUMBERS[i].settled, .last = NUMBERS[i].last};
+        assert_int_equal(chain_judge(&d, &q, NULL, &place), NUMBERS[i].code);
+    }
+}
+
 static void mark_tells_lines_apart(void **state)
 {
     char line[8 * 8 + 7]; /* words, and bytes that make none */
@@ -103,6 +123,10 @@ static void run_takes_only_what_follows(void **state)
     assert_false(run_add(&run, 8, 102, 3)); /* a group between them is not plain */
     assert_false(run_add(&run, 7, 103, 3)); /* another device committed in between */
     assert_true(run_add(&run, 7, 102, 3));
+    for (int64_t g = 8; g < 5 + INTAKE_GROUPS_MAX; g++) {
+        assert_true(run_add(&run, g, 95 + g, 4));
+    }
+    assert_false(run_add(&run, 5 + INTAKE_GROUPS_MAX, 100 + INTAKE_GROUPS_MAX, 4)); /* full */
 }
 
 /* --- with a database --- */
@@ -192,6 +216,148 @@ static void verdicts_begin_behind_what_the_device_knows(void **state)
     store_rollback(b->w.admin);
 }
 
+static void verdicts_are_found_by_any_number_they_cover(void **state)
+{
+    static const struct {
+        int64_t gseq;
+        fb_code code;
+        int64_t from;
+    } FIND[] = {{0, FB_E_NOT_FOUND, 0}, {1, FB_OK, 1}, {3, FB_OK, 1},         {5, FB_OK, 4},
+                {6, FB_OK, 6},          {7, FB_OK, 7}, {8, FB_E_NOT_FOUND, 0}};
+    bench *b = *state;
+    door_device d;
+    assert_int_equal(door_device_get(b->w.admin, &b->d.id, &d), FB_OK);
+    assert_int_equal(store_begin(b->w.admin), FB_OK);
+    rows_put(b, d.incarnation_no);
+    for (size_t i = 0; i < sizeof FIND / sizeof FIND[0]; i++) {
+        verdict_found v;
+        assert_int_equal(verdict_find(b->w.admin, d.incarnation_no, FIND[i].gseq, b->in.work, &v),
+                         FIND[i].code);
+        assert_true(FIND[i].code != FB_OK || v.gseq == FIND[i].from);
+    }
+    store_rollback(b->w.admin);
+}
+
+/* A verdict that was decided later is told until the token says that its commit was passed. */
+static void later_verdict_is_told_until_its_commit_is_passed(void **state)
+{
+    static const struct {
+        const char *token;
+        bool told;
+    } TOKENS[] = {{"", true},
+                  {"3", true},
+                  {"3.", true},
+                  {"3.x", true},
+                  {"3.52428799", true},  /* commit 49 to its end */
+                  {"3.53477376", false}, /* the last place of commit 50 */
+                  {"3.53477376+4.0", false},
+                  {"3.99999999999999999999999999", false}};
+    bench *b = *state;
+    door_device d;
+    assert_int_equal(door_device_get(b->w.admin, &b->d.id, &d), FB_OK);
+    d.applied = 7;
+    assert_int_equal(store_begin(b->w.admin), FB_OK);
+    rows_put(b, d.incarnation_no);
+    store_stmt *q = store_prepare(b->w.admin, STORE_intake_verdict_settle);
+    store_bind_int(q, 1, d.incarnation_no);
+    store_bind_int(q, 2, 6);
+    store_bind_int(q, 3, 50);
+    store_bind_int(q, 4, 50);
+    store_bind_int(q, 5, VERDICT_APPLIED);
+    store_bind_text(q, 6, text_of("ACCEPTED 6\n"));
+    assert_int_equal(store_run(q), FB_OK);
+    for (size_t i = 0; i < sizeof TOKENS / sizeof TOKENS[0]; i++) {
+        buf out;
+        buf_init(&out, 1 << 16);
+        assert_int_equal(intake_verdicts_put(b->w.admin, &d, 7, text_of(TOKENS[i].token), &out),
+                         FB_OK);
+        assert_string_equal(buf_cstr(&out), TOKENS[i].told ? "ACCEPTED 6\n" : "");
+        buf_clear(&out);
+    }
+    store_rollback(b->w.admin);
+}
+
+static attempt attempt_of(bench *b)
+{
+    attempt a;
+    assert_int_equal(attempt_get(b->w.admin, &b->d.id, &a), FB_OK);
+    return a;
+}
+
+/* ATT-2: a mark is taken back to what stood before it; one that is not there leaves nothing. */
+static void marks_are_made_and_taken_back(void **state)
+{
+    bench *b = *state;
+    store *db = b->w.admin;
+    const fb_id stranger = {{9}};
+    attempt_marked m;
+    raw_line(&b->d, "{\"k\":\"x\",\"at\":\"1\",\"cv\":1,\"ops\":[]}");
+    sync_request q = raw_request(&b->d);
+    assert_int_equal(store_begin(db), FB_OK);
+    assert_int_equal(attempt_mark(&b->in, &stranger, &q, &m), FB_OK);
+    assert_false(m.marked);
+    assert_int_equal(attempt_unmark(&b->in, &b->d.id), FB_OK);
+    assert_false(attempt_of(b).found);
+    for (int i = 1; i <= 2; i++) {
+        assert_int_equal(attempt_mark(&b->in, &b->d.id, &q, &m), FB_OK);
+        assert_true(m.marked);
+        assert_int_equal(m.stood, i == 2);
+        assert_int_equal(attempt_of(b).tries, i);
+    }
+    assert_int_equal(attempt_unmark(&b->in, &b->d.id), FB_OK);
+    assert_int_equal(attempt_of(b).tries, 1);
+    assert_int_equal(attempt_unmark(&b->in, &b->d.id), FB_OK);
+    assert_false(attempt_of(b).found);
+    b->in.attempts = true;
+    assert_int_equal(attempt_look(&b->in), FB_OK);
+    assert_false(b->in.attempts);
+    store_rollback(db);
+}
+
+/* Where an attempt stands after a request in which `tried` was the group in doubt. */
+static void attempts_are_over_or_at_the_next_group(void **state)
+{
+    static const struct {
+        int64_t tried;
+        bool careful, one_group, found;
+        int64_t gseq, pushed;
+    } CASES[] = {
+        {1, true, true, true, 2, 1},   /* one by one: the next is in doubt now */
+        {1, true, false, false, 0, 2}, /* all through */
+        {1, false, true, false, 0, 1},
+        {2, true, true, true, 2, 1}, /* not reached yet */
+    };
+    bench *b = *state;
+    store *db = b->w.admin;
+    fb_text lines[2];
+    for (int i = 0; i < 2; i++) {
+        raw_line(&b->d, "{\"k\":\"x\",\"at\":\"1\",\"cv\":1,\"ops\":[]}");
+        lines[i] = buf_text(&b->d.groups[i]);
+    }
+    sync_request q = raw_request(&b->d);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        const intake_request r = {
+            .q = &q, .lines = lines, .device = b->d.id, .now_ms = b->w.now_ms};
+        intake_result got;
+        int64_t head = 0;
+        b->in.careful = CASES[i].careful;
+        b->in.one_group = CASES[i].one_group;
+        b->in.attempts = true;
+        assert_int_equal(store_begin(db), FB_OK);
+        assert_int_equal(attempt_put(db, &b->d.id, CASES[i].tried, 1), FB_OK);
+        assert_int_equal(ledger_head(db, &head), FB_OK);
+        assert_int_equal(decide_cache_begin(b->in.cache, db, head, b->w.now_ms), FB_OK);
+        assert_int_equal(intake_sync(&b->in, &r, &got), FB_OK);
+        assert_int_equal(got.pushed, CASES[i].pushed);
+        attempt a = attempt_of(b);
+        assert_int_equal(a.found, CASES[i].found);
+        assert_true(!a.found || a.gseq == CASES[i].gseq);
+        store_rollback(db);
+        decide_cache_drop(b->in.cache);
+    }
+    b->in = (intake){.db = db, .cache = b->in.cache, .work = b->in.work};
+}
+
 static void failures_of_one_group_are_counted_and_others_forgotten(void **state)
 {
     bench *b = *state;
@@ -272,9 +438,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(claims_are_judged_by_chain_and_numbers),
+        cmocka_unit_test(numbers_that_contradict_each_other_are_refused),
         cmocka_unit_test(mark_tells_lines_apart),
         cmocka_unit_test(run_takes_only_what_follows),
         CASE(verdicts_begin_behind_what_the_device_knows),
+        CASE(verdicts_are_found_by_any_number_they_cover),
+        CASE(later_verdict_is_told_until_its_commit_is_passed),
+        CASE(marks_are_made_and_taken_back),
+        CASE(attempts_are_over_or_at_the_next_group),
         CASE(failures_of_one_group_are_counted_and_others_forgotten),
         CASE(attempts_survive_the_server_and_end_in_a_verdict),
         CASE(groups_are_taken_of_devices_that_are_active_now),

@@ -5,6 +5,8 @@
  * by a second writer. */
 #include "server_fixture.h"
 
+#include "support/each_site.h"
+
 /* Two territories, two users, customer 1 in territory 1 with visit 1 and note 1. */
 static void company(fixture *f)
 {
@@ -458,6 +460,7 @@ static void audit__every_tampering_is_found(void **state)
         "UPDATE fs_audit SET digest = zeroblob(32) WHERE seq = 3",
         "UPDATE fs_audit SET detail = '[]' WHERE seq = 3",
         "UPDATE fs_audit SET hash = zeroblob(32) WHERE seq = 3",
+        "UPDATE fs_audit SET hash = x'00' WHERE seq = 3",
         "DELETE FROM fs_audit WHERE seq = 3",
         "DELETE FROM fs_audit WHERE seq = 3; UPDATE fs_audit SET seq = 3 WHERE seq = 4",
     };
@@ -519,6 +522,105 @@ static void audit__digest_covers_what_is_inserted(void **state)
     fixture_close(&f);
 }
 
+/* Nothing is put behind an entry that cannot be the last one. */
+static void audit__last_entry_that_is_damaged_stops_the_ledger(void **state)
+{
+    (void)state;
+    fixture f;
+    digest head;
+    int64_t cid = 0, entries = 0, bad = 0;
+    const fb_id nobody = {{0}};
+    company(&f);
+    ok(audit_head(f.reader, &head));
+    raw_run(&f, "CREATE TABLE kept AS SELECT * FROM fs_audit; UPDATE fs_audit SET hash = x'0102'");
+    const commit_source from = {.at_ms = f.now_ms, .kind = text_of("test")};
+    batch_begin(&f);
+    put_unit(&f, 9, 0);
+    ok(store_begin(f.writer));
+    assert_int_equal(ledger_commit(f.writer, &from, f.changes, f.count, &cid), FB_E_CORRUPT);
+    store_rollback(f.writer);
+    ok(audit_head(f.reader, &head));
+    for (size_t i = 0; i < sizeof head.b; i++) {
+        assert_int_equal(head.b[i], 0); /* a device has nothing to witness */
+    }
+    raw_run(&f, "DELETE FROM fs_audit; INSERT INTO fs_audit SELECT * FROM kept; DROP TABLE kept");
+    f.now_ms = -86400000; /* a server whose clock stands before 1970 goes on all the same */
+    batch_commit(&f);
+    ok(store_begin(f.writer));
+    ok(audit_put(f.writer, f.now_ms, text_of("admin"), text_of("x"), text_of("y"), &nobody,
+                 (fb_text){NULL, 0}));
+    ok(store_commit(f.writer));
+    ok(audit_verify(f.reader, &entries, &bad));
+    assert_int_equal(bad, 0);
+    raw_run(&f, "DELETE FROM fs_audit");
+    ok(audit_head(f.reader, &head));
+    assert_int_equal(head.b[0], 0);
+    ok(audit_verify(f.reader, &entries, &bad));
+    assert_int_equal(entries, 0);
+    fixture_close(&f);
+}
+
+static fb_code verify_try(void *ctx)
+{
+    const fixture *f = ctx;
+    int64_t entries = 0, bad = 0;
+    digest head;
+    FB_TRY(audit_head(f->reader, &head));
+    FB_TRY(audit_verify(f->reader, &entries, &bad));
+    assert_int_equal(bad, 0); /* what could not be read is not called tampered with */
+    fb_error err = {0};
+    FB_TRY(store_snapshot(f->reader));
+    fb_code rc = feed_digest_check(f->reader, &err);
+    store_snapshot_end(f->reader);
+    return rc;
+}
+
+static void audit__what_cannot_be_read_is_not_called_wrong(void **state)
+{
+    (void)state;
+    fixture f;
+    company(&f);
+    each_site_fails(&(each_site){verify_try, NULL, &f});
+    fixture_close(&f);
+}
+
+static fb_code time_try(void *ctx)
+{
+    fixture *f = ctx;
+    int64_t cid = 0;
+    FB_TRY(store_begin(f->writer));
+    fb_code rc = ledger_time(f->writer, f->now_ms + 1000, &cid);
+    store_rollback(f->writer);
+    return rc;
+}
+
+/* The digests are counted anew when a database comes from before there were any (CLS-2), and the
+ * time of an assignment passes: a site that fails leaves both as they were. */
+static void ledger__work_of_its_own_fails_as_a_whole(void **state)
+{
+    (void)state;
+    fixture f;
+    int64_t cid = 0;
+    company(&f);
+    put_customer(&f, 2, 2, 1);
+    put_assignment(&f, 1, 1, 2, 0, f.now_ms + 500, 0);
+    batch_commit(&f);
+    batch_update(&f, "customer", CUSTOMER(2));
+    batch_set(&f, "territory_id", id_value(TERRITORY(1)));
+    batch_commit(&f);
+    each_site_fails(&(each_site){time_try, NULL, &f});
+    raw_run(&f, "DELETE FROM fs_meta WHERE key = 'digest_built'");
+    put_customer(&f, 3, 1, 0);
+    batch_commit(&f);
+    assert_feed_right(&f);
+    ok(store_begin(f.writer));
+    ok(ledger_time(f.writer, f.now_ms + 1000, &cid));
+    ok(store_commit(f.writer));
+    assert_true(cid > 0);
+    assert_feed_right(&f);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +642,9 @@ int main(void)
         cmocka_unit_test(audit__keeps_old_and_new_values_but_nothing_personal),
         cmocka_unit_test(audit__every_tampering_is_found),
         cmocka_unit_test(audit__digest_covers_what_is_inserted),
+        cmocka_unit_test(audit__last_entry_that_is_damaged_stops_the_ledger),
+        cmocka_unit_test(audit__what_cannot_be_read_is_not_called_wrong),
+        cmocka_unit_test(ledger__work_of_its_own_fails_as_a_whole),
     };
     return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
 }
