@@ -266,6 +266,31 @@ struct store *server_store(server *s)
     return s->db;
 }
 
+/* An assignment begins and ends also where nobody commits anything. What fails is tried again a
+ * minute later, and by the next commit. */
+static void scope_clock_tick(server *s, uint64_t now_mono_ms)
+{
+    int64_t cid = 0;
+    if (atomic_load(&s->suspect) || now_mono_ms < s->clock_after_ms) {
+        return; /* MRK-2 */
+    }
+    s->clock_after_ms = now_mono_ms + CLOCK_REST_MS;
+    fb_code rc = store_begin(s->db);
+    if (rc == FB_OK) {
+        rc = ledger_time(s->db, wall_ms(s), &cid);
+        if (rc != FB_OK) {
+            store_rollback(s->db);
+        } else {
+            rc = store_commit(s->db);
+        }
+    }
+    if (rc != FB_OK) {
+        server_log(s, FB_LOG_WARN, "scope.clock code=%s", fb_code_name(rc));
+    } else if (cid > 0) {
+        atomic_store(&s->head, cid);
+    }
+}
+
 /* Commits of others (the administrator) move the head too; backups move backed_up_cid. */
 void server_tick(server *s, uint64_t now_mono_ms)
 {
@@ -277,6 +302,7 @@ void server_tick(server *s, uint64_t now_mono_ms)
         s->in.backed_cid = backed_cid;
     }
     server_epoch_watch(s);
+    scope_clock_tick(s, now_mono_ms);
     server_mark_keep(s, false);
     server_blob_tick(s, now_mono_ms);
     if (s->in.careful && now_mono_ms >= s->careful_until_ms) {

@@ -35,6 +35,7 @@ enum {
     SEEN_MS = 60000,             /* last contact is kept to the minute */
     RETRY_MS = 1000,             /* after trouble of ours */
     BUILD_REST_MS = 60000,       /* after trouble with packs */
+    CLOCK_REST_MS = 60000,       /* between two looks at what begins or ends by itself */
     SUSPECT_RETRY_MS = 300000,   /* a person must act first */
     TEXT_BYTES_KEPT = 128
 };
@@ -80,7 +81,8 @@ struct server {
     intake in;
     door_rate *rate;
     blob_place blobs;
-    uint64_t collected_ms; /* mono clock */
+    uint64_t collected_ms;   /* mono clock */
+    uint64_t clock_after_ms; /* mono clock: the next look at assignments that begin or end */
     _Atomic int64_t head;
     uint64_t careful_until_ms; /* mono clock */
     _Atomic bool suspect;      /* MRK-2: nothing is taken, nothing told */

@@ -41,8 +41,8 @@ typedef struct commit_source {
  * (fs_incarnation), does not exist. E_EXISTS: an inserted id or a unique value exists already. */
 FB_MUST_USE fb_code ledger_commit(store *s, const commit_source *from, const change *changes,
                                   uint32_t count, int64_t *cid_out);
-/* Assignments that began or ended until at_ms: move the customers concerned. Call about once a
- * minute; every commit does it as well when one is due. *cid_out 0 when nothing moved. */
+/* Assignments that began or ended until at_ms: move the customers concerned. server_tick calls it
+ * once a minute; every commit does it as well when one is due. *cid_out 0 when nothing moved. */
 FB_MUST_USE fb_code ledger_time(store *s, int64_t at_ms, int64_t *cid_out);
 /* Last commit number. */
 FB_MUST_USE fb_code ledger_head(store *s, int64_t *cid_out);

@@ -206,16 +206,21 @@ static void work_that_is_a_month_late_is_held(void **state)
 
 /* ---- a customer in several territories ---- */
 
+static const char *hour_text(int64_t at_ms, char room[32])
+{
+    time_t at = (time_t)(at_ms / 1000);
+    struct tm tm;
+    gmtime_r(&at, &tm);
+    strftime(room, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return room;
+}
+
 static fb_id assign_second(void)
 {
     char from[32];
-    time_t at = (time_t)(f.now_ms / 1000);
-    struct tm tm;
-    gmtime_r(&at, &tm);
-    strftime(from, sizeof from, "%Y-%m-%dT%H:%M:%SZ", &tm);
     return company_add(&f.company, "customer_assignment",
                        PAIRS("customer_id", id_text(&f.customers[0]), "territory_id",
-                             id_text(&f.territories[1]), "from_at", from));
+                             id_text(&f.territories[1]), "from_at", hour_text(f.now_ms, from)));
 }
 
 static void customer_of_two_territories_is_with_both_reps(void **state)
@@ -236,6 +241,24 @@ static void customer_of_two_territories_is_with_both_reps(void **state)
     sees(two, false, true);
     assert_int_equal(fleet_number(two, "SELECT count(*) FROM visit"), 0);
     assert_int_equal(fleet_number(one, "SELECT count(*) FROM visit"), 2);
+}
+
+/* On a day on which nobody saves anything the hour comes all the same. */
+static void assignment_begins_and_ends_by_itself(void **state)
+{
+    enum { HOUR_MS = 3600000, MINUTE_MS = 60000 };
+    char from[32], to[32];
+    (void)state;
+    company_add(&f.company, "customer_assignment",
+                PAIRS("customer_id", id_text(&f.customers[0]), "territory_id",
+                      id_text(&f.territories[1]), "from_at", hour_text(f.now_ms + HOUR_MS, from),
+                      "to_at", hour_text(f.now_ms + 2 * HOUR_MS, to)));
+    sees(two, false, true);
+    f.now_ms += HOUR_MS + MINUTE_MS;
+    sees(two, true, true);
+    f.now_ms += HOUR_MS + MINUTE_MS;
+    sees(two, false, true);
+    sees(one, true, false);
 }
 
 static void leaving_one_territory_keeps_it_for_who_has_the_other(void **state)
@@ -526,6 +549,7 @@ int main(void)
         CASE(work_after_the_last_day_is_held_for_the_manager),
         CASE(work_that_is_a_month_late_is_held),
         CASE(customer_of_two_territories_is_with_both_reps),
+        CASE(assignment_begins_and_ends_by_itself),
         CASE(leaving_one_territory_keeps_it_for_who_has_the_other),
         CASE(children_follow_their_customer),
         CASE(work_of_a_role_that_ended_on_the_way_is_held),
