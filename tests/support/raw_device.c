@@ -102,7 +102,7 @@ static void goods(raw_world *w)
 void raw_server_start(raw_world *w, bool trace)
 {
     fb_error err = {0};
-    server_options o = {.path = w->path, .port = &w->port, .trace = trace};
+    server_options o = {.path = w->path, .port = &w->port, .trace = trace, .catalog = w->catalog};
     must_ok(server_open(&o, &w->srv, &err), &err, "server_open");
     must_ok(server_reader_open(w->srv, &w->reader, &err), &err, "server_reader_open");
 }
@@ -110,7 +110,7 @@ void raw_server_start(raw_world *w, bool trace)
 void raw_world_open(raw_world *w)
 {
     fb_error err = {0};
-    *w = (raw_world){.now_ms = 1760000000000, .random = 11};
+    *w = (raw_world){.now_ms = 1760000000000, .random = 11, .catalog = w->catalog};
     w->port =
         (fb_port){.ctx = w, .mono_ms = world_mono, .wall_ms = world_wall, .random = world_random};
     snprintf(w->folder, sizeof w->folder, "/tmp/fb-raw-XXXXXX");
@@ -120,7 +120,8 @@ void raw_world_open(raw_world *w)
                                .port = &w->port,
                                .company_code = "ACME",
                                .company_name = "Acme",
-                               .admin_code = "IT1"};
+                               .admin_code = "IT1",
+                               .catalog = w->catalog};
     must_ok(server_create(&c, &err), &err, "server_create");
     must_ok(store_open(&(store_options){.path = w->path}, &w->admin, &err), &err, "store_open");
     company_init(&w->company, w->admin, &w->port, 5);

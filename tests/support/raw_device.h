@@ -22,6 +22,7 @@ typedef struct raw_world {
     company company;
     server *srv;
     server_reader *reader;
+    fb_text catalog; /* the server's release, borrowed; empty: the built-in one. Kept over open */
     fb_id root, territories[2], users[3], manager, customers[2], product, tax,
         list; /* user 2 shares territory 0 */
     /* Before the server gets a request, or NULL: raw_trial. */

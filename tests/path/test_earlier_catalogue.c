@@ -1,0 +1,158 @@
+/* test_earlier_catalogue.c - a server that goes on with the catalogue of an earlier release (its
+ * company took a name that the new one needs): what the rules of today would write beside a verdict
+ * has no place there, and everything else works. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "support/raw_trial.h"
+#include "support/raw_work.h"
+#include "sync-server/intake/verdict_rows.h"
+
+#include <cmocka.h>
+
+typedef struct bench {
+    raw_world w;
+    raw_device a, b; /* of users 0 and 2: the same territory */
+    char *catalog;
+} bench;
+
+/* The built-in catalogue without rows for held groups and for conflicts. */
+static char *earlier_release(void)
+{
+    cJSON *root = cJSON_ParseWithLength(catalog_builtin_text().data, catalog_builtin_text().size);
+    cJSON *module = NULL;
+    cJSON_ArrayForEach(module, cJSON_GetObjectItem(root, "modules"))
+    {
+        cJSON *entities = cJSON_GetObjectItem(module, "entities");
+        for (int i = cJSON_GetArraySize(entities) - 1; i >= 0; i--) {
+            const char *name =
+                cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(entities, i), "name"));
+            if (strcmp(name, "held_group") == 0 || strcmp(name, "conflict") == 0) {
+                cJSON_DeleteItemFromArray(entities, i);
+            }
+        }
+    }
+    char *text = cJSON_PrintUnformatted(root);
+    cJSON_Delete(root);
+    return text;
+}
+
+static int setup(void **state)
+{
+    static bench b;
+    raw_reply r;
+    b.catalog = earlier_release();
+    b.w.catalog = (fb_text){b.catalog, strlen(b.catalog)};
+    raw_world_open(&b.w);
+    b.w.trial = raw_trial;
+    raw_enrol(&b.w, &b.a, &b.w.users[0], 1);
+    raw_enrol(&b.w, &b.b, &b.w.users[2], 2);
+    raw_exchange(&b.a, &r);
+    raw_reply_clear(&r);
+    raw_exchange(&b.b, &r);
+    raw_reply_clear(&r);
+    assert_null(catalog_entity_str(store_catalog(b.w.admin), "held_group"));
+    *state = &b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    bench *b = *state;
+    raw_device_clear(&b->a);
+    raw_device_clear(&b->b);
+    raw_world_close(&b->w);
+    free(b->catalog);
+    return 0;
+}
+
+static fb_code decide_held(bench *b, int64_t gseq, bool accept)
+{
+    intake in = {.db = b->w.admin, .cache = decide_cache_new(), .work = arena_new(16 << 20)};
+    const intake_decision how = {
+        .device = b->a.id, .gseq = gseq, .now_ms = b->w.now_ms, .accept = accept};
+    int64_t head = 0;
+    raw_trial_held(&b->w, &how);
+    assert_int_equal(store_begin(b->w.admin), FB_OK);
+    assert_int_equal(ledger_head(b->w.admin, &head), FB_OK);
+    assert_int_equal(decide_cache_begin(in.cache, b->w.admin, head, b->w.now_ms), FB_OK);
+    fb_code rc = intake_held_decide(&in, &how);
+    assert_int_equal(store_commit(b->w.admin), FB_OK);
+    decide_cache_free(in.cache);
+    arena_free(in.work);
+    return rc;
+}
+
+/* Held, refused, replaced, accepted: the device hears each, by a commit of its own. */
+static void held_groups_are_decided_without_a_row_for_them(void **state)
+{
+    bench *b = *state;
+    raw_reply r;
+    fb_id order[3];
+    company_add(&b->w.company, "setting",
+                PAIRS("key", "order.credit_limit_minor", "level", "user", "target_id",
+                      id_text(&b->a.user), "value", "12000"));
+    raw_push_order(&b->a, "SO-A1-1", &RAW_GOOD, 0, &order[0]);
+    int64_t first = raw_push_order(&b->a, "SO-A1-2", &RAW_GOOD, 0, &order[1]);
+    int64_t second = raw_push_order(&b->a, "SO-A1-3", &RAW_GOOD, 0, &order[2]);
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, first).code, VERDICT_HELD);
+    assert_int_equal(raw_verdict(&r, second).code, VERDICT_HELD);
+    raw_reply_clear(&r);
+    assert_int_equal(decide_held(b, first, false), FB_OK);
+    server_tick(b->w.srv, (uint64_t)b->w.now_ms);
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, first).code, VERDICT_REJECTED);
+    assert_false(raw_page_has(&r, &order[1]));
+    raw_reply_clear(&r);
+    /* What replaces the other one is held too, and that one is no longer open. */
+    int64_t third = raw_push_order(&b->a, "SO-A1-4", &RAW_GOOD, second, &order[1]);
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, third).code, VERDICT_HELD);
+    raw_reply_clear(&r);
+    assert_int_equal(decide_held(b, third, true), FB_OK);
+    server_tick(b->w.srv, (uint64_t)b->w.now_ms);
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, third).code, VERDICT_APPLIED);
+    assert_true(raw_page_has(&r, &order[1]));
+    raw_reply_clear(&r);
+}
+
+/* Both numbers cannot stand; the one that lost is in the verdict, if nowhere else. */
+static void merge_needs_no_row_for_what_was_lost(void **state)
+{
+    bench *b = *state;
+    raw_reply r;
+    raw_group g;
+    raw_device *both[] = {&b->a, &b->b};
+    int64_t ver = raw_server_ver(&b->w, "customer", &b->w.customers[0]);
+    for (int i = 0; i < 2; i++) {
+        raw_begin(&g, both[i], "customer.change", 0, 0);
+        raw_update(&g, "customer", &b->w.customers[0], ver,
+                   PAIRS("phone", "+861381234567", i == 0 ? "+8613800000001" : "+8613800000002"));
+        raw_end(&g);
+        raw_exchange(both[i], &r);
+        verdict_msg v = raw_verdict(&r, both[i]->last);
+        assert_int_equal(v.code, i == 0 ? VERDICT_APPLIED : VERDICT_MERGED);
+        assert_int_equal(v.columns_count, i);
+        raw_reply_clear(&r);
+    }
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(held_groups_are_decided_without_a_row_for_them),
+        CASE(merge_needs_no_row_for_what_was_lost),
+    };
+    return cmocka_run_group_tests_name("earlier_catalogue", tests, NULL, NULL);
+}
