@@ -271,10 +271,8 @@ static fb_code merge_one(decide *d, merging *m, uint32_t i)
 {
     static const fb_value nothing = {.kind = FB_KIND_NULL};
     int column = m->op->columns[i];
-    const fb_value *theirs = &m->row->values[column], *base = &nothing;
-    if (m->op->kind == OP_UPDATE) { /* a group without values before: what the row has */
-        base = m->op->base == NULL ? theirs : &m->op->base[i];
-    }
+    const fb_value *theirs = &m->row->values[column];
+    const fb_value *base = m->op->kind == OP_UPDATE ? &m->op->base[i] : &nothing;
     merge_input in = {.policy =
                           m->op->kind == OP_DELTA ? CAT_DELTA : m->row->e->columns[column].policy,
                       .base = base,

@@ -1,4 +1,5 @@
 /* payment.c - what is allocated of a payment never exceeds it. */
+#include "base/decimal.h"
 #include "sync-server/decide/decide_inside.h"
 
 static const saying OVERPAID = {
@@ -14,9 +15,7 @@ typedef struct allocation_sum {
 
 static void add(allocation_sum *s, const fb_value *values)
 {
-    s->overflow =
-        s->overflow ||
-        __builtin_add_overflow(s->total_minor, row_int(s->e, values, "amount"), &s->total_minor);
+    s->overflow |= !i64_add(s->total_minor, row_int(s->e, values, "amount"), &s->total_minor);
 }
 
 /* Rows of this group are counted from the view. */
@@ -33,12 +32,12 @@ fb_code allocation_rule(decide *d, view_row *row)
 {
     allocation_sum s = {.d = d, .e = row->e};
     int column = cat_column_str(row->e, "payment_id");
-    const cat_entity *pe = catalog_entity_str(d->cat, "payment");
     view_row *payment = NULL;
     fb_value equal = {.kind = FB_KIND_ID, .u.id = value_id(row->values, column)};
-    if (row->deleted || pe == NULL || column < 0) {
+    if (row->deleted || column < 0) {
         return FB_OK;
     }
+    const cat_entity *pe = &d->cat->entities[row->e->columns[column].to_entity];
     FB_TRY(view_get(d, pe, &equal.u.id, &payment));
     for (uint32_t i = 0; i < d->rows_count; i++) {
         const view_row *other = d->rows[i];

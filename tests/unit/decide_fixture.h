@@ -21,7 +21,7 @@ typedef struct bench {
     raw_device d, manager; /* of the first person, and of who may approve */
     decide_cache *cache;
     arena *memory;
-    bool old_base; /* of the next groups */
+    bool old_base, waived; /* of the next groups */
 } bench;
 
 static inline int setup(void **state)
@@ -31,7 +31,7 @@ static inline int setup(void **state)
     raw_enrol(&b.w, &b.d, &b.w.users[0], 1);
     raw_enrol(&b.w, &b.manager, &b.w.manager, 2);
     b.cache = decide_cache_new();
-    b.old_base = false;
+    b.old_base = b.waived = false;
     b.memory = arena_new(16 << 20);
     *state = &b;
     return 0;
@@ -69,7 +69,8 @@ static inline fb_code newest_decide(void *ctx)
                                 .incarnation = t->from->incarnation,
                                 .received_at_ms = b->w.now_ms,
                                 .gseq = t->from->last,
-                                .old_base = b->old_base};
+                                .old_base = b->old_base,
+                                .waived = b->waived};
     if (t->cold) {
         decide_cache_drop(b->cache);
         arena_reset(t->memory);
