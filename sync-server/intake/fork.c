@@ -77,20 +77,15 @@ static bool mark_find(const fork_marks *f, uint64_t mark, fork_mark *out)
 static fb_code line_make(const verdict_found *v, const fork_mark *old, int64_t gseq, arena *memory,
                          fb_text *out)
 {
-    reply_item item = {.verdict = {.code = VERDICT_APPLIED}};
+    verdict_msg m = {.code = VERDICT_APPLIED, .cid = v->cid + (old->gseq - v->gseq)};
     buf line;
-    if (v->plain) {
-        item.verdict.cid = v->cid + (old->gseq - v->gseq);
-    } else {
-        fb_text text = v->line;
-        text.size -= text.size > 0 && text.data[text.size - 1] == '\n';
-        FB_TRY(reply_item_get(text, memory, &item));
+    if (!v->plain) {
+        FB_TRY(verdict_line_get(v->line, memory, &m));
     }
-    item.verdict.gseq = gseq;
-    item.verdict.echo = item.verdict.code != VERDICT_REJECTED &&
-                        item.verdict.code != VERDICT_HELD && item.verdict.code != VERDICT_BLOCKED;
+    m.gseq = gseq;
+    m.echo = m.code != VERDICT_REJECTED && m.code != VERDICT_HELD && m.code != VERDICT_BLOCKED;
     buf_init(&line, 8 << 20);
-    verdict_put(&line, &item.verdict);
+    verdict_put(&line, &m);
     *out = arena_keep(memory, &line);
     return out->data == NULL ? FB_E_NO_MEMORY : FB_OK;
 }

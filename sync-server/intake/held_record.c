@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/id.h"
+#include "sync-server/intake/verdict_rows.h"
 #include "sync-server/store/fill.h"
 
 enum { CONTENT_BYTES_MAX = 16384, WORDS_BYTES_MAX = 400, FIELD_BYTES_MAX = 120 };
@@ -114,22 +115,15 @@ static fb_code commit(const recording *r, const fb_value *row, const char *kind)
 static fb_code unit_of(const recording *r, fb_id *out)
 {
     const cat_entity *e = catalog_entity_str(store_catalog(r->in->db), "app_user");
-    fb_value *row = e != NULL ? arena_take(r->in->work, e->columns_count * sizeof *row) : NULL;
-    memset(out, 0, sizeof *out);
-    if (row == NULL) {
-        return e == NULL ? FB_OK : FB_E_NO_MEMORY;
-    }
+    fb_value row[CATALOG_COLUMNS_LIMIT];
     fb_code rc = store_row_get(r->in->db, e, &r->p->d->user, r->in->work, row);
-    if (rc == FB_OK) {
-        *out = row_id(e, row, "org_unit_id");
-    }
+    *out = rc == FB_OK ? row_id(e, row, "org_unit_id") : (fb_id){{0}};
     return rc == FB_E_NOT_FOUND ? FB_OK : rc;
 }
 
 static void fill_verdict(const recording *r, fb_value *row, const verdict_msg *v)
 {
-    const char *code = v->error == FB_OK ? "" : fb_code_name(v->error);
-    fill_str(r->e, row, "code", code);
+    fill_str(r->e, row, "code", fb_code_name(v->error));
     fill_text(r->e, row, "field", cut(v->field, FIELD_BYTES_MAX));
     fill_text(r->e, row, "text_en", cut(v->text_en, WORDS_BYTES_MAX));
     fill_text(r->e, row, "text_zh", cut(v->text_zh, WORDS_BYTES_MAX));
@@ -153,16 +147,15 @@ static void fill_group(const recording *r, fb_value *row)
     }
 }
 
-static fb_code row_make(const recording *r, fb_text words, fb_value **out)
+static fb_code row_make(const recording *r, fb_value **out)
 {
-    reply_item item = {0};
+    verdict_msg verdict;
     fb_id unit;
     fb_value *row = fill_row(r->e, &r->id, r->in->work);
     if (row == NULL) {
         return FB_E_NO_MEMORY;
     }
-    words.size -= words.size > 0 && words.data[words.size - 1] == '\n';
-    FB_TRY(words.size > 0 ? reply_item_get(words, r->in->work, &item) : FB_OK);
+    FB_TRY(verdict_line_get(r->p->words, r->in->work, &verdict));
     FB_TRY(unit_of(r, &unit));
     fill_id(r->e, row, "user_id", &r->p->d->user);
     fill_id(r->e, row, "org_unit_id", &unit);
@@ -170,13 +163,13 @@ static fb_code row_make(const recording *r, fb_text words, fb_value **out)
     fill_int(r->e, row, "number", r->p->gseq);
     fill_int(r->e, row, "held_at", r->p->now_ms);
     fill_group(r, row);
-    fill_verdict(r, row, &item.verdict);
+    fill_verdict(r, row, &verdict);
     fill_str(r->e, row, "state", "open");
     *out = row;
     return FB_OK;
 }
 
-fb_code held_record_open(intake *in, const held_place *p, fb_text words)
+fb_code held_record_open(intake *in, const held_place *p)
 {
     recording r;
     fb_value *row = NULL;
@@ -184,7 +177,7 @@ fb_code held_record_open(intake *in, const held_place *p, fb_text words)
     if (r.e == NULL) {
         return FB_OK;
     }
-    FB_TRY(row_make(&r, words, &row));
+    FB_TRY(row_make(&r, &row));
     return commit(&r, row, "held.open");
 }
 
@@ -222,7 +215,7 @@ fb_code held_record_close(intake *in, const held_place *p, const intake_decision
     if (r.e == NULL) {
         return FB_OK;
     }
-    FB_TRY(r.before != NULL ? row_copy(&r, &row) : row_make(&r, (fb_text){NULL, 0}, &row));
+    FB_TRY(r.before != NULL ? row_copy(&r, &row) : row_make(&r, &row));
     fill_str(r.e, row, "state", how->accept ? "accepted" : "rejected");
     fill_text(r.e, row, "reason", cut(how->reason, WORDS_BYTES_MAX));
     fill_str(r.e, row, "result", verdict_name(result));

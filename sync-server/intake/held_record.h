@@ -14,11 +14,12 @@
 typedef struct held_place {
     const door_device *d;
     int64_t gseq, now_ms;
-    fb_text line; /* the group, as it was sent */
+    fb_text line;  /* the group, as it was sent */
+    fb_text words; /* its verdict, as it stands in fs_verdict */
 } held_place;
 
-/* Open the row, or open it again under its new number. `words`: the verdict's line. */
-FB_MUST_USE fb_code held_record_open(intake *in, const held_place *p, fb_text words);
+/* Open the row, or open it again under its new number. */
+FB_MUST_USE fb_code held_record_open(intake *in, const held_place *p);
 /* The group waits no longer because another one took its place. */
 FB_MUST_USE fb_code held_record_withdraw(intake *in, const held_place *p);
 /* The change that closes the row, to be committed with what was decided; a row there never was (an

@@ -119,8 +119,8 @@ static fb_code collided_read(taking *t)
 /* HLD-1: the row by which people decide it; its commit is the server's own. */
 static fb_code held_tell(taking *t, int64_t gseq, fb_text line, fb_text words)
 {
-    const held_place place = {&t->d, gseq, t->r->now_ms, line};
-    FB_TRY(held_record_open(t->in, &place, words));
+    const held_place place = {&t->d, gseq, t->r->now_ms, line, words};
+    FB_TRY(held_record_open(t->in, &place));
     return ledger_head(t->in->db, &t->head);
 }
 
@@ -132,7 +132,7 @@ static fb_code held_withdraw(taking *t, int64_t replaced)
     if (rc != FB_OK || v.code != VERDICT_HELD || v.state != 0) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
-    const held_place place = {&t->d, replaced, t->r->now_ms, v.payload};
+    const held_place place = {&t->d, replaced, t->r->now_ms, v.payload, v.line};
     FB_TRY(held_record_withdraw(t->in, &place));
     return ledger_head(t->in->db, &t->head);
 }

@@ -120,6 +120,20 @@ fb_code verdict_aliases_add(store *s, const verdict_msg *m)
     return FB_OK;
 }
 
+fb_code verdict_line_get(fb_text line, arena *memory, verdict_msg *out)
+{
+    reply_item item;
+    line_reader l;
+    fb_text text;
+    line_reader_init(&l, line);
+    if (!line_next(&l, &text)) {
+        return FB_E_CORRUPT;
+    }
+    FB_TRY(reply_item_get(text, memory, &item));
+    *out = item.verdict;
+    return FB_OK;
+}
+
 fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memory,
                      verdict_found *out)
 {

@@ -37,6 +37,8 @@ typedef struct verdict_found {
     int64_t state;
     fb_text marks, line, payload;
 } verdict_found;
+/* The words of a verdict as they stand in its row. E_CORRUPT: there are none. */
+FB_MUST_USE fb_code verdict_line_get(fb_text line, arena *memory, verdict_msg *out);
 FB_MUST_USE fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memory,
                                  verdict_found *out);
 /* Mark of gseq in the row. */

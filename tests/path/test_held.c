@@ -416,8 +416,15 @@ static void change_request_cannot_decide(void **state)
 static fb_code administrator_decides(bench *b, bool accept)
 {
     intake in = {.db = b->w.admin, .cache = decide_cache_new(), .work = arena_new(16 << 20)};
-    const intake_decision how = {
-        .device = b->a.id, .gseq = b->held, .now_ms = b->w.now_ms, .accept = accept};
+    char reason[3 * 150 + 1] = ""; /* more than the row holds, three bytes each */
+    for (int i = 0; i < 150; i++) {
+        memcpy(reason + 3 * i, "\xe9\xa9\xb3", 4);
+    }
+    const intake_decision how = {.device = b->a.id,
+                                 .gseq = b->held,
+                                 .now_ms = b->w.now_ms,
+                                 .accept = accept,
+                                 .reason = text_of(accept ? "" : reason)};
     int64_t head = 0;
     char state[256];
     raw_server_text(&b->w, "held_group", &b->record, "state", state);
@@ -438,8 +445,14 @@ static void administrator_was_first(void **state)
 {
     bench *b = *state;
     fb_code error = FB_OK;
+    const cat_entity *e = catalog_entity_str(store_catalog(b->w.admin), "held_group");
+    fb_value row[CATALOG_COLUMNS_LIMIT];
+    arena *memory = arena_new(1 << 20);
     assert_int_equal(administrator_decides(b, false), FB_OK);
     state_is(b, "rejected");
+    assert_int_equal(store_row_get(b->w.admin, e, &b->record, memory, row), FB_OK);
+    assert_int_equal(row[cat_column_str(e, "reason")].u.text.size, 399); /* whole characters */
+    arena_free(memory);
     assert_int_equal(decide_raw(b, &b->m, "accepted", &error), VERDICT_REJECTED);
     assert_int_equal(error, FB_E_STATE);
     state_is(b, "rejected");

@@ -73,6 +73,36 @@ static void applied_group_is_a_short_line_and_stays_out_of_the_own_page(void **s
     raw_reply_clear(&r);
 }
 
+static int64_t note(raw_device *d, int64_t replaces)
+{
+    raw_group g;
+    raw_begin(&g, d, "activity.log", 0, replaces);
+    raw_insert(&g, "activity",
+               PAIRS("customer_id", id_text(&d->w->customers[0]), "user_id", id_text(&d->user),
+                     "type", "call", "at", "1760000000000", "subject", "instead"));
+    return raw_end(&g);
+}
+
+/* The commit that closes what was held lies between the two groups: each has a line of its own. */
+static void groups_behind_one_that_replaces_have_their_own_commits(void **state)
+{
+    bench *b = *state;
+    raw_reply r;
+    fb_id order;
+    company_add(&b->w.company, "setting",
+                PAIRS("key", "order.credit_limit_minor", "level", "user", "target_id",
+                      id_text(&b->a.user), "value", "1"));
+    int64_t held = raw_push_order(&b->a, "SO-A1-1", &RAW_GOOD, 0, &order);
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, held).code, VERDICT_HELD);
+    raw_reply_clear(&r);
+    int64_t instead = note(&b->a, held), behind = note(&b->a, 0);
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, instead).code, VERDICT_APPLIED);
+    assert_int_equal(raw_verdict(&r, behind).cid, raw_verdict(&r, instead).cid + 2);
+    raw_reply_clear(&r);
+}
+
 /* One order each; what the server says to it. */
 static const struct {
     const char *what;
@@ -150,6 +180,8 @@ static void order_over_the_limit_is_held_until_the_manager_decides(void **state)
     assert_int_equal(ledger_head(b->w.admin, &head), FB_OK);
     assert_int_equal(decide_cache_begin(in.cache, b->w.admin, head, b->w.now_ms), FB_OK);
     assert_int_equal(intake_held_decide(&in, &how), FB_OK);
+    assert_int_equal(intake_held_decide(&in, &how), FB_E_STATE);
+    how.gseq = first; /* which nobody holds */
     assert_int_equal(intake_held_decide(&in, &how), FB_E_STATE);
     assert_int_equal(store_commit(b->w.admin), FB_OK);
     decide_cache_free(in.cache);
@@ -559,6 +591,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(applied_group_is_a_short_line_and_stays_out_of_the_own_page),
+        CASE(groups_behind_one_that_replaces_have_their_own_commits),
         CASE(orders_are_checked_with_the_servers_prices),
         CASE(order_over_the_limit_is_held_until_the_manager_decides),
         CASE(later_write_wins_and_the_loser_is_kept),

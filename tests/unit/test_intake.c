@@ -358,6 +358,37 @@ static void attempts_are_over_or_at_the_next_group(void **state)
     b->in = (intake){.db = db, .cache = b->in.cache, .work = b->in.work};
 }
 
+/* Groups that are sent again without reaching what was applied: no chain hash stands for them. */
+static void repeats_are_told_apart_by_their_marks(void **state)
+{
+    bench *b = *state;
+    raw_reply r;
+    for (int i = 0; i < 3; i++) {
+        raw_line(&b->d, "{\"k\":\"x\",\"at\":\"1\",\"cv\":1,\"ops\":[]}");
+    }
+    raw_sync(&b->d, &r); /* the reply is lost */
+    assert_int_equal(r.status, 200);
+    raw_reply_clear(&r);
+    sync_request q = raw_request(&b->d);
+    q.groups_count = 2;
+    for (int altered = 0; altered <= 2; altered++) {
+        char *at = altered > 0 ? (char *)b->d.groups[altered - 1].data + 6 : NULL;
+        if (at != NULL) {
+            *at = 'y';
+        }
+        raw_sync_with(&b->d, &q, &r);
+        assert_int_equal(r.error, altered > 0 ? FB_E_FORK : FB_OK);
+        raw_reply_clear(&r);
+        if (at != NULL) {
+            *at = 'x';
+        }
+    }
+    memset(&q.incarnation, 0, sizeof q.incarnation);
+    raw_sync_with(&b->d, &q, &r); /* nobody's */
+    assert_int_equal(r.error, FB_E_PROTOCOL);
+    raw_reply_clear(&r);
+}
+
 static void failures_of_one_group_are_counted_and_others_forgotten(void **state)
 {
     bench *b = *state;
@@ -444,6 +475,7 @@ int main(void)
         CASE(verdicts_begin_behind_what_the_device_knows),
         CASE(verdicts_are_found_by_any_number_they_cover),
         CASE(later_verdict_is_told_until_its_commit_is_passed),
+        CASE(repeats_are_told_apart_by_their_marks),
         CASE(marks_are_made_and_taken_back),
         CASE(attempts_are_over_or_at_the_next_group),
         CASE(failures_of_one_group_are_counted_and_others_forgotten),
