@@ -217,8 +217,7 @@ fb_code feed_scopes_of_user(store *s, const fb_id *user, int64_t now_ms, arena *
     FB_REQUIRE(user != NULL && out != NULL);
     FB_TRY(feed_state_get(s, &u.state));
     FB_TRY(store_meta_int(s, "scope_stamp", 0, &stamp));
-    int64_t local_ms = now_ms + u.state->zone_minutes * MINUTE_MS;
-    int64_t day = local_ms >= 0 ? local_ms / DAY_MS : -((DAY_MS - 1 - local_ms) / DAY_MS);
+    int64_t day = (now_ms + u.state->zone_minutes * MINUTE_MS) / DAY_MS;
     struct user_slot *slot = &u.state->users[feed_id_hash(user) % USER_SLOTS];
     if (slot->count > 0 && id_equal(&slot->user, user) && slot->scope_stamp == stamp &&
         slot->day == day) {

@@ -1,5 +1,6 @@
-/* test_decide_twins.c - what a new row has to do with those that are there: the same customer, the same
- * money, the same person in two places; and what two people did to one column, policy by policy. */
+/* test_decide_twins.c - what a new row has to do with those that are there: the same customer, the
+ * same money, the same person in two places; and what two people did to one column, policy by
+ * policy. */
 #include "decide_fixture.h"
 
 #include <sqlite3.h>
@@ -65,7 +66,8 @@ static void customer_that_exists_is_the_one_that_is_there(void **state)
     fb_id licensed = customer_stored(b, "K2", "licence_no", "L-77", 0);
     d = customer_new(b, "Quite another", "licence_no", "L-77");
     is_alias(&d, &licensed);
-    /* What was merged stands for what it was merged into, also where somebody merged in a circle. */
+    /* What was merged stands for what it was merged into, also where somebody merged in a circle.
+     */
     company_set(c, "customer", &licensed, PAIRS("merged_into_id", id_text(&first)));
     d = customer_new(b, "Quite another", "licence_no", "L-77");
     is_alias(&d, &first);
@@ -136,8 +138,7 @@ static void payment_is_allocated_once(void **state)
     is(&d, FB_E_OVERPAID, "payment_allocation.amount");
     may(b, "payment_allocation.delete");
     raw_begin(&g, &b->d, "payment.free", 0, 0);
-    raw_delete(&g, "payment_allocation", &used,
-               raw_server_ver(&b->w, "payment_allocation", &used));
+    raw_delete(&g, "payment_allocation", &used, raw_server_ver(&b->w, "payment_allocation", &used));
     raw_insert(&g, "payment_allocation", PAIRS("payment_id", id_text(&paid), "amount", "1000"));
     raw_end(&g);
     d = decided(b);

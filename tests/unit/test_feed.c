@@ -716,6 +716,126 @@ static void feed__every_entity_of_the_built_in_catalogue_travels(void **state)
     fixture_close(&f);
 }
 
+/* ---- the digest ---- */
+
+/* A device that says it holds nothing gets every row of the wrong buckets in one page. */
+static void feed__page_that_mends_fails_as_a_whole(void **state)
+{
+    (void)state;
+    static const row_sums nothing;
+    fixture f;
+    device one, two;
+    scope_list set = {0};
+    page_result result;
+    bool empty = false;
+    buf out, sums;
+    two_reps(&f, &one, &two);
+    device_pull_all(&one, &f, 0);
+    arena *memory = arena_new(1 << 24);
+    buf_init(&out, 1 << 24);
+    buf_init(&sums, 1 << 16);
+    row_buckets_put(&sums, &nothing);
+    page_request q = {.device = DEVICE(1),
+                      .incarnation = INCARNATION(1),
+                      .user = USER(1),
+                      .token = text_of(one.token),
+                      .set = &set,
+                      .buckets = buf_text(&sums)};
+    ok(store_snapshot(f.reader));
+    ok(feed_scope_set_get(f.reader, &q.device, memory, &set, &q.set_number));
+    store_snapshot_end(f.reader);
+    each_site_fails(&(each_site){page_try, NULL, &(page_trial){&f, q}});
+    ok(store_snapshot(f.reader));
+    ok(feed_is_empty(f.reader, &q, &empty));
+    assert_true(empty); /* of news */
+    ok(feed_page(f.reader, &q, memory, &out, &result));
+    assert_true(result.complete && result.fixed > 0);
+    q.buckets = text_of("no sums");
+    assert_int_equal(feed_page(f.reader, &q, memory, &out, &result), FB_E_MISUSE);
+    store_snapshot_end(f.reader);
+    buf_clear(&out);
+    buf_clear(&sums);
+    arena_free(memory);
+    finish(&f, &one, &two);
+}
+
+static void feed__digest_that_was_tampered_with_is_found(void **state)
+{
+    (void)state;
+    static const char *const TAMPERING[] = {
+        "UPDATE fs_scope_class SET rows = rows + 1 WHERE class = 2",
+        "UPDATE fs_scope_class SET total = total + 1 WHERE class = 2",
+        "UPDATE fs_scope_class SET buckets = x'00' WHERE class = 2",
+        "UPDATE fs_scope_class SET scopes = '' WHERE class = 2",
+        "UPDATE fs_scope_class SET scopes = 'x' WHERE class = 2",
+        "UPDATE fs_scope_class SET scopes = '-3' WHERE class = 2",
+        "UPDATE fs_scope_class SET scopes = '5,3' WHERE class = 2",
+        "DELETE FROM fs_scope_class WHERE class = 2",
+        "UPDATE fs_feed SET entity = 999 WHERE pos = (SELECT min(pos) FROM fs_feed)",
+    };
+    fixture f;
+    device one, two;
+    two_reps(&f, &one, &two);
+    for (size_t i = 0; i < sizeof TAMPERING / sizeof TAMPERING[0]; i++) {
+        fb_error err = {0};
+        raw_run(&f, "CREATE TABLE kept AS SELECT * FROM fs_scope_class;"
+                    "CREATE TABLE kept_feed AS SELECT * FROM fs_feed");
+        raw_run(&f, TAMPERING[i]);
+        ok(store_snapshot(f.reader));
+        if (feed_digest_check(f.reader, &err) != FB_E_CORRUPT) {
+            fail_msg("not found: %s", TAMPERING[i]);
+        }
+        store_snapshot_end(f.reader);
+        raw_run(&f, "DELETE FROM fs_scope_class; INSERT INTO fs_scope_class SELECT * FROM kept;"
+                    "DELETE FROM fs_feed; INSERT INTO fs_feed SELECT * FROM kept_feed;"
+                    "DROP TABLE kept; DROP TABLE kept_feed");
+    }
+    /* Nobody has written since the upgrade: there is nothing to compare yet. */
+    const store_options o = {.path = f.path, .read_only = true};
+    fb_error err = {0};
+    store *first = NULL;
+    raw_run(&f, "UPDATE fs_meta SET value = x'30' WHERE key = 'digest_built'; UPDATE "
+                "fs_scope_class SET total = total + 1");
+    ok_with(store_open(&o, &first, &err), &err);
+    ok(store_snapshot(first));
+    ok(feed_digest_check(first, &err));
+    store_snapshot_end(first);
+    store_close(first);
+    raw_run(&f, "UPDATE fs_meta SET value = x'31' WHERE key = 'digest_built'; UPDATE "
+                "fs_scope_class SET total = total - 1");
+    finish(&f, &one, &two);
+}
+
+/* ---- many scopes ---- */
+
+static void feed__more_scopes_than_a_device_can_have_are_refused(void **state)
+{
+    (void)state;
+    fixture f;
+    scope_list list = {0};
+    fb_id user = USER(1);
+    company(&f);
+    for (uint32_t n = 0; n < 200; n++) { /* their numbers are remembered in a table that grows */
+        put_customer(&f, n + 1, 100 + n, 0);
+        if (n % 50 == 49) {
+            batch_commit(&f);
+        }
+    }
+    assert_feed_right(&f);
+    put_user_role(&f, 1, 1, 3);
+    batch_commit(&f);
+    ok(feed_scopes_of_user(f.writer, &user, f.now_ms, f.memory, &list));
+    assert_true(list.count > 200);
+    raw_run(&f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) "
+                "INSERT INTO fs_scope (kind, ref) SELECT 2, CAST(printf('%016d', i) AS BLOB) "
+                "FROM n");
+    ok(store_begin(f.writer));
+    ok(feed_scopes_changed(f.writer));
+    ok(store_commit(f.writer));
+    assert_int_equal(feed_scopes_of_user(f.writer, &user, f.now_ms, f.memory, &list), FB_E_LIMIT);
+    fixture_close(&f);
+}
+
 /* Who may see what cannot be said without these: nothing is shown and nothing written. */
 static void feed__catalogue_without_the_words_is_refused(void **state)
 {
@@ -772,6 +892,9 @@ int main(void)
         cmocka_unit_test(feed__first_download_does_not_carry_old_tombstones),
         cmocka_unit_test(feed__block_of_each_entity_once_parents_first),
         cmocka_unit_test(feed__every_entity_of_the_built_in_catalogue_travels),
+        cmocka_unit_test(feed__page_that_mends_fails_as_a_whole),
+        cmocka_unit_test(feed__digest_that_was_tampered_with_is_found),
+        cmocka_unit_test(feed__more_scopes_than_a_device_can_have_are_refused),
         cmocka_unit_test(feed__catalogue_without_the_words_is_refused),
     };
     return cmocka_run_group_tests_name("feed", tests, NULL, NULL);
