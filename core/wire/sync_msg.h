@@ -90,7 +90,7 @@ typedef struct verdict_msg {
     verdict_code code;
     int64_t cid;              /* commit, 0 if nothing was committed */
     bool echo;                /* rows differ from what was sent: they come in the page */
-    fb_code error;            /* REJECTED, HELD, BLOCKED */
+    fb_code error;            /* REJECTED, HELD, BLOCKED; MERGED: E_ERASED */
     fb_text field;            /* "sales_order_line[3].discount_bp" */
     fb_text text_en, text_zh; /* what is wrong */
     fb_text cure_en, cure_zh; /* what to do */

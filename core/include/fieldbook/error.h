@@ -68,6 +68,7 @@ typedef enum fb_code {
     FB_E_FUTURE = 60,
     FB_E_GUARDED = 61,
     FB_E_POISON = 62,
+    FB_E_ERASED = 63,
     FB_E_AUTH = 70,
     FB_E_FORBIDDEN = 71,
     FB_E_SCOPE = 72,
