@@ -181,6 +181,7 @@ static fb_code cache_fill(decide_cache *c, store *view)
     for (uint32_t i = 0; i < c->cat->entities_count; i++) {
         FB_TRY(entity_facts_make(c, &c->cat->entities[i]));
     }
+    FB_TRY(erased_load(c, view));
     c->ready = true;
     return FB_OK;
 }

@@ -1,6 +1,6 @@
 /* decide.c - the order of questions. See decide.h for DEC-1..4.
  *
- *   older columns become newer ones (upgrade.c)
+ *   older columns become newer ones (upgrade.c), what was erased is taken out (erased.c)
  *   each op: rights, values, references, scope, merge -> the group's view
  *   then each row of the view: the business rule of its entity
  *   then the changes, and the verdict */
@@ -57,6 +57,7 @@ static fb_code all_decide(decide *d)
     for (uint32_t i = 0; i < d->g->ops_count; i++) {
         FB_TRY(op_decide(d, &d->g->ops[i]));
     }
+    FB_TRY(aliased_erase(d));
     FB_TRY(rules_ask(d));
     FB_TRY(ids_check(d));
     FB_TRY(view_changes(d));
@@ -92,6 +93,7 @@ static fb_code decide_with(decide *d, decision *out)
     *out = (decision){.plain = d->plain};
     d->out = out;
     d->merged_end = &d->merged;
+    FB_TRY(erased_merged(d));
     fb_code rc = all_decide(d);
     return d->refused ? FB_OK : rc;
 }
@@ -136,6 +138,7 @@ fb_code decide_group(decide_cache *c, store *view, const decide_session *who, co
                 .memory = memory,
                 .plain = !upgraded};
     FB_TRY(decide_scopes_of_user(c, view, &who->user, &scopes)); /* also renews a stale cache */
+    FB_TRY(group_erase(&d, &as_meant));
     FB_TRY(user_get(c, view, &who->user, &d.user));
     d.at_ms =
         g->head.captured_at_ms < who->received_at_ms ? g->head.captured_at_ms : who->received_at_ms;

@@ -14,6 +14,7 @@
 
 #include "sync-server/feed/feed.h"
 #include "sync-server/ledger/ledger.h"
+#include "wire/erased.h"
 #include "wire/group_msg.h"
 
 typedef struct decide_session {
@@ -71,6 +72,10 @@ FB_MUST_USE fb_code decide_scopes_of_user(decide_cache *c, store *view, const fb
 /* `c` must have been begun in the open transaction. */
 FB_MUST_USE fb_code decide_group(decide_cache *c, store *view, const decide_session *who,
                                  const group *g, arena *memory, decision *out);
+
+/* What is known of erased persons, for lines that are kept (wire/erased.h). False: nobody was
+ * erased. Good until the next drop or fill, inside the open transaction. */
+bool decide_erased_view(decide_cache *c, store *view, erased_view *out);
 
 /* The verdict for a group that cannot be decided: unreadable (rejected) or poisonous (held). */
 void decide_refuse_unread(const decide_session *who, fb_code code, const char *why, arena *memory,

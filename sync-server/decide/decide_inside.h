@@ -8,7 +8,7 @@
  *   refs.c       references, aliases, dependants   merge.c   three-way merge, conflict records
  *   row_ops.c    insert and delete of one row      duplicate.c  the same customer twice
  *   order.c facts.c payment.c visit.c change_request.c conflict.c held.c    business rules
- *   verdict.c    refusals in words
+ *   erased.c     what was erased stays out   verdict.c    refusals in words
  *
  * A function that asks a rule returns FB_OK, or a code with d->refused set: the verdict is then
  * in d->out. A code without d->refused is trouble (disk, memory). */
@@ -68,6 +68,13 @@ typedef struct known_row {
 } known_row;
 enum { KNOWN_ROWS = 1 << 13 };
 
+/* Ids of the entity `erasure`, open addressing; all zero: free. */
+typedef struct erased_set {
+    fb_id *ids;
+    uint32_t slots; /* 0: nobody was erased */
+    store *view;    /* where rows above them are looked for, set for each use */
+} erased_set;
+
 struct price_shelf;
 struct decide_cache {
     arena *memory;       /* everything below, until the next drop */
@@ -85,6 +92,7 @@ struct decide_cache {
     struct setting_row *settings;
     bool settings_read;
     struct price_shelf *shelf;
+    erased_set erased;
     uint32_t generation; /* of scopes: raised when a row may have moved */
     known_row *known;
 };
@@ -130,6 +138,7 @@ typedef struct decide {
     alias_pair *aliases;
     merged_column *merged, **merged_end;
     uint32_t merged_count, made; /* rows the server made */
+    erased_parts erased;         /* what was taken out of the group before it was judged */
     const view_row *collided;    /* inserted under an id that is another row's */
 } decide;
 
@@ -149,6 +158,14 @@ bool known_in_scope(decide_cache *c, const cat_entity *e, const fb_id *id, const
 /* "YYYY-MM-DD" of an instant in the company's calendar. */
 FB_MUST_USE fb_code company_day(store *view, int64_t at_ms, char out[TEXT_DATE_BYTES]);
 void known_set_scope(decide_cache *c, const cat_entity *e, const fb_id *id, const user_facts *u);
+/* --- erased.c --- */
+FB_MUST_USE fb_code erased_load(decide_cache *c, store *view);
+/* The group without what was erased; d->erased says what that was. */
+FB_MUST_USE fb_code group_erase(decide *d, group *g);
+/* The same for rows that this group has just learned to be another row's (aliases). */
+FB_MUST_USE fb_code aliased_erase(decide *d);
+/* Each of d->erased as a column that lost, with no value: the verdict names where, not what. */
+FB_MUST_USE fb_code erased_merged(decide *d);
 /* --- settings.c --- */
 /* The setting that binds this person most closely (user, role, global); fallback if none. */
 FB_MUST_USE fb_code setting_int(decide *d, const char *key, int64_t fallback, int64_t *out);

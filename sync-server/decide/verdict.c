@@ -141,6 +141,18 @@ static fb_code aliases_list(decide *d, verdict_msg *m)
     return FB_OK;
 }
 
+/* The group stands; what it said of an erased person does not. */
+static void tell_erased(const decide *d, verdict_msg *m)
+{
+    if (d->erased.count > 0) {
+        m->error = FB_E_ERASED;
+        m->text_en = text_of("this person's data was erased: what belongs to it was left out");
+        m->text_zh = text_of("该个人信息已按要求删除：相关内容未保存");
+        m->cure_en = text_of("nothing to do; a person who comes back is a new record");
+        m->cure_zh = text_of("无需操作；如客户重新来访，请新建记录");
+    }
+}
+
 fb_code verdict_accept(decide *d)
 {
     verdict_msg *m = &d->out->verdict;
@@ -153,6 +165,7 @@ fb_code verdict_accept(decide *d)
         m->code = VERDICT_ALIAS;
         FB_TRY(aliases_list(d, m));
     }
+    tell_erased(d, m);
     d->plain &= m->code == VERDICT_APPLIED && d->out->changes_count > 0;
     m->echo = !d->plain;
     d->out->plain = d->plain;

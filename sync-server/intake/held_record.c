@@ -19,7 +19,7 @@ typedef struct recording {
 } recording;
 
 /* Author and bytes, as an id of version 8 (RFC 9562). */
-static fb_id id_of(const held_place *p)
+fb_id held_row_id(const fb_id *user, fb_text line)
 {
     static const char NAME[] = "held_group";
     digest_run run;
@@ -27,8 +27,8 @@ static fb_id id_of(const held_place *p)
     fb_id id;
     digest_begin(&run);
     digest_add(&run, NAME, sizeof NAME);
-    digest_add(&run, p->d->user.b, sizeof p->d->user.b);
-    digest_add(&run, p->line.data, p->line.size);
+    digest_add(&run, user->b, sizeof user->b);
+    digest_add(&run, line.data, line.size);
     digest_end(&run, &hash);
     memcpy(id.b, hash.b, sizeof id.b);
     id.b[6] = (uint8_t)(0x80 | (id.b[6] & 0x0f));
@@ -56,7 +56,7 @@ static fb_code recording_begin(intake *in, const held_place *p, recording *r)
     if (r->e == NULL) {
         return FB_OK;
     }
-    r->id = id_of(p);
+    r->id = id_is_none(&p->row) ? held_row_id(&p->d->user, p->line) : p->row;
     r->before = arena_take(in->work, r->e->columns_count * sizeof *r->before);
     if (r->before == NULL) {
         return FB_E_NO_MEMORY;

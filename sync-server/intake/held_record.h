@@ -16,6 +16,7 @@ typedef struct held_place {
     int64_t gseq, now_ms;
     fb_text line;  /* the group, as it was sent */
     fb_text words; /* its verdict, as it stands in fs_verdict */
+    fb_id row;     /* its row where something was erased from the line; none: the line says */
 } held_place;
 
 /* Open the row, or open it again under its new number. */

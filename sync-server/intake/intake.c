@@ -117,9 +117,10 @@ static fb_code collided_read(taking *t)
 }
 
 /* HLD-1: the row by which people decide it; its commit is the server's own. */
-static fb_code held_tell(taking *t, int64_t gseq, fb_text line, fb_text words)
+static fb_code held_tell(taking *t, const verdict_row *row)
 {
-    const held_place place = {&t->d, gseq, t->r->now_ms, line, words};
+    const held_place place = {&t->d,        row->gseq, t->r->now_ms,
+                              row->payload, row->line, row->held_row};
     FB_TRY(held_record_open(t->in, &place));
     return ledger_head(t->in->db, &t->head);
 }
@@ -132,7 +133,7 @@ static fb_code held_withdraw(taking *t, int64_t replaced)
     if (rc != FB_OK || v.code != VERDICT_HELD || v.state != 0) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
-    const held_place place = {&t->d, replaced, t->r->now_ms, v.payload, v.line};
+    const held_place place = {&t->d, replaced, t->r->now_ms, v.payload, v.line, v.held_row};
     FB_TRY(held_record_withdraw(t->in, &place));
     return ledger_head(t->in->db, &t->head);
 }
@@ -157,6 +158,27 @@ static int64_t verdict_head(const taking *t, int64_t cid)
     return cid > 0 ? cid : t->head + 1;
 }
 
+/* What is kept of a group that does not stand: the line, without what was erased. */
+static fb_code payload_of(taking *t, fb_text line, verdict_row *row)
+{
+    erased_view v;
+    buf less;
+    bool changed = false;
+    row->payload = line;
+    if (!decide_erased_view(t->in->cache, t->in->db, &v)) {
+        return FB_OK;
+    }
+    buf_init(&less, line.size + 1024);
+    fb_code rc = erased_line(&v, line, t->in->work, &less, &changed);
+    if (rc == FB_OK && changed) {
+        row->payload = arena_text(t->in->work, buf_text(&less));
+        row->held_row = held_row_id(&t->d.user, line);
+        rc = row->payload.data == NULL ? FB_E_NO_MEMORY : FB_OK;
+    }
+    buf_clear(&less);
+    return rc;
+}
+
 /* Everything but a plain run: the verdict in words. */
 static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line, const decision *d)
 {
@@ -170,10 +192,13 @@ static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line
                        .mark = mark,
                        .code = d->verdict.code,
                        .line = buf_text(&words)};
-    row.payload = keeps_payload(row.code) ? line : (fb_text){NULL, 0};
-    fb_code rc = words.code != FB_OK ? words.code : verdict_row_add(t->in->db, &row);
+    fb_code rc = words.code;
+    if (rc == FB_OK && keeps_payload(row.code)) {
+        rc = payload_of(t, line, &row);
+    }
+    rc = rc == FB_OK ? verdict_row_add(t->in->db, &row) : rc;
     if (rc == FB_OK && row.code == VERDICT_HELD) {
-        rc = held_tell(t, gseq, line, row.line);
+        rc = held_tell(t, &row);
     }
     buf_clear(&words);
     return rc;
@@ -293,7 +318,7 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
         old.head = verdict_head(t, 0);
         FB_TRY(verdict_row_add(t->in->db, &old));
         if (old.code == VERDICT_HELD) {
-            FB_TRY(held_tell(t, gseq, line, old.line));
+            FB_TRY(held_tell(t, &old));
         }
     } else {
         FB_TRY(group_decide(t, &who, line, mark));

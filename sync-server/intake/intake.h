@@ -77,4 +77,7 @@ typedef struct intake_decision {
 } intake_decision;
 FB_MUST_USE fb_code intake_held_decide(intake *in, const intake_decision *how);
 
+/* What the row of a held group is called: its author and its bytes as they were sent. */
+fb_id held_row_id(const fb_id *user, fb_text line);
+
 #endif

@@ -43,6 +43,7 @@ typedef struct row_in {
     bool plain;
     const uint8_t *marks;
     fb_text line, payload;
+    fb_id held_row;
 } row_in;
 
 static fb_code row_add(store *s, int64_t incarnation_no, const row_in *v)
@@ -61,6 +62,9 @@ static fb_code row_add(store *s, int64_t incarnation_no, const row_in *v)
     }
     if (v->payload.data != NULL) {
         store_bind_blob(q, 10, v->payload.data, v->payload.size);
+    }
+    if (!id_is_none(&v->held_row)) {
+        store_bind_id(q, 11, &v->held_row);
     }
     return store_run(q);
 }
@@ -93,7 +97,8 @@ fb_code verdict_row_add(store *s, const verdict_row *v)
                         .code = v->code,
                         .marks = marks,
                         .line = v->line,
-                        .payload = v->payload};
+                        .payload = v->payload,
+                        .held_row = v->held_row};
     return row_add(s, v->incarnation_no, &row);
 }
 
@@ -152,6 +157,7 @@ fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memo
                            .code = (verdict_code)store_int(q, 4),
                            .plain = store_int(q, 5) != 0,
                            .state = store_int(q, 9)};
+    out->held_row = store_is_null(q, 10) ? out->held_row : store_id(q, 10);
     fb_code rc = keep(memory, store_blob(q, 6), &out->marks);
     if (rc == FB_OK) {
         rc = keep(memory, store_text(q, 7), &out->line);

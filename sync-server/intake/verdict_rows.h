@@ -23,6 +23,8 @@ typedef struct verdict_row {
     verdict_code code;
     fb_text line;    /* with its "\n" */
     fb_text payload; /* data NULL: none */
+    fb_id held_row;  /* where something was erased from the payload: what the row that shows it is
+                        called; none: the payload says */
 } verdict_row;
 FB_MUST_USE fb_code verdict_row_add(store *s, const verdict_row *v);
 
@@ -36,6 +38,7 @@ typedef struct verdict_found {
     bool plain;
     int64_t state;
     fb_text marks, line, payload;
+    fb_id held_row;
 } verdict_found;
 /* The words of a verdict as they stand in its row. E_CORRUPT: there are none. */
 FB_MUST_USE fb_code verdict_line_get(fb_text line, arena *memory, verdict_msg *out);
