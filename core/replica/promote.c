@@ -4,8 +4,9 @@
  *   take the groups on top off, newest first          undo.c
  *   copy what open groups need and may leave           parked.c    (then wipe, when a page says
  * reset) for each staged page in order: groups that its snapshot holds and that stood as sent
- * become base state     replay.c its rows page.c groups with another verdict change their state put
- * what is still on top on again, oldest first    replay.c
+ * become base state     replay.c its rows page.c groups with another verdict change their state,
+ * what was erased is forgotten    forget.c put what is still on top on again, oldest first
+ * replay.c
  *
  * The order inside the loop matters: a page that was read before a group was applied must not
  * overwrite it, one that was read after it must. With nothing staged, nothing held and no verdict
@@ -399,6 +400,7 @@ static fb_code run_steps(promo *m)
     FB_TRY(sums_end(r));
     FB_TRY(parked_settle(r));
     r->state.versioned = r->state.acked;
+    FB_TRY(forget_erased(r));
     FB_TRY(put_on(m));
     FB_TRY(run_text(r, "UPDATE fb_verdict SET in_effect=1 WHERE in_effect=0"));
     if (!m->p->direct) {
@@ -477,6 +479,10 @@ static fb_code rows_move(replica *r, const promotion *p, bool *out)
                         "SELECT 1 FROM fb_outbox WHERE state<>0 AND (gseq > ?1 OR (state=1 AND "
                         "gseq > 0)) LIMIT 1",
                         r->state.settled, &found, &any));
+    }
+    if (any == 0) {
+        FB_TRY(forget_due(r, out));
+        any = *out;
     }
     if (any == 0 && p->result->catalog_changed) {
         FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_unknown)", &any));

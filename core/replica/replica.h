@@ -26,7 +26,8 @@
  *   OUT-1  a group is in the outbox if and only if its effect was applied, in one transaction
  *   OUT-2  gseq of one incarnation: 1, 2, 3 ... without gaps, never reused
  *   OUT-3  chain(g) = SHA-256(chain(g-1) || body(g)); chain(0) = SHA-256(incarnation bytes)
- *   OUT-4  a body is never rewritten; it leaves the outbox only when settled and backed up
+ *   OUT-4  a body is never rewritten; it leaves the outbox only when settled and backed up, and
+ *          only then a person who was erased is taken out of what stays (forget.c)
  *   PRO-1  visible state = base state at token + pending groups in gseq order
  *   PRO-2  staged pages become visible only together, when the complete one is there
  *   PRO-3  a verdict's effect becomes visible only together with the state that contains it

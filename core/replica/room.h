@@ -6,6 +6,7 @@
  *   row.c       one row in and out, stamps, aliases
  *   capture.c   a group under construction;  outbox.c  groups at rest
  *   parked.c    rows that left while open groups need them;  warning.c  what replay cannot show
+ *   forget.c    what is kept of an erased person
  *   undo.c      before-images;  replay.c  a stored group onto the tables
  *   reply.c     a reply taken apart;  stage.c  verdicts and pages into the file
  *   pack.c      a first download chunk by chunk
@@ -261,6 +262,11 @@ FB_MUST_USE fb_code alias_store(replica *r, int64_t gseq, fb_text entity, const 
 /* Base rows and drafts that name `from` name `to`. */
 FB_MUST_USE fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from, const fb_id *to);
 FB_MUST_USE fb_code alias_notice(replica *r); /* sets has_alias from the file */
+
+/* --- forget.c --- */
+FB_MUST_USE fb_code forget_due(replica *r, bool *due_out);
+/* In a promotion, behind its pages and before groups are put on again. */
+FB_MUST_USE fb_code forget_erased(replica *r);
 
 /* --- outbox.c --- */
 FB_MUST_USE fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text stored,
