@@ -120,6 +120,24 @@ static fb_code catalogue_renew(server *s, fb_text builtin, fb_error *err)
     return FB_OK;
 }
 
+/* ERS-4: before anybody is served. */
+static fb_code erased_again(server *s, fb_error *err)
+{
+    bool erased = false;
+    int64_t head = 0;
+    if (atomic_load(&s->suspect)) {
+        return FB_OK; /* MRK-2 */
+    }
+    FB_TRY(erase_again(s->db, s->path, s->vfs, &erased, err));
+    if (erased) {
+        FB_TRY(store_compact(s->path, s->vfs, err));
+        FB_TRY(ledger_head(s->db, &head));
+        atomic_store(&s->head, head);
+        server_log(s, FB_LOG_WARN, "server.erased_again head=%lld", (long long)head);
+    }
+    return FB_OK;
+}
+
 static void spare_init(server *s)
 {
     static const char busy[] =
@@ -189,6 +207,9 @@ fb_code server_open(const server_options *o, server **out, fb_error *err)
     if (rc == FB_OK) {
         fb_text builtin = o->catalog.size > 0 ? o->catalog : catalog_builtin_text();
         rc = catalogue_renew(s, builtin, err);
+    }
+    if (rc == FB_OK) {
+        rc = erased_again(s, err);
     }
     if (rc != FB_OK) {
         server_close(s);

@@ -21,6 +21,7 @@
 #include "schema/limits.h"
 #include "sync-server/blob/blob.h"
 #include "sync-server/door/door.h"
+#include "sync-server/erase/erase.h"
 #include "sync-server/feed/feed.h"
 #include "sync-server/intake/intake.h"
 #include "sync-server/server.h"
@@ -93,6 +94,7 @@ struct server {
     pack_limits pack_limits;
     struct server_builder *builder; /* of the building thread */
     uint64_t build_after_ms;        /* mono clock */
+    int64_t packs_forgot_pos;       /* packs from before the newest erasure are gone */
     server_job spare;               /* answers where there is no memory for a job (SRV-2) */
 };
 

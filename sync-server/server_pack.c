@@ -132,6 +132,19 @@ static fb_code builder_open(server *s)
     return rc;
 }
 
+/* Somebody was erased, here or by the administrator's program: packs from before hold the person.
+ */
+static fb_code erased_forget(server *s)
+{
+    int64_t before = 0;
+    FB_TRY(store_meta_int(s->builder->view, "erased_pos", 0, &before));
+    if (before > s->packs_forgot_pos) {
+        FB_TRY(pack_store_forget(s->builder->packs, before));
+        s->packs_forgot_pos = before;
+    }
+    return FB_OK;
+}
+
 bool server_build(server *s, uint64_t now_mono_ms)
 {
     bool more = false;
@@ -141,6 +154,9 @@ bool server_build(server *s, uint64_t now_mono_ms)
     fb_code rc = s->builder != NULL ? FB_OK : builder_open(s);
     if (rc == FB_OK) {
         rc = pack_builder_step(s->builder->builder, now_mono_ms, wall_ms(s), &more);
+    }
+    if (rc == FB_OK && !more) { /* between two packs */
+        rc = erased_forget(s);
     }
     if (rc != FB_OK) {
         server_log(s, FB_LOG_WARN, "pack.failed code=%s", fb_code_name(rc));

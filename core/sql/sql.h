@@ -83,6 +83,10 @@ FB_MUST_USE fb_code sql_check(sql_db *db, fb_error *err); /* quick_check */
 FB_MUST_USE fb_code sql_checkpoint(sql_db *db);           /* passive */
 /* All of the write-ahead log into the database, and the log cut to nothing. Waits for nobody:
  * E_BUSY while another connection reads. */
+/* Write every page anew, so that nothing that was deleted or replaced is left in the file, its free
+ * pages and its log. Waits for other connections; E_BUSY: they read for longer, the log is still
+ * there: try again. No statement may be open. */
+FB_MUST_USE fb_code sql_compact(sql_db *db);
 FB_MUST_USE fb_code sql_checkpoint_all(sql_db *db);
 /* After an open that found a write-ahead log: what this connection reads outlives a power loss. A
  * commit that failed at its sync, or was killed before it, left frames there that are read like all

@@ -127,6 +127,14 @@ fb_code sql_checkpoint_all(sql_db *db)
     return FB_OK;
 }
 
+fb_code sql_compact(sql_db *db)
+{
+    FB_TRY(sql_exec(db, "VACUUM"));
+    int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    db->log_pages = 0;
+    return rc == SQLITE_OK ? FB_OK : sql_failed(db, rc);
+}
+
 fb_code sql_sync_log(sql_db *db)
 {
     sqlite3_file *log = NULL;

@@ -10,6 +10,7 @@
  *   people.c    enrolment codes, devices
  *   certificate.c  the server's certificate: show, renew
  *   held.c      groups that wait for a person
+ *   erase.c     the data of one person goes, everywhere
  *   packs.c     row packs for first downloads
  *   conflict.c  values that lost a merge: list, settle
  *   status.c    does a person have to do something? for people and for monitoring
@@ -123,6 +124,7 @@ int command_export(admin *a);
 int command_code(admin *a);
 int command_device(admin *a);
 int command_held(admin *a);
+int command_erase(admin *a);
 int command_blobs(admin *a);
 int command_conflict(admin *a);
 int command_check(admin *a);
@@ -146,6 +148,17 @@ FB_MUST_USE fb_code blobs_verify(const admin *a, const char *database, const cha
                                  bool is_folder, fb_error *err);
 FB_MUST_USE fb_code blobs_restore(admin *a, const char *database, const char *backup,
                                   bool is_folder, fb_error *err);
+
+/* packs.c: those made before this position go; nothing where there are none. */
+FB_MUST_USE fb_code packs_forget(admin *a, int64_t before, fb_error *err);
+/* erase.c: the list of erased persons goes with a backup (FILE.erased, DIR/persons.erased), and
+ * comes back with it: `database`, still on its way to its place `to`, is erased again. */
+FB_MUST_USE fb_code erased_backup(admin *a, const char *backup, bool is_folder, fb_error *err);
+FB_MUST_USE fb_code erased_restore(const char *database, const char *to, const char *backup,
+                                   bool is_folder, fb_error *err);
+/* blobs.c: the bytes of attachments that were erased. */
+struct erase_report;
+FB_MUST_USE fb_code blobs_erase(admin *a, const struct erase_report *r, fb_error *err);
 
 bool file_load(const char *path, buf *out);
 

@@ -90,6 +90,9 @@ static fb_code file_make(admin *a, const char *path, int64_t hold_ms, backup_fac
         rc = blobs_backup(a, path, path, false, hold_ms, err);
     }
     if (rc == FB_OK) {
+        rc = erased_backup(a, path, false, err);
+    }
+    if (rc == FB_OK) {
         rc = backup_record(a, facts->head, facts->sha256, hold_ms);
     }
     company_close(a);
@@ -205,6 +208,7 @@ static fb_code folder_add(folder_run *f, fb_error *err)
     FB_TRY(rc);
     FB_TRY(point_verify(f, err));
     FB_TRY(blobs_backup(f->a, f->snapshot, f->folder, true, f->hold_ms, err));
+    FB_TRY(erased_backup(f->a, f->folder, true, err));
     return backup_record(f->a, f->facts.head, f->facts.sha256, f->hold_ms);
 }
 

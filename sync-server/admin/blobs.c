@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "sync-server/blob/blob.h"
+#include "sync-server/erase/erase.h"
 
 enum { BLOBS_PATH_BYTES = 4200, UNNAMED_DAYS = 30 };
 
@@ -22,6 +22,20 @@ static fb_code home_open(const admin *a, blob_place *out)
     char path[BLOBS_PATH_BYTES];
     snprintf(path, sizeof path, "%s/master.db", a->home);
     return place_open(a, path, out);
+}
+
+fb_code blobs_erase(admin *a, const erase_report *r, fb_error *err)
+{
+    blob_place place;
+    fb_code rc = home_open(a, &place);
+    if (rc == FB_OK) {
+        rc = erase_files(&place, a->db, r);
+    }
+    blob_place_clear(&place);
+    return rc == FB_OK ? FB_OK
+                       : fail(err, rc, "blobs",
+                              "a file of an erased photo could not be removed: check the folder's "
+                              "rights, then blobs collect");
 }
 
 static void report_say(const admin *a, const blob_report *r, bool ok)

@@ -176,6 +176,19 @@ static fb_code place_read(pack_room *p, fb_error *err)
     return FB_OK;
 }
 
+fb_code packs_forget(admin *a, int64_t before, fb_error *err)
+{
+    pack_room p = {.a = a};
+    FB_TRY(place_read(&p, err));
+    fb_code rc = pack_store_open(p.packs_path, NULL, false, &p.packs, err);
+    if (rc != FB_OK) {
+        return rc == FB_E_NOT_FOUND ? FB_OK : rc;
+    }
+    rc = pack_store_forget(p.packs, before);
+    pack_store_close(p.packs);
+    return rc == FB_OK ? FB_OK : fail(err, rc, p.packs_path, "the packs could not be written anew");
+}
+
 int command_packs(admin *a)
 {
     pack_room p = {.a = a};

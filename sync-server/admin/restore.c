@@ -11,7 +11,8 @@
  *          new epoch before it has its name
  *   RST-3  whenever the power goes, the old database stands there, or the new one as a whole, or
  *          none, with the old one and the new one beside it: server_restore_was_cut tells whoever
- *          looks for a database, and the same command ends it */
+ *          looks for a database, and the same command ends it
+ *   RST-4  who was erased since the backup was made is erased again before the copy has its name */
 #include "sync-server/admin/shelf.h"
 
 #include <fcntl.h>
@@ -220,6 +221,7 @@ static fb_code put_back(restoring *r, bool is_folder, fb_error *err)
 {
     FB_TRY(fresh_remove(r, err));
     FB_TRY(is_folder ? moment_make(r, err) : copy_make(r, err));
+    FB_TRY(erased_restore(r->fresh, r->to, r->from, is_folder, err)); /* RST-4 */
     FB_TRY(server_epoch_new(&(server_epoch_options){.path = r->fresh, .port = r->a->port},
                             &r->facts.head, err));
     FB_TRY(old_aside(r, err));

@@ -109,6 +109,9 @@ FB_MUST_USE fb_code blob_missing(store *s, void (*fn)(void *ctx, const char *has
 /* Remove bytes that no row has named for limits.unnamed_days, parts as old, and files of parts that
  * the database does not know (it was restored, or a crash came between). */
 FB_MUST_USE fb_code blob_collect(const blob_place *p, store *s, int64_t now_ms, blob_report *out);
+/* The bytes of a file that no row names any more go at once. *removed_out false: a row names it. */
+FB_MUST_USE fb_code blob_forget(const blob_place *p, store *s, const digest *hash,
+                                bool *removed_out);
 typedef struct blob_moment {
     int64_t now_ms, hold_ms;
 } blob_moment;

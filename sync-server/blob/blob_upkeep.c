@@ -190,6 +190,30 @@ static fb_code collect_whole(const blob_place *p, store *s, int64_t before_ms, b
     return rc;
 }
 
+fb_code blob_forget(const blob_place *p, store *s, const digest *hash, bool *removed_out)
+{
+    char name[BLOB_NAME_BYTES + 1];
+    bool named = false;
+    buf path;
+    *removed_out = false;
+    FB_TRY(store_begin(s));
+    store_stmt *q = store_prepare(s, STORE_blob_named);
+    blob_bind(q, 1, hash, name);
+    fb_code rc = store_step(q, &named);
+    store_reset(q);
+    rc = rc == FB_OK && !named ? drop_rows(s, hash) : rc;
+    if (rc != FB_OK || named) {
+        store_rollback(s);
+        return rc;
+    }
+    FB_TRY(store_commit(s));
+    const char *file = blob_place_path(p, hash, &path);
+    rc = path.code == FB_OK ? p->files->remove(p->files->ctx, file) : path.code;
+    buf_clear(&path);
+    *removed_out = rc == FB_OK;
+    return rc;
+}
+
 static fb_code part_drop(store *s, const digest *hash, const fb_id *device)
 {
     char name[BLOB_NAME_BYTES + 1];

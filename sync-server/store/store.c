@@ -443,6 +443,19 @@ fb_code store_backup_counts(store *s, int64_t head, int64_t now_ms, int64_t hold
     return FB_OK;
 }
 
+fb_code store_compact(const char *path, const char *vfs, fb_error *err)
+{
+    store *s = NULL;
+    FB_TRY(store_open(&(store_options){.path = path, .vfs = vfs, .spills = true}, &s, err));
+    fb_code rc = sql_compact(s->db);
+    if (rc != FB_OK) {
+        (void)fail(err, rc, "database", "%s: the file could not be written anew",
+                   sql_message(s->db));
+    }
+    store_close(s);
+    return rc;
+}
+
 fb_code store_check(store *s, fb_error *err)
 {
     return sql_check(s->db, err);

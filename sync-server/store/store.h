@@ -155,6 +155,9 @@ FB_MUST_USE fb_code store_backup(store *s, const char *to_path,
  *
  * hold_ms 0: at once. It moves every hold_ms, so devices keep a group up to twice as long. */
 FB_MUST_USE fb_code store_backup_counts(store *s, int64_t head, int64_t now_ms, int64_t hold_ms);
+/* On a connection of its own, outside every transaction: nothing that was erased is left in the
+ * file, its free pages and its log. Writers wait meanwhile. E_BUSY: somebody reads for long. */
+FB_MUST_USE fb_code store_compact(const char *path, const char *vfs, fb_error *err);
 FB_MUST_USE fb_code store_check(store *s, fb_error *err);
 /* The high-water mark: PATH.high-water, a small file of its own beside the database, so that a
  * database put back from an older copy is noticed. Each call opens and closes it. E_NOT_FOUND. */
@@ -167,6 +170,21 @@ FB_MUST_USE fb_code store_mark_get(const char *path, const char *vfs, store_mark
                                    fb_error *err);
 FB_MUST_USE fb_code store_mark_put(const char *path, const char *vfs, const store_mark *mark,
                                    fb_error *err);
+/* Who was erased, once more: PATH.erased, beside the database like the mark, and beside backups, so
+ * that a database put back from an older copy is erased again (sync-server/erase). Each call opens
+ * and closes it. */
+typedef struct store_erasure {
+    fb_text entity, reason; /* borrowed */
+    fb_id id;
+    int64_t at_ms;
+} store_erasure;
+/* One that is there stays as it is. */
+FB_MUST_USE fb_code store_erased_put(const char *path, const char *vfs, const store_erasure *all,
+                                     uint32_t count, fb_error *err);
+/* In the order in which they were erased; no file: none. */
+FB_MUST_USE fb_code store_erased_each(const char *path, const char *vfs,
+                                      fb_code (*fn)(void *ctx, const store_erasure *one), void *ctx,
+                                      fb_error *err);
 /* Read-only SQL for the administrator's and manager's reports (never from a device). */
 typedef struct sql_stmt sql_stmt;
 FB_MUST_USE fb_code store_query(store *s, fb_text sql, sql_stmt **out, fb_error *err);

@@ -32,6 +32,7 @@ static fb_code open_at(const char *path, const char *vfs, bool create, pack_stor
                            .vfs = vfs,
                            .cache_kib = PACK_CACHE_KIB,
                            .busy_timeout_ms = PACK_TIMEOUT_MS,
+                           .secure = true, /* rows of people: nothing is left in free pages */
                            .sync_normal = true};
     FB_TRY(sql_open(path, &o, &p->db, err));
     fb_code rc = sql_exec(p->db, TABLES);
@@ -299,6 +300,24 @@ fb_code pack_store_drop(pack_store *p, int64_t no)
     static const char *const TEXTS[] = {"DELETE FROM chunk WHERE ?1 IN (0, pack)",
                                         "DELETE FROM pack WHERE ?1 IN (0, no)"};
     return run_all(p, TEXTS, 2, no);
+}
+
+fb_code pack_store_forget(pack_store *p, int64_t before)
+{
+    bool any = false;
+    sql_stmt *q = sql_prepare(p->db, "SELECT 1 FROM pack WHERE pos < ?1 LIMIT 1");
+    if (q == NULL) {
+        return sql_code(p->db);
+    }
+    sql_bind_int(q, 1, before);
+    FB_TRY(sql_step(q, &any));
+    sql_reset(q);
+    if (!any) {
+        return FB_OK;
+    }
+    FB_TRY(run_int(p, "DELETE FROM pack WHERE pos < ?1", before));
+    FB_TRY(run_int(p, "DELETE FROM chunk WHERE ?1 = ?1 AND pack NOT IN (SELECT no FROM pack)", 0));
+    return sql_compact(p->db);
 }
 
 fb_code pack_store_keep_epoch(pack_store *p, const fb_id *epoch)

@@ -56,6 +56,9 @@ FB_MUST_USE fb_code pack_store_each(pack_store *p, fb_code (*fn)(void *ctx, cons
                                     void *ctx);
 /* no 0: all of them, also what is unfinished. */
 FB_MUST_USE fb_code pack_store_drop(pack_store *p, int64_t no);
+/* Packs that were made before this position go, and with them every byte of theirs: somebody was
+ * erased there. */
+FB_MUST_USE fb_code pack_store_forget(pack_store *p, int64_t before);
 /* Packs of another epoch than this go. */
 FB_MUST_USE fb_code pack_store_keep_epoch(pack_store *p, const fb_id *epoch);
 

@@ -32,6 +32,7 @@ declare -A MAY=(
     [sync-server/blob]="base/ catalog/ wire/ sync-server/store/ sync-server/feed/ sync-server/blob/ fieldbook/ schema/"
     [sync-server/door]="base/ catalog/ rules/ wire/ sync-server/store/ sync-server/ledger/ sync-server/door/ fieldbook/ schema/"
     [sync-server/decide]="base/ catalog/ rules/ wire/ sync-server/store/ sync-server/ledger/ sync-server/feed/ sync-server/decide/ fieldbook/ schema/"
+    [sync-server/erase]="base/ catalog/ rules/ wire/ sync-server/ fieldbook/ schema/"
     [sync-server/intake]="base/ catalog/ rules/ wire/ sync-server/ fieldbook/ schema/"
     [sync-server/jobs]="base/ catalog/ rules/ wire/ sync-server/ fieldbook/ schema/"
     [sync-server/admin]="base/ catalog/ rules/ sql/ wire/ sync-server/ platform/posix/ fieldbook/ schema/"
