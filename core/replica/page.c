@@ -376,6 +376,27 @@ static fb_code apply_unknown_entity(walk *w, fb_text line)
     return w->head.kind == BLOCK_ROW ? unknown_put(w, line, &id) : unknown_drop(w, &id);
 }
 
+/* An attachment that is gone for everybody was erased: its bytes go, wherever they stand on their
+ * way (BLO-2 is for bytes that the server may ask for again). */
+static fb_code bytes_drop(walk *w, const fb_id *id)
+{
+    static const char text[] =
+        "DELETE FROM fb_blob WHERE hash IN (SELECT sha256 FROM attachment WHERE id=?1 UNION ALL "
+        "SELECT thumb_sha256 FROM attachment WHERE id=?1) AND NOT EXISTS (SELECT 1 FROM attachment "
+        "a WHERE a.id<>?1 AND fb_blob.hash IN (a.sha256, a.thumb_sha256))";
+    replica *r = w->r;
+    if (w->head.kind != BLOCK_DELETE || !text_is(w->head.entity->name, "attachment")) {
+        return FB_OK;
+    }
+    sql_stmt *s = sql_prepare(r->db, text);
+    if (s == NULL) {
+        return sql_code(r->db);
+    }
+    sql_bind_id(s, 1, id);
+    r->blobs_swept = false;
+    return sql_run(s);
+}
+
 static fb_code apply_row(walk *w, fb_text line, void *ctx)
 {
     (void)ctx;
@@ -396,6 +417,7 @@ static fb_code apply_row(walk *w, fb_text line, void *ctx)
     }
     if (w->head.kind != BLOCK_ROW) {
         w->r->purge_due = true;
+        FB_TRY(bytes_drop(w, &id->u.id));
         FB_TRY(row_remove(w->r, p, &id->u.id));
         FB_TRY(w->head.kind == BLOCK_DELETE ? parked_forget(w->r, p->entity, &id->u.id) : FB_OK);
         return unknown_drop(w, &id->u.id);
