@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "base/id.h"
 #include "sync-server/erase/erase_inside.h"
-#include "sync-server/ledger/fill.h"
+#include "sync-server/store/fill.h"
 
 static const char KIND[] = "privacy.erase";
 

@@ -3,7 +3,7 @@
 
 #include "base/id.h"
 #include "sync-server/erase/erase_inside.h"
-#include "sync-server/ledger/fill.h"
+#include "sync-server/store/fill.h"
 
 enum { LIST_PAGE = 256, AGAIN_BYTES_MAX = 1 << 30 };
 

@@ -7,7 +7,7 @@
 #include "base/id.h"
 #include "sync-server/erase/erase_inside.h"
 #include "sync-server/intake/intake.h"
-#include "sync-server/ledger/fill.h"
+#include "sync-server/store/fill.h"
 
 enum { HELD_PAGE = 256, TEXT_BYTES_MAX = 16 << 20, WORK_BYTES_MAX = 256 << 20 };
 

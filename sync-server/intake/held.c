@@ -69,7 +69,7 @@ static fb_code decided_commit(holding *h, const commit_source *from)
 {
     uint32_t count = h->decided.changes_count;
     change *all = arena_take(h->in->work, (count + 1) * sizeof *all);
-    const held_place place = {&h->d,         h->how->gseq,  h->how->now_ms, h->found.payload,
+    const held_place place = {&h->d,         h->how->gseq,     h->how->now_ms, h->found.payload,
                               h->found.line, h->found.held_row};
     bool any = false;
     int64_t cid = 0;

@@ -15,7 +15,7 @@
 #include "sql/sql.h"
 #include "support/fleet.h"
 #include "sync-server/erase/erase.h"
-#include "sync-server/ledger/fill.h"
+#include "sync-server/store/fill.h"
 #include "sync-server/store/store_pack.h"
 
 #include <cmocka.h>
