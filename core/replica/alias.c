@@ -74,9 +74,7 @@ static fb_code rewrite_column(replica *r, const cat_entity *e, const cat_column 
     buf_reset(&r->text);
     buf_printf(&r->text, "UPDATE %.*s SET %.*s=?2 WHERE %.*s=?1", (int)e->name.size, e->name.data,
                (int)c->name.size, c->name.data, (int)c->name.size, c->name.data);
-    const char *text = buf_cstr(&r->text);
-    FB_TRY(r->text.code);
-    sql_stmt *s = sql_prepare(r->db, text);
+    sql_stmt *s = sql_prepare(r->db, buf_cstr(&r->text));
     sql_bind_id(s, 1, from);
     sql_bind_id(s, 2, to);
     return sql_run(s);
@@ -99,13 +97,14 @@ fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from, const fb_id
 {
     const catalog *c = r->edition->catalog;
     const cat_entity *target = catalog_entity(c, entity);
-    if (target != NULL) {
-        entity_plan *p = plan_of(r, target);
-        FB_TRY(sums_take_row(r, p, from));
-        FB_TRY(row_remove(r, p, from));
-        observe_entity(r, target);
+    if (target == NULL) {
+        return rewrite_drafts(r, from, to);
     }
-    for (uint32_t i = 0; target != NULL && i < c->entities_count; i++) {
+    entity_plan *p = plan_of(r, target);
+    FB_TRY(sums_take_row(r, p, from));
+    FB_TRY(row_remove(r, p, from));
+    observe_entity(r, target);
+    for (uint32_t i = 0; i < c->entities_count; i++) {
         const cat_entity *e = &c->entities[i];
         for (uint32_t k = 0; k < e->columns_count; k++) {
             if (e->columns[k].type == CAT_REF && e->columns[k].to_entity == target->number) {

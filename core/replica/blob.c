@@ -392,12 +392,10 @@ fb_code blob_totals_get(replica *r, blob_totals *out)
                            " coalesce(sum(size - offset) FILTER (WHERE state = 5), 0),"
                            " count(*) FILTER (WHERE tries > 0 AND state IN (1,2,5)) FROM fb_blob");
     FB_TRY(sql_step(s, &row));
-    *out = (blob_totals){0};
-    if (row) {
-        *out = (blob_totals){sql_int(s, 0), sql_int(s, 1), sql_int(s, 2), sql_int(s, 3),
-                             sql_int(s, 4), sql_int(s, 5), sql_int(s, 6)};
-        sql_reset(s);
-    }
+    FB_ASSERT(row); /* a count always has one */
+    *out = (blob_totals){sql_int(s, 0), sql_int(s, 1), sql_int(s, 2), sql_int(s, 3),
+                         sql_int(s, 4), sql_int(s, 5), sql_int(s, 6)};
+    sql_reset(s);
     return FB_OK;
 }
 

@@ -371,7 +371,7 @@ static progress server_says(const blob_info *b, blob_state state, int64_t offset
     if (state != BLOB_STATE_PART) {
         p.to = state == BLOB_STATE_BACKED ? BLOB_SAFE : BLOB_SENT;
         p.offset = b->size;
-    } else if (offset < 0 || offset >= b->size) {
+    } else if (offset >= b->size) {
         p.offset = 0; /* an answer about another file: begin again */
     }
     return p;

@@ -490,7 +490,7 @@ fb_code capture_delta(replica *r, const cat_entity *e, const fb_id *id, int colu
     if (difference == 0) {
         return FB_OK;
     }
-    if (!i64_add(current[column].kind == FB_KIND_INT ? current[column].u.i : 0, difference, &sum)) {
+    if (!i64_add(value_number(&current[column]), difference, &sum)) {
         return fail(err, FB_E_RANGE, "difference",
                     "the sum is too large: use a smaller difference");
     }

@@ -91,9 +91,7 @@ static fb_code tables_drop(replica *r, const catalog *now)
         buf_reset(&r->text);
         buf_printf(&r->text, "DROP TABLE IF EXISTS %.*s", (int)now->entities[i].name.size,
                    now->entities[i].name.data);
-        const char *text = buf_cstr(&r->text);
-        FB_TRY(r->text.code);
-        FB_TRY(sql_exec(r->db, text));
+        FB_TRY(run_text(r, buf_cstr(&r->text)));
     }
     return run_text(r, "DELETE FROM fb_undo");
 }
@@ -115,7 +113,7 @@ static fb_code groups_put_on(replica *r)
 static fb_code tables_replace(replica *r, const catalog *now, const catalog *next)
 {
     FB_TRY(tables_drop(r, now));
-    r->state.base_stale = r->state.base_stale || r->state.visible > 0;
+    r->state.base_stale |= r->state.visible > 0;
     return catalog_migrate(NULL, next, CAT_DEVICE, run_ddl, r);
 }
 

@@ -208,7 +208,7 @@ fb_code replica_check(replica *r, fb_error *err)
         return sql_fail(r, rc, err);
     }
     rc = check_inside(r, &found);
-    r->broken = r->broken || rc == FB_E_CORRUPT;
+    r->broken |= rc == FB_E_CORRUPT;
     sql_rollback(r->db);
     fb_code reload = replica_reload(r);
     if (rc == FB_OK) {

@@ -76,7 +76,7 @@ static fb_code remember_fixed(judging *j, bool *again)
     *again = j->asked && bucket_set_count(&j->page->fix) == 0;
     for (unsigned b = 0; b < ROW_BUCKETS; b++) {
         if (bucket_set_has(&j->page->fix, b)) {
-            *again = *again || bucket_set_has(&fixed, b);
+            *again |= bucket_set_has(&fixed, b);
             bucket_set_add(&fixed, b);
         }
     }

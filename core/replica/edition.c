@@ -32,9 +32,6 @@ fb_code edition_new(catalog *take, edition **out)
 
 void edition_free(edition *e)
 {
-    if (e == NULL) {
-        return;
-    }
     catalog_free(e->catalog);
     arena_free(e->memory);
     free(e);
@@ -42,8 +39,13 @@ void edition_free(edition *e)
 
 static bool is_stamp(const entity_plan *p, int column)
 {
-    return column == p->created_by || column == p->created_at || column == p->created_device ||
-           column == p->updated_by || column == p->updated_at;
+    const int stamps[] = {p->created_by, p->created_at, p->created_device, p->updated_by,
+                          p->updated_at};
+    bool found = false;
+    for (size_t i = 0; i < sizeof stamps / sizeof *stamps; i++) {
+        found |= column == stamps[i];
+    }
+    return found;
 }
 
 static void find_stamps(entity_plan *p, const cat_entity *e)
@@ -65,8 +67,8 @@ static void plan_init(entity_plan *p, const cat_entity *e)
     find_stamps(p, e);
     for (uint32_t i = 0; i < e->columns_count; i++) {
         const cat_column *c = &e->columns[i];
-        p->has_derived = p->has_derived || c->derived;
-        p->has_refs = p->has_refs || c->type == CAT_REF;
+        p->has_derived |= c->derived;
+        p->has_refs |= c->type == CAT_REF;
         p->carried[i] = i > 0 && (int)i != cat_ver_column(e) && !c->derived && !is_stamp(p, (int)i);
     }
 }

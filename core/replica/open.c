@@ -273,7 +273,6 @@ static fb_code open_inside(replica *r, const replica_options *o, fb_error *err)
 
 fb_code replica_open_plain(const replica_options *o, replica **out, fb_error *err)
 {
-    FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && out != NULL);
     replica *r = calloc(1, sizeof *r);
     if (r == NULL) {
         return fail(err, FB_E_NO_MEMORY, "",

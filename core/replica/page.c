@@ -433,7 +433,7 @@ static fb_code walk_start(replica *r, walk *w)
     *w = (walk){.r = r};
     FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_unknown)", &any));
     w->has_unknown = any != 0;
-    r->sums.uncertain = r->sums.uncertain || w->has_unknown;
+    r->sums.uncertain |= w->has_unknown;
     return FB_OK;
 }
 
@@ -448,7 +448,7 @@ static bool knows_a_column(const walk *w)
 {
     bool known = false;
     for (uint32_t i = 0; i < w->head.columns_count; i++) {
-        known = known || w->head.columns[i] > 0;
+        known |= w->head.columns[i] > 0;
     }
     return known;
 }

@@ -234,7 +234,7 @@ fb_code parked_prune(replica *r)
     FB_TRY(run_text(r, "UPDATE fb_parked SET gseq=0"));
     FB_TRY(needs_each(r, mark_needed, r));
     FB_TRY(run_text(r, "DELETE FROM fb_parked WHERE gseq=0"));
-    r->purge_due = r->purge_due || sql_changes(r->db) > 0;
+    r->purge_due |= sql_changes(r->db) > 0;
     return FB_OK;
 }
 
@@ -243,11 +243,11 @@ fb_code parked_prune(replica *r)
 /* What is on top of the parked row: changes of columns, differences, a deletion. */
 static void op_on(const group_op *op, fb_value *mine, arena *memory, bool *deleted)
 {
-    *deleted = *deleted || op->kind == OP_DELETE;
+    *deleted |= op->kind == OP_DELETE;
     for (uint32_t i = 0; i < op->columns_count && op->kind != OP_DELETE; i++) {
         fb_value *at = &mine[op->columns[i]];
         if (op->kind == OP_DELTA) {
-            int64_t now = at->kind == FB_KIND_INT ? at->u.i : 0;
+            int64_t now = value_number(at);
             *at = (fb_value){.kind = FB_KIND_INT, .u.i = now};
             (void)!i64_add(now, op->mine[i].u.i, &at->u.i);
         } else {

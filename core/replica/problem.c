@@ -211,7 +211,7 @@ static bool is_difference(const group *g, const problem_patch *patch)
     for (uint32_t i = 0; i < g->ops_count; i++) {
         const group_op *op = &g->ops[i];
         for (uint32_t k = 0; op->kind == OP_DELTA && k < op->columns_count; k++) {
-            found = found || (op->columns[k] == patch->column && patch_is_for(patch, op));
+            found |= op->columns[k] == patch->column && patch_is_for(patch, op);
         }
     }
     return found;

@@ -114,7 +114,7 @@ fb_code rebirth_inside(replica *r)
     s->last = pending;
     s->old_base = s->old_base > 0 ? pending : s->old_base;
     chain_start(&incarnation, &s->pruned_chain);
-    s->base_stale = s->base_stale || s->visible > 0 || s->head_cid > 0;
+    s->base_stale |= s->visible > 0 || s->head_cid > 0;
     s->head_cid = 0;
     return state_save(r, &before);
 }

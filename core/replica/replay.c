@@ -106,7 +106,7 @@ static fb_code set_columns(replay *w, entity_plan *p, const fb_id *id, const fb_
         return FB_OK;
     }
     if (version > 0) {
-        sums_take(w->r, p->entity, id, current[ver].kind == FB_KIND_INT ? current[ver].u.i : 0);
+        sums_take(w->r, p->entity, id, value_number(&current[ver]));
         sums_add(w->r, p->entity, id, version);
         columns[count] = ver;
         values[count++] = (fb_value){.kind = FB_KIND_INT, .u.i = version};
@@ -162,8 +162,7 @@ static fb_code replay_delete(replay *w, entity_plan *p, const group_op *op)
     if (keeps_image(w)) {
         image_put_row(&w->r->capture.image, op->entity, current);
     }
-    const fb_value *ver = &current[cat_ver_column(op->entity)];
-    sums_take(w->r, op->entity, &id, ver->kind == FB_KIND_INT ? ver->u.i : 0);
+    sums_take(w->r, op->entity, &id, value_number(&current[cat_ver_column(op->entity)]));
     return row_remove(w->r, p, &id);
 }
 
@@ -171,9 +170,8 @@ static fb_code replay_delete(replay *w, entity_plan *p, const group_op *op)
 static bool sum_columns(const group_op *op, const fb_value *current, int *columns, fb_value *values)
 {
     for (uint32_t i = 0; i < op->columns_count; i++) {
-        const fb_value *now = &current[op->columns[i]];
         int64_t sum = 0;
-        if (!i64_add(now->kind == FB_KIND_INT ? now->u.i : 0, op->mine[i].u.i, &sum)) {
+        if (!i64_add(value_number(&current[op->columns[i]]), op->mine[i].u.i, &sum)) {
             return false;
         }
         columns[i] = op->columns[i];
@@ -237,7 +235,7 @@ fb_code group_replay(replica *r, int64_t gseq, replay_mode mode)
     int64_t *versions = NULL;
     if (mode == REPLAY_BASE) {
         FB_TRY(own_versions(r, gseq, &g, &versions));
-        r->sums.uncertain = r->sums.uncertain || versions == NULL;
+        r->sums.uncertain |= versions == NULL;
     }
     w.versions = versions;
     for (uint32_t i = 0; i < g.ops_count; i++) {

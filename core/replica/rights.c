@@ -28,9 +28,7 @@ static fb_code today(replica *r, arena *memory, fb_text *out)
     sql_stmt *s = sql_prepare(r->db, "SELECT date(?1 / 1000, 'unixepoch')");
     sql_bind_int(s, 1, replica_now_ms(r, NULL, NULL));
     FB_TRY(sql_step(s, &row));
-    if (!row) {
-        return FB_E_BUG;
-    }
+    FB_ASSERT(row); /* of no table */
     *out = arena_text(memory, sql_text(s, 0));
     sql_reset(s);
     return out->data != NULL ? FB_OK : FB_E_NO_MEMORY;
@@ -80,11 +78,11 @@ static fb_code load_roles(replica *r)
 
 static void grant_verb(fb_text verb, row_rights *out)
 {
-    out->create = out->create || text_is(verb, "create");
-    out->read = out->read || text_is(verb, "read");
-    out->update = out->update || text_is(verb, "update");
-    out->remove = out->remove || text_is(verb, "delete");
-    out->approve = out->approve || text_is(verb, "approve");
+    out->create |= text_is(verb, "create");
+    out->read |= text_is(verb, "read");
+    out->update |= text_is(verb, "update");
+    out->remove |= text_is(verb, "delete");
+    out->approve |= text_is(verb, "approve");
 }
 
 /* "customer.update" for customer: the verb; other permissions are other rooms' business. */
@@ -102,11 +100,11 @@ static void grant_by_catalog(const cat_entity *e, fb_text role, row_rights *out)
     for (uint32_t i = 0; i < e->grants_count; i++) {
         const cat_grant *g = &e->grants[i];
         if (text_equal(g->role, role)) {
-            out->create = out->create || g->create;
-            out->read = out->read || g->read;
-            out->update = out->update || g->update;
-            out->remove = out->remove || g->remove;
-            out->approve = out->approve || g->approve;
+            out->create |= g->create;
+            out->read |= g->read;
+            out->update |= g->update;
+            out->remove |= g->remove;
+            out->approve |= g->approve;
         }
     }
 }

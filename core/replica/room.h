@@ -250,6 +250,7 @@ FB_MUST_USE fb_code row_remove(replica *r, entity_plan *p, const fb_id *id);
 void stamp_insert(const replica *r, const entity_plan *p, int64_t at_ms, fb_value *values);
 void stamp_update(const replica *r, const entity_plan *p, int64_t at_ms, int *columns,
                   fb_value *values, uint32_t *count);
+int64_t value_number(const fb_value *v);     /* 0 for NULL */
 void copy_value(arena *memory, fb_value *v); /* texts into memory; an empty text when it is full */
 
 /* --- alias.c --- */

@@ -8,6 +8,11 @@ void copy_value(arena *memory, fb_value *v)
     }
 }
 
+int64_t value_number(const fb_value *v)
+{
+    return v->kind == FB_KIND_INT ? v->u.i : 0;
+}
+
 /* A copy that failed for lack of memory. */
 static bool lost(const fb_value *v)
 {
@@ -104,9 +109,7 @@ fb_code row_find(replica *r, const cat_entity *e, int column, const fb_value *eq
     buf_put_str(&r->text, " WHERE ");
     buf_put_text(&r->text, e->columns[column].name);
     buf_put_str(&r->text, " IS ?1 ORDER BY id LIMIT 1");
-    const char *text = buf_cstr(&r->text);
-    FB_TRY(r->text.code);
-    sql_stmt *s = sql_prepare(r->db, text);
+    sql_stmt *s = sql_prepare(r->db, buf_cstr(&r->text));
     sql_bind_value(s, 1, equal);
     return take_first(s, e, memory, values);
 }

@@ -13,14 +13,13 @@ static fb_code count_groups(replica *r, replica_status *out)
     sql_stmt *s = sql_prepare(r->db, counts_text);
     sql_bind_int(s, 1, r->state.acked);
     FB_TRY(sql_step(s, &row));
-    if (row) {
-        out->pending = sql_int(s, 0);
-        out->rejected = sql_int(s, 1);
-        out->held = sql_int(s, 2);
-        out->blocked = sql_int(s, 3);
-        out->oldest_pending_ms = sql_int(s, 4);
-        sql_reset(s);
-    }
+    FB_ASSERT(row); /* a count always has one */
+    out->pending = sql_int(s, 0);
+    out->rejected = sql_int(s, 1);
+    out->held = sql_int(s, 2);
+    out->blocked = sql_int(s, 3);
+    out->oldest_pending_ms = sql_int(s, 4);
+    sql_reset(s);
     return FB_OK;
 }
 

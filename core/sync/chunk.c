@@ -33,7 +33,7 @@ void chunk_carried(chunk *c)
         chunk_init(c, 0, 1);
         return;
     }
-    if (c->absent_only && c->patience == 1) {
+    if (c->absent_only) { /* so patience is 1 */
         c->level = 0;
         c->patience = 2; /* should that break at once, it was no absence */
         c->absent_only = false;
