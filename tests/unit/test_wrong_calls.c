@@ -1,8 +1,9 @@
 /* test_wrong_calls.c - calls of core/replica that break its contract: each is refused as E_MISUSE,
  * also while a group is open, and the group and what was saved are as before. */
-#include "support/lab.h"
-
+#include "replica/blob.h"
+#include "replica/journal.h"
 #include "rules/row_check.h"
+#include "support/lab.h"
 
 #define DB lab_path("wrong_calls")
 #define REFUSED(call) assert_int_equal(call, FB_E_MISUSE)
@@ -87,6 +88,11 @@ static void asking_without_what_is_needed(lab *l)
     REFUSED(outbox_read(l->r, 0, 1, 1, &text, &count, &before));
     REFUSED(outbox_read(l->r, 1, 1, 1, NULL, &count, &before));
     REFUSED(outbox_read(l->r, 1, 1, 1, &text, NULL, &before));
+    REFUSED(outbox_read(l->r, 1, 1, 1, &text, &count, NULL));
+    REFUSED(pack_wanted_get(NULL, &flag));
+    REFUSED(pack_wanted_get(l->r, NULL));
+    REFUSED(pack_want_get(NULL, &(pack_want){.any = false}));
+    REFUSED(pack_want_get(l->r, NULL));
     REFUSED(stage_token(NULL, &text));
     REFUSED(stage_token(l->r, NULL));
     REFUSED(digest_ask(NULL, &flag, &text));
@@ -105,6 +111,53 @@ static void asking_without_what_is_needed(lab *l)
     REFUSED(draft_each(NULL, T("k"), draft_fn, NULL));
     REFUSED(draft_each(l->r, T("k"), NULL, NULL));
     buf_clear(&text);
+}
+
+static void asking_for_what_was_not_wanted(lab *l)
+{
+    fb_error err;
+    pack_taken taken;
+    blob_work work;
+    const pack_want want = {.any = true}, none = {.any = false};
+    const blob_rules rules = {true, true};
+    int64_t gseq = 0;
+    REFUSED(pack_chunk_take(l->r, NULL, T("x"), &taken, &err));
+    REFUSED(pack_chunk_take(l->r, &none, T("x"), &taken, &err));
+    REFUSED(pack_chunk_take(l->r, &want, T("x"), NULL, &err));
+    REFUSED(problem_resubmit(l->r, 1, NULL, 1, &gseq, &err));
+    REFUSED(problem_resubmit(l->r, 1, NULL, 0, NULL, &err));
+    REFUSED(blob_next(NULL, &rules, 1, &work));
+    REFUSED(blob_next(l->r, NULL, 1, &work));
+    REFUSED(blob_next(l->r, &rules, 1, NULL));
+}
+
+/* The second copy has a place of its own; the replica's is left alone. */
+static void writing_records(void)
+{
+    lab files;
+    journal j;
+    const fb_text x = T("x");
+    lab_init(&files, lab_path("wrong_journal"), NULL, 1);
+    assert_int_equal(journal_init(&j, NULL, files.path), FB_OK);
+    REFUSED(journal_append(&j, JOURNAL_GROUP, 1, x, false));
+    REFUSED(journal_confirm(&j));
+    REFUSED(journal_end(&j));
+    assert_int_equal(journal_open(&j), FB_E_NOT_FOUND);
+    assert_int_equal(journal_begin(&j, 1), FB_OK);
+    REFUSED(journal_begin(&j, 1));
+    REFUSED(journal_append(&j, JOURNAL_GROUP, 1, x, true));
+    assert_int_equal(journal_append(&j, JOURNAL_GROUP, 1, x, false), FB_OK);
+    assert_int_equal(journal_end(&j), FB_OK);
+    assert_int_equal(journal_append(&j, JOURNAL_GROUP, 2, x, true), FB_OK);
+    REFUSED(journal_append(&j, JOURNAL_GROUP, 3, x, false));
+    REFUSED(journal_begin(&j, 1));
+    REFUSED(journal_follow(&j, NULL, NULL));
+    assert_int_equal(journal_confirm(&j), FB_OK);
+    REFUSED(journal_confirm(&j));
+    journal_rewind(&j);
+    assert_int_equal(journal_follow(&j, NULL, NULL), FB_OK);
+    journal_clear(&j);
+    lab_stop(&files);
 }
 
 static void reading_rows(lab *l)
@@ -203,6 +256,8 @@ static void wrong_calls__are_refused_and_change_nothing(void **state)
     lab_save(&l, 1, "one", 1);
     REFUSED(capture_begin(NULL, "lab.save", 0, 0, &err));
     asking_without_what_is_needed(&l);
+    asking_for_what_was_not_wanted(&l);
+    writing_records();
     reading_rows(&l);
     writing(&l, NULL);
     capturing(&l, NULL);
