@@ -453,13 +453,22 @@ static bool knows_a_column(const walk *w)
     return known;
 }
 
+/* A kept body is two lines. */
+static fb_code kept_lines(fb_text body, fb_text *head, fb_text *row)
+{
+    line_reader l;
+    line_reader_init(&l, body);
+    return line_next(&l, head) && line_next(&l, row) ? FB_OK : FB_E_CORRUPT;
+}
+
 /* One kept row with today's catalogue: applied, and kept on only if something is still unknown. */
 static fb_code unknown_try(walk *w, fb_text body)
 {
-    size_t head_size = (size_t)((const char *)memchr(body.data, '\n', body.size) - body.data);
-    fb_text row = {body.data + head_size + 1, body.size - head_size - 2};
+    fb_text head;
+    fb_text row;
     fb_id id;
-    FB_TRY(take_head(w, (fb_text){body.data, head_size}));
+    FB_TRY(kept_lines(body, &head, &row));
+    FB_TRY(take_head(w, head));
     if (w->head.entity == NULL) {
         return FB_OK;
     }
@@ -550,15 +559,11 @@ static fb_code unknown_ver(const walk *w, fb_text line, int64_t *out)
 static fb_code unknown_count_row(replica *r, fb_text entity, const fb_id *id, fb_text body,
                                  row_sums *out)
 {
-    const char *end = memchr(body.data, '\n', body.size);
-    if (end == NULL) {
-        return FB_E_CORRUPT;
-    }
-    size_t head_size = (size_t)(end - body.data);
-    walk w = {.r = r, .head_line = {body.data, head_size}};
+    walk w = {.r = r};
+    fb_text row;
+    FB_TRY(kept_lines(body, &w.head_line, &row));
     arena_reset(r->scratch);
     if (catalog_entity(r->edition->catalog, entity) == NULL) {
-        fb_text row = {body.data + head_size + 1, body.size - head_size - 2};
         int64_t ver = 0;
         FB_TRY(unknown_ver(&w, row, &ver));
         row_sums_add(out, entity, id, ver);

@@ -1,5 +1,7 @@
 /* test_reply_refused.c - what a device does not believe of a reply, line by line: it says so and
  * its rows, its outbox and its marks are what they were. */
+#include <stdlib.h>
+
 #include "support/lab.h"
 
 #include "base/id.h"
@@ -14,6 +16,7 @@
 #define CATALOG "{\"m\":\"catalog\",\"catalog\":{\"version\":9,\"modules\":[]}}\n"
 #define ID "\"00000000-0000-0000-0000-000000000007\""
 #define BLOCK(columns) "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[" columns "]}\n"
+#define OFFERED "{\"m\":\"pack\",\"key\":\"00\",\"sig\":\"00\",\"of\":{}}\n"
 #define NEWER(columns) "{\"e\":\"from_later\",\"k\":\"row\",\"c\":[" columns "]}\n"
 
 /* The lines behind the head of a reply; what a device that waits for three verdicts says. */
@@ -55,6 +58,18 @@ static const struct {
      FB_E_PROTOCOL},
     {"later: no id", PAGE NEWER("\"id\"") "[null]\n" END, FB_E_PROTOCOL},
     {"later: not JSON", PAGE NEWER("\"id\"") "[" ID "\n" END, FB_E_JSON},
+    {"a message among the rows that is none", PAGE "{\"m\":7}\n" END, FB_E_PROTOCOL},
+    {"a row of nothing", PAGE BLOCK("\"id\"") "[]\n" END, FB_E_PROTOCOL},
+    {"a move that moves nothing",
+     PAGE "{\"e\":\"lab_item\",\"k\":\"move\",\"c\":[\"id\"]}\n[" ID "]\n" END, FB_E_PROTOCOL},
+    {"a move without an id",
+     PAGE "{\"e\":\"lab_item\",\"k\":\"move\",\"c\":[\"name\"]}\n[\"x\"]\n" END, FB_E_PROTOCOL},
+    {"packs and no page", OFFERED END, FB_E_PROTOCOL},
+    {"packs with a page that goes on", OFFERED PART END, FB_E_PROTOCOL},
+    {"packs with all there is",
+     OFFERED "{\"m\":\"page\",\"tok\":\"0.7\",\"done\":1,\"reset\":1}\n" END, FB_E_PROTOCOL},
+    {"a verdict behind packs", OFFERED RUN("1", "1") ANEW END, FB_E_PROTOCOL},
+    {"a catalogue behind packs", OFFERED CATALOG ANEW END, FB_E_PROTOCOL},
     {"a later page has nothing to go on from",
      "{\"m\":\"page\",\"tok\":\"0.7\",\"of\":\"0000000000000000\",\"done\":1,\"reset\":0}\n" END,
      FB_E_PROTOCOL},
@@ -104,6 +119,23 @@ static void reply__a_line_that_cannot_be_so_changes_nothing(void **state)
     lab_stop(&l);
 }
 
+static void reply__larger_than_any_page_is_not_read(void **state)
+{
+    lab l;
+    stage_result got;
+    fb_error err = {.code = FB_OK};
+    char *large = calloc(1, PAGE_BYTES_MAX + 1);
+    (void)state;
+    assert_non_null(large);
+    lab_start(&l, DB, 2);
+    assert_int_equal(stage_reply(l.r, (fb_text){large, PAGE_BYTES_MAX + 1}, l.wall_ms, &got, &err),
+                     FB_E_LIMIT);
+    assert_string_equal(err.field, "body");
+    lab_check(&l);
+    lab_stop(&l);
+    free(large);
+}
+
 static void reply__another_version_of_the_protocol_is_named(void **state)
 {
     lab l;
@@ -127,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reply__a_line_that_cannot_be_so_changes_nothing),
+        cmocka_unit_test(reply__larger_than_any_page_is_not_read),
         cmocka_unit_test(reply__another_version_of_the_protocol_is_named),
     };
     return cmocka_run_group_tests_name("reply_refused", tests, NULL, NULL);
