@@ -93,13 +93,10 @@ static fb_code rewrite_drafts(replica *r, const fb_id *from, const fb_id *to)
     return sql_run(s);
 }
 
-fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from, const fb_id *to)
+static fb_code rewrite_rows(replica *r, const cat_entity *target, const fb_id *from,
+                            const fb_id *to)
 {
     const catalog *c = r->edition->catalog;
-    const cat_entity *target = catalog_entity(c, entity);
-    if (target == NULL) {
-        return rewrite_drafts(r, from, to);
-    }
     entity_plan *p = plan_of(r, target);
     FB_TRY(sums_take_row(r, p, from));
     FB_TRY(row_remove(r, p, from));
@@ -113,5 +110,12 @@ fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from, const fb_id
             }
         }
     }
+    return FB_OK;
+}
+
+fb_code alias_rewrite(replica *r, fb_text entity, const fb_id *from, const fb_id *to)
+{
+    const cat_entity *target = catalog_entity(r->edition->catalog, entity);
+    FB_TRY(target != NULL ? rewrite_rows(r, target, from, to) : FB_OK);
     return rewrite_drafts(r, from, to);
 }

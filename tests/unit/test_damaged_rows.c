@@ -113,7 +113,7 @@ static fb_code deed_do(lab *l, deed what, fb_error *err)
 /* A row that is kept until the catalogue knows what it is of. */
 #define KEPT(entity, body)                                                                         \
     "INSERT INTO fb_unknown VALUES ('" entity "', x'00000000000000000000000000000007', '" body "'" \
-                                                                                               ")"
+    ")"
 
 static const damage DAMAGES[] = {
     {"UPDATE fb_outbox SET body=x'' WHERE gseq=2", PROMOTE, FB_E_CORRUPT, false},
