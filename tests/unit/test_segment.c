@@ -6,6 +6,7 @@
  * into a new segment, written by journal.h: who it is, the catalogue and group 1, then a case's
  * own. */
 #include "replica/second.h"
+#include "sql/sql.h"
 #include "support/lab.h"
 
 #define DB lab_path("segment")
@@ -235,9 +236,76 @@ static void segment__gives_every_sound_group_or_is_refused(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* --- a database without a second copy ------------------------------------------------------- */
+
+/* Of four groups those are lent that the chain proves, and none of a file that is nobody's. */
+static const struct {
+    const char *why, *sql;
+    int lent;
+} DAMAGES[] = {
+    {"as it should be", "SELECT 1", 4},
+    {"of no person", "UPDATE fb_meta SET value=0 WHERE key='enrolled'", 0},
+    {"of somebody, it says", "UPDATE fb_meta SET value='yes' WHERE key='enrolled'", 0},
+    {"of no life", "UPDATE fb_meta SET value=x'01' WHERE key='incarnation'", 0},
+    {"a file that is no other", "UPDATE fb_meta SET value=x'01' WHERE key='file_id'", 4},
+    {"pruned up to a word", "INSERT OR REPLACE INTO fb_meta VALUES ('pruned', 'two')", 4},
+    {"pruned, with another chain", "INSERT OR REPLACE INTO fb_meta VALUES ('pruned', 1)", 2},
+    {"pruned, with half a chain",
+     "INSERT OR REPLACE INTO fb_meta VALUES ('pruned', 1), ('pruned_chain', x'01')", 0},
+    {"pruned, with its chain",
+     "INSERT OR REPLACE INTO fb_meta SELECT 'pruned', 1 UNION ALL SELECT 'pruned_chain', chain "
+     "FROM "
+     "fb_outbox WHERE gseq=1",
+     3},
+    {"half a chain in group 2", "UPDATE fb_outbox SET chain=x'01' WHERE gseq=2", 2},
+    {"another chain in group 2", "UPDATE fb_outbox SET chain=zeroblob(32) WHERE gseq=2", 2},
+    {"group 2 cannot be unpacked", "UPDATE fb_outbox SET body=x'28b52ffd0001' WHERE gseq=2", 3},
+    {"group 2 says something else",
+     "UPDATE fb_outbox SET body=(SELECT body FROM fb_outbox WHERE gseq=3) WHERE gseq=2", 3},
+    {"group 2 is missing", "DELETE FROM fb_outbox WHERE gseq=2", 2},
+    {"groups 1 and 2 are missing", "DELETE FROM fb_outbox WHERE gseq<3", 1},
+};
+
+static void file_remove(const lab *l, const char *end)
+{
+    char name[200];
+    snprintf(name, sizeof name, "%s%s", l->path, end);
+    (void)remove(name);
+}
+
+static void database__alone_gives_what_its_chain_proves(void **state)
+{
+    int wrong = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof DAMAGES / sizeof DAMAGES[0]; i++) {
+        lab l;
+        fb_error err = {.code = FB_OK};
+        int lent = 0;
+        lab_start(&l, DB, 4);
+        for (unsigned g = 1; g <= 4; g++) {
+            lab_save(&l, g, "some", 1);
+        }
+        assert_int_equal(sql_exec(replica_sql(l.r), DAMAGES[i].sql), FB_OK);
+        lab_close(&l);
+        file_remove(&l, "-outbox1");
+        file_remove(&l, "-outbox2");
+        const replica_options o = {.path = l.path, .port = &l.port};
+        fb_code rc = rescue_each(&o, lend_count, &lent, &err);
+        bool nobody = DAMAGES[i].lent == 0;
+        if (lent != DAMAGES[i].lent || rc != (nobody ? FB_E_NOT_FOUND : FB_OK) ||
+            (nobody && strcmp(err.field, "path") != 0)) {
+            print_error("%s: lent %d, %s\n", DAMAGES[i].why, lent, fb_code_name(rc));
+            wrong++;
+        }
+        lab_stop(&l);
+    }
+    assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(database__alone_gives_what_its_chain_proves),
         cmocka_unit_test(segment__gives_every_sound_group_or_is_refused),
     };
     return cmocka_run_group_tests_name("segment", tests, NULL, NULL);

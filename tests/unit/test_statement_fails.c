@@ -1,0 +1,275 @@
+/* test_statement_fails.c - the large steps of a replica that fb-torture's scenes do not bring
+ * about: another person takes the phone over, groups of an earlier life go again, a server that is
+ * met anew has another catalogue, a first download is large, rows come that were kept for a newer
+ * catalogue.
+ *
+ * Method: as fb-torture --calls. A step runs once undisturbed; then, from the same files, it runs
+ * once for each first statement that makes some call of the product fail. Whatever it says, the
+ * file is as before or as after; then the step succeeds, and replica_check passes. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fault/torture/calls.h"
+#include "schema/limits.h"
+#include "support/lab.h"
+#include "wire/sync_msg.h"
+
+#define DB lab_path("statement_fails")
+enum { FILES_MAX = 4, ROWS_LARGE = 2005 }; /* so many that indexes are made afterwards */
+#ifdef __SANITIZE_ADDRESS__
+enum { EVERY = 6 }; /* of the sites, for every test run; ./run coverage takes them all */
+#else
+enum { EVERY = 1 };
+#endif
+
+/* --- the same files again ------------------------------------------------------------------- */
+
+static const char *const ENDS[FILES_MAX] = {"", "-outbox1", "-outbox2", "-wal"};
+typedef struct kept {
+    char *data[FILES_MAX];
+    size_t size[FILES_MAX];
+} kept;
+
+static const char *name_of(const lab *l, int i)
+{
+    static char name[200];
+    snprintf(name, sizeof name, "%s%s", l->path, ENDS[i]);
+    return name;
+}
+
+static void files_keep(const lab *l, kept *k)
+{
+    for (int i = 0; i < FILES_MAX; i++) {
+        FILE *f = fopen(name_of(l, i), "rb");
+        k->data[i] = NULL;
+        k->size[i] = 0;
+        if (f != NULL) {
+            fseek(f, 0, SEEK_END);
+            k->size[i] = (size_t)ftell(f);
+            rewind(f);
+            k->data[i] = malloc(k->size[i] + 1);
+            assert_non_null(k->data[i]);
+            assert_int_equal(fread(k->data[i], 1, k->size[i], f), k->size[i]);
+            fclose(f);
+        }
+    }
+}
+
+static void files_put(lab *l, const kept *k)
+{
+    lab_stop(l);
+    for (int i = 0; i < FILES_MAX; i++) {
+        if (k->data[i] != NULL) {
+            FILE *f = fopen(name_of(l, i), "wb");
+            assert_non_null(f);
+            assert_int_equal(fwrite(k->data[i], 1, k->size[i], f), k->size[i]);
+            fclose(f);
+        }
+    }
+    lab_reopen(l);
+}
+
+static void files_drop(kept *k)
+{
+    for (int i = 0; i < FILES_MAX; i++) {
+        free(k->data[i]);
+    }
+}
+
+/* --- steps ---------------------------------------------------------------------------------- */
+
+/* Two groups that were answered. */
+static void settled_make(lab *l)
+{
+    buf out;
+    lab_save(l, 1, "one", 1);
+    lab_save(l, 2, "two", 2);
+    reply_begin(l, &out, 2, 0, 6);
+    verdict_run_put(&out, 1, 2, 5);
+    reply_page(&out, "0.6", true, false);
+    reply_take(l, &out);
+}
+
+static void answered_make(lab *l)
+{
+    buf out;
+    fb_error err;
+    lab_save(l, 1, "one", 1);
+    lab_save(l, 2, "two", 2);
+    reply_begin(l, &out, 2, 0, 6);
+    verdict_run_put(&out, 1, 2, 5);
+    reply_page(&out, "0.6", true, false);
+    reply_take(l, &out);
+    assert_int_equal(replica_rebirth(l->r, &err), FB_OK);
+    lab_save(l, 3, "three", 3);
+}
+
+static void pending_make(lab *l)
+{
+    lab_save(l, 1, "one", 1);
+    lab_change(l, 1, l->name, "changed");
+}
+
+static void unknown_make(lab *l)
+{
+    buf out;
+    reply_begin(l, &out, 0, 0, 6);
+    reply_page(&out, "0.6", true, false);
+    buf_put_text(&out,
+                 T("{\"e\":\"lab_more\",\"k\":\"row\",\"c\":[\"id\",\"ver\",\"title\"]}\n"
+                   "[\"01900000-0000-7000-8000-000000000001\",\"6\",\"hello\"]\n"
+                   "[\"01900000-0000-7000-8000-000000000002\",\"6\",\"again\"]\n"
+                   "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[\"id\",\"ver\",\"name\",\"extra\"]}\n"
+                   "[\"01900000-0000-7000-8000-000000000003\",\"6\",\"three\",\"more\"]\n"));
+    reply_take(l, &out);
+}
+
+static replica_identity person(const lab *l)
+{
+    replica_identity me = {
+        .device = l->device, .user = l->user, .epoch = l->epoch, .enrolled = true};
+    snprintf(me.device_code, sizeof me.device_code, "A1");
+    return me;
+}
+
+static fb_code another_person(lab *l, fb_error *err)
+{
+    replica_identity me = person(l);
+    (void)err;
+    me.user.b[15] ^= 1;
+    return replica_identity_set(l->r, &me);
+}
+
+static fb_code another_epoch(lab *l, fb_error *err)
+{
+    replica_identity me = person(l);
+    (void)err;
+    me.epoch.b[15] ^= 1;
+    return replica_identity_set(l->r, &me);
+}
+
+static fb_code another_catalogue(lab *l, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    const fb_id epoch = l->epoch;
+    l->epoch.b[15] ^= 1;
+    reply_begin(l, &out, 0, 0, 9);
+    catalog_line_put(&out, catalog_builtin_text());
+    reply_page(&out, "0.9", true, true);
+    reply_rights(l, &out);
+    fb_code rc = reply_try(l, &out, &got, err);
+    l->epoch = epoch;
+    return rc;
+}
+
+static fb_code large_page(lab *l, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    reply_begin(l, &out, 0, 0, 9);
+    reply_page(&out, "0.9", true, true);
+    reply_rights(l, &out);
+    for (unsigned i = 0; i < ROWS_LARGE; i++) {
+        reply_row(l, &out, 100 + i, "row", NULL, 1, 9);
+    }
+    return reply_try(l, &out, &got, err);
+}
+
+static fb_code newer_catalogue(lab *l, fb_error *err)
+{
+    buf out;
+    buf more = lab_catalog(true);
+    stage_result got;
+    reply_begin(l, &out, 0, 0, 7);
+    catalog_line_put(&out, buf_text(&more));
+    reply_page(&out, "0.7", true, false);
+    fb_code rc = reply_try(l, &out, &got, err);
+    buf_clear(&more);
+    return rc;
+}
+
+static const struct step {
+    const char *why;
+    void (*make)(lab *l);
+    fb_code (*play)(lab *l, fb_error *err);
+    const char *changes; /* SQL: 1 before, 0 after */
+} STEPS[] = {
+    {"another person takes the phone over", settled_make, another_person,
+     "SELECT EXISTS (SELECT 1 FROM fb_outbox)"},
+    {"groups of an earlier life go again", answered_make, another_epoch,
+     "SELECT EXISTS (SELECT 1 FROM fb_outbox WHERE state=5)"},
+    {"a server that is met anew has another catalogue", pending_make, another_catalogue,
+     "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name='lab_item')"},
+    {"a first download is large", pending_make, large_page, "SELECT count(*) < 100 FROM lab_item"},
+    {"rows come that were kept", unknown_make, newer_catalogue,
+     "SELECT EXISTS (SELECT 1 FROM fb_unknown)"},
+};
+
+/* --- the loop ------------------------------------------------------------------------------- */
+
+static void site_try(lab *l, const struct step *s, uint64_t site)
+{
+    fb_error err = {.code = FB_OK};
+    calls_arm(CALL_STATEMENT, site, false);
+    fb_code rc = s->play(l, &err);
+    assert_true(calls_disarm());
+    if (rc != FB_OK) {
+        if (rc != FB_E_IO) {
+            fail_msg("%s, statement %llu: %s %s", s->why, (unsigned long long)site,
+                     fb_code_name(rc), err.message);
+        }
+        lab_reopen(l); /* as before or as after, and nothing in between */
+        rc = lab_count(l, s->changes) == 1 ? s->play(l, &err) : FB_OK;
+    }
+    if (rc != FB_OK) {
+        fail_msg("%s, after statement %llu: %s %s", s->why, (unsigned long long)site,
+                 fb_code_name(rc), err.message);
+    }
+    if (lab_count(l, s->changes) != 0) {
+        fail_msg("%s, after statement %llu: nothing was changed", s->why, (unsigned long long)site);
+    }
+    lab_check(l);
+}
+
+static void step__fails_whole_or_succeeds(void **state)
+{
+    static uint64_t sites[SITES_MAX];
+    (void)state;
+    for (size_t i = 0; i < sizeof STEPS / sizeof STEPS[0]; i++) {
+        lab l;
+        kept files;
+        size_t count = 0;
+        fb_error err = {.code = FB_OK};
+        lab_start(&l, DB, 9);
+        STEPS[i].make(&l);
+        lab_close(&l);
+        files_keep(&l, &files);
+        lab_reopen(&l);
+        assert_int_equal(lab_count(&l, STEPS[i].changes), 1);
+        sites_begin(1);
+        calls_arm(CALL_STATEMENT, 0, false);
+        fb_code rc = STEPS[i].play(&l, &err);
+        (void)calls_disarm();
+        memcpy(sites, sites_end(&count), sizeof sites);
+        if (rc != FB_OK) {
+            fail_msg("%s: %s %s %s", STEPS[i].why, fb_code_name(rc), err.field, err.message);
+        }
+        assert_int_equal(lab_count(&l, STEPS[i].changes), 0);
+        assert_true(count > 3);
+        for (size_t k = 0; k < count; k += EVERY) {
+            files_put(&l, &files);
+            site_try(&l, &STEPS[i], sites[k]);
+        }
+        lab_stop(&l);
+        files_drop(&files);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(step__fails_whole_or_succeeds),
+    };
+    return cmocka_run_group_tests_name("statement_fails", tests, NULL, NULL);
+}
