@@ -115,6 +115,13 @@ static fb_code deed_do(lab *l, deed what, fb_error *err)
     "INSERT INTO fb_unknown VALUES ('" entity "', x'00000000000000000000000000000007', '" body "'" \
     ")"
 
+/* Images of rows: a sign, the entity, an id, so many columns. */
+#define NO_ID "00000000000000000000000000000000"
+#define ITEM "086c61625f6974656d"
+#define IMAGE(hex) "UPDATE fb_undo SET body=x'" hex "' WHERE gseq=2"
+#define STANDS_ASIDE(hex) \
+    "INSERT INTO fb_parked VALUES ('lab_item', zeroblob(16), 5, 2, x'" hex "')"
+
 static const damage DAMAGES[] = {
     {"UPDATE fb_outbox SET body=x'' WHERE gseq=2", PROMOTE, FB_E_CORRUPT, false},
     {"UPDATE fb_outbox SET body=x'28b52ffd0001' WHERE gseq=2", PROMOTE, FB_E_CORRUPT, false},
@@ -162,6 +169,13 @@ static const damage DAMAGES[] = {
     {"INSERT INTO fb_warning (gseq, text) VALUES (2, 'gone')", WARNINGS, FB_OK, false},
     {"INSERT INTO fb_warning (gseq, text) VALUES (2, 'gone lab_item x')", WARNINGS, FB_OK, false},
     {"UPDATE fb_undo SET body=x'7b' WHERE gseq=2", PROMOTE, FB_E_CORRUPT, false},
+    {IMAGE("3d0178" NO_ID "00"), PROMOTE, FB_E_CORRUPT, false},
+    {IMAGE("3d" ITEM NO_ID "00"), PROMOTE, FB_E_CORRUPT, false},
+    {IMAGE("3d" ITEM NO_ID "01017800"), PROMOTE, FB_E_CORRUPT, false},
+    {IMAGE("3d" ITEM NO_ID "01046e616d6509"), PROMOTE, FB_E_CORRUPT, false},
+    {STANDS_ASIDE("3d" ITEM NO_ID "01046e616d6500"), PARKED, FB_E_CORRUPT, false},
+    {STANDS_ASIDE("2a" ITEM NO_ID "00"), PARKED, FB_E_CORRUPT, false},
+    {STANDS_ASIDE("2a" ITEM NO_ID "01017800"), PARKED, FB_E_CORRUPT, false},
     {"UPDATE fb_outbox SET chain=x'01' WHERE gseq=2", REOPEN, FB_OK, false},
     {"INSERT INTO fb_parked VALUES ('lab_item', zeroblob(16), 5, 2, x'07')", PARKED, FB_E_CORRUPT,
      false},

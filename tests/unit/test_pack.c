@@ -184,6 +184,35 @@ static void packer__calls_do_not_know_each_other(void **state)
     packer_free(NULL);
 }
 
+static void pack__wrong_calls_are_refused(void **state)
+{
+    buf out;
+    packer *p = packer_new();
+    const fb_text none = {NULL, 3}, in = {"abc", 3};
+    (void)state;
+    assert_non_null(p);
+    buf_init(&out, 1 << 16);
+    assert_int_equal(pack_put(NULL, in), FB_E_MISUSE);
+    assert_int_equal(pack_put(&out, none), FB_E_MISUSE);
+    assert_int_equal(pack_put_small(NULL, in), FB_E_MISUSE);
+    assert_int_equal(pack_get(NULL, in, 100), FB_E_MISUSE);
+    assert_int_equal(pack_get(&out, none, 100), FB_E_MISUSE);
+    assert_int_equal(packer_put(NULL, &out, in), FB_E_MISUSE);
+    assert_int_equal(packer_put(p, NULL, in), FB_E_MISUSE);
+    assert_int_equal(packer_put(p, &out, none), FB_E_MISUSE);
+    assert_int_equal(packer_get(NULL, &out, in, 100), FB_E_MISUSE);
+    assert_int_equal(packer_get(p, NULL, in, 100), FB_E_MISUSE);
+    assert_int_equal(packer_get(p, &out, none, 100), FB_E_MISUSE);
+    assert_int_equal(pack_get(&out, (fb_text){NULL, 0}, 100),
+                     FB_E_PROTOCOL); /* nothing is no frame */
+    assert_int_equal(packer_get(p, &out, (fb_text){NULL, 0}, 100), FB_E_PROTOCOL);
+    assert_int_equal(out.size, 0);
+    assert_int_equal(packer_put(p, &out, (fb_text){NULL, 0}), FB_OK); /* but can be packed */
+    assert_true(out.size > 0);
+    buf_clear(&out);
+    packer_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +223,7 @@ int main(void)
         cmocka_unit_test(pack__damage_cuts_and_trailing_bytes_are_refused),
         cmocka_unit_test(pack__no_room_for_the_result_is_told),
         cmocka_unit_test(packer__calls_do_not_know_each_other),
+        cmocka_unit_test(pack__wrong_calls_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

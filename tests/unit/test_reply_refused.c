@@ -119,6 +119,31 @@ static void reply__a_line_that_cannot_be_so_changes_nothing(void **state)
     lab_stop(&l);
 }
 
+/* The clock is corrected by the middle of the exchange, where there is one to speak of; nobody has
+ * to want to know what is wrong. */
+static void reply__any_time_of_the_request_will_do(void **state)
+{
+    lab l;
+    buf out;
+    stage_result got;
+    (void)state;
+    lab_start(&l, DB, 2);
+    const int64_t asked_ms[] = {0, -5, l.wall_ms - 2000, l.wall_ms + 5000,
+                                l.wall_ms - INT64_C(86400000)};
+    for (size_t i = 0; i < sizeof asked_ms / sizeof asked_ms[0]; i++) {
+        reply_begin(&l, &out, 0, 0, 7);
+        buf_put_text(&out, text_of(PAGE END));
+        assert_int_equal(stage_reply(l.r, buf_text(&out), asked_ms[i], &got, NULL), FB_OK);
+        buf_clear(&out);
+    }
+    reply_begin(&l, &out, 5, 0, 7);
+    buf_put_text(&out, text_of(PAGE END));
+    assert_int_equal(stage_reply(l.r, buf_text(&out), l.wall_ms, &got, NULL), FB_E_FORK);
+    buf_clear(&out);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 static void reply__larger_than_any_page_is_not_read(void **state)
 {
     lab l;
@@ -159,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reply__a_line_that_cannot_be_so_changes_nothing),
+        cmocka_unit_test(reply__any_time_of_the_request_will_do),
         cmocka_unit_test(reply__larger_than_any_page_is_not_read),
         cmocka_unit_test(reply__another_version_of_the_protocol_is_named),
     };

@@ -247,6 +247,23 @@ static void inside_a_group(lab *l)
     buf_clear(&number);
 }
 
+/* What is right there: it is answered from what the group has written so far. */
+static void asking_inside_a_group(lab *l)
+{
+    bool changed[256];
+    int64_t stamp = replica_stamp(l->r);
+    outbox_state box;
+    replica_status status;
+    const fb_id id = lab_id(40);
+    assert_int_equal(replica_changed_since(l->r, 0, changed, &stamp), FB_OK);
+    assert_int_equal(outbox_state_get(l->r, &box), FB_OK);
+    assert_int_equal(box.last, 1);
+    assert_int_equal(replica_status_get(l->r, &status), FB_OK);
+    assert_int_equal(status.pending, 1);
+    assert_int_equal(draft_put(l->r, &(draft){.id = id, .kind = T("k"), .body = T("{}")}), FB_OK);
+    assert_int_equal(draft_delete(l->r, &id), FB_OK);
+}
+
 static void wrong_calls__are_refused_and_change_nothing(void **state)
 {
     lab l;
@@ -265,6 +282,7 @@ static void wrong_calls__are_refused_and_change_nothing(void **state)
     lab_begin(&l, "lab.save");
     lab_insert(&l, 2, "two", 2);
     inside_a_group(&l);
+    asking_inside_a_group(&l);
     writing(&l, l.r);
     assert_int_equal(lab_commit(&l), 2);
     assert_true(lab_has(&l, 2) && !lab_has(&l, 5));
