@@ -133,7 +133,7 @@ static int64_t note(raw_device *d, const fb_id *customer)
  * number that the group would have had. What it brought is not known to anybody. */
 static void what_a_failed_batch_brought_is_forgotten(void **state)
 {
-    enum { STEP = 7, CALLS_MOST = 2000 };
+    enum { STEP = 5, CALLS_MOST = 2000 };
     bench *b = *state;
     raw_device *only[] = {&b->a};
     raw_reply r;
