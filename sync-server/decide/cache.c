@@ -161,6 +161,26 @@ static fb_code scopes_need(decide_cache *c)
     return c->scopes != NULL ? FB_OK : FB_E_NO_MEMORY;
 }
 
+/* Without them nobody has a right, and nobody would know why. */
+static fb_code people_find(decide_cache *c)
+{
+    const struct {
+        const char *name;
+        const cat_entity **at;
+    } needed[] = {{"app_user", &c->app_user},
+                  {"user_role", &c->user_role},
+                  {"role", &c->role},
+                  {"role_permission", &c->permission},
+                  {"setting", &c->setting}};
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        *needed[i].at = catalog_entity_str(c->cat, needed[i].name);
+        if (*needed[i].at == NULL) {
+            return FB_E_CATALOG;
+        }
+    }
+    return FB_OK;
+}
+
 static fb_code cache_fill(decide_cache *c, store *view)
 {
     arena_reset(c->memory);
@@ -174,6 +194,7 @@ static fb_code cache_fill(decide_cache *c, store *view)
     c->users_count = 0;
     c->weight = 0;
     c->stale = false;
+    FB_TRY(people_find(c));
     c->facts = arena_take(c->memory, c->cat->entities_count * sizeof *c->facts);
     if (c->facts == NULL) {
         return FB_E_NO_MEMORY;

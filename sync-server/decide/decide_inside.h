@@ -82,6 +82,8 @@ struct decide_cache {
     scope_cache *scopes;
     const catalog *cat;
     uint32_t cat_version;
+    /* What says who may do what: every catalogue has them. */
+    const cat_entity *app_user, *user_role, *role, *permission, *setting;
     int64_t head, day, now_ms;
     char today[TEXT_DATE_BYTES];
     bool ready, stale, check_ids;

@@ -93,23 +93,18 @@ static void grant_by_catalog(const rights_load *l, fb_text role)
 static fb_code role_grant(rights_load *l, const fb_id *role, fb_text *code_out)
 {
     decide_cache *c = l->cache;
-    const cat_entity *e = catalog_entity_str(c->cat, "role");
-    fb_value *row = e != NULL ? arena_take(l->memory, e->columns_count * sizeof *row) : NULL;
-    if (row == NULL) {
-        return e == NULL ? FB_OK : FB_E_NO_MEMORY;
-    }
+    const cat_entity *e = c->role;
+    fb_value row[CATALOG_COLUMNS_LIMIT];
     fb_code rc = store_row_get(l->view, e, role, l->memory, row);
     if (rc != FB_OK || row_int(e, row, "active") == 0) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
     *code_out = row_text(e, row, "code");
-    l->e = catalog_entity_str(c->cat, "role_permission");
-    int column = l->e != NULL ? cat_column_str(l->e, "role_id") : -1;
     fb_value equal = {.kind = FB_KIND_ID, .u.id = *role};
+    l->e = c->permission;
     l->any = false;
-    if (column >= 0) {
-        FB_TRY(store_rows_by(l->view, l->e, column, &equal, l->memory, permission_take, l));
-    }
+    FB_TRY(store_rows_by(l->view, l->e, cat_column_str(l->e, "role_id"), &equal, l->memory,
+                         permission_take, l));
     if (!l->any) {
         grant_by_catalog(l, *code_out);
     }
@@ -118,14 +113,11 @@ static fb_code role_grant(rights_load *l, const fb_id *role, fb_text *code_out)
 
 static fb_code rights_read(rights_load *l)
 {
-    decide_cache *c = l->cache;
     uint32_t codes = 0;
-    l->e = catalog_entity_str(c->cat, "user_role");
-    int column = l->e != NULL ? cat_column_str(l->e, "user_id") : -1;
     fb_value equal = {.kind = FB_KIND_ID, .u.id = l->user->id};
-    if (column >= 0) {
-        FB_TRY(store_rows_by(l->view, l->e, column, &equal, l->memory, role_take, l));
-    }
+    l->e = l->cache->user_role;
+    FB_TRY(store_rows_by(l->view, l->e, cat_column_str(l->e, "user_id"), &equal, l->memory,
+                         role_take, l));
     for (uint32_t i = 0; i < l->count; i++) {
         fb_text code = {NULL, 0};
         FB_TRY(role_grant(l, &l->roles[i], &code));
@@ -154,12 +146,8 @@ static fb_code changed_since(const rights_load *l, const cat_entity *e, const fb
 
 static fb_code user_is_active(const rights_load *l, bool *out)
 {
-    const cat_entity *e = catalog_entity_str(l->cache->cat, "app_user");
-    fb_value *row = e != NULL ? arena_take(l->memory, e->columns_count * sizeof *row) : NULL;
-    *out = false;
-    if (row == NULL) {
-        return e == NULL ? FB_E_CATALOG : FB_E_NO_MEMORY;
-    }
+    const cat_entity *e = l->cache->app_user;
+    fb_value row[CATALOG_COLUMNS_LIMIT];
     fb_code rc = store_row_get(l->view, e, &l->user->id, l->memory, row);
     *out = rc == FB_OK && text_is(row_text(e, row, "status"), "active");
     if (rc == FB_OK && !*out && l->as_of_ms > 0) {

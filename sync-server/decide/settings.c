@@ -38,10 +38,10 @@ enum { LEVELS_COUNT = sizeof LEVELS / sizeof LEVELS[0] };
 static fb_code settings_read(decide *d)
 {
     decide_cache *c = d->cache;
-    const cat_entity *e = catalog_entity_str(d->cat, "setting");
-    int column = e != NULL ? cat_column_str(e, "level") : -1;
+    const cat_entity *e = c->setting;
+    int column = cat_column_str(e, "level");
     setting_load load = {c, e};
-    for (size_t i = 0; column >= 0 && i < LEVELS_COUNT; i++) {
+    for (size_t i = 0; i < LEVELS_COUNT; i++) {
         fb_value level = {.kind = FB_KIND_TEXT, .u.text = text_of(LEVELS[i])};
         FB_TRY(store_rows_by(d->view, e, column, &level, c->memory, setting_take, &load));
     }

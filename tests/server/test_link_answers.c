@@ -1,8 +1,8 @@
-/* test_link_answers.c - the link of a device and answers that no server of ours gives: what it cannot
- * read is never handed on as if it could.
+/* test_link_answers.c - the link of a device and answers that no server of ours gives: what it
+ * cannot read is never handed on as if it could.
  *
- * Method: a server on a thread that speaks TLS through platform/posix/tls.h, with the certificate of
- * a rig, and answers each connection with bytes of our choice. */
+ * Method: a server on a thread that speaks TLS through platform/posix/tls.h, with the certificate
+ * of a rig, and answers each connection with bytes of our choice. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>

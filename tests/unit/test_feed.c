@@ -2,6 +2,7 @@
  * on a small company; random histories are in test_feed_sim.c. Every page is also checked by
  * device_fixture.h. */
 #include "device_fixture.h"
+#include "sync-server/decide/decide.h"
 
 /* ---- scopes of users ---- */
 
@@ -862,6 +863,9 @@ static void feed__catalogue_without_the_words_is_refused(void **state)
         assert_int_equal(feed_scopes_of_user(f.reader, &user, f.now_ms, f.memory, &list),
                          FB_E_CATALOG);
         assert_int_equal(raw_int(&f, "SELECT count(*) FROM org_unit"), 0);
+        decide_cache *cache = decide_cache_new(); /* nor may anybody do anything */
+        assert_int_equal(decide_cache_begin(cache, f.writer, 0, f.now_ms), FB_E_CATALOG);
+        decide_cache_free(cache);
         fixture_close(&f);
     }
 }
