@@ -118,7 +118,6 @@ void pack_builder_free(pack_builder *b); /* NULL is fine */
  * between the steps of one pack and no longer. */
 FB_MUST_USE fb_code pack_builder_step(pack_builder *b, uint64_t mono_ms, int64_t wall_ms,
                                       bool *more_out);
-bool pack_builder_is_idle(const pack_builder *b);
 /* Is the row, whose version is `ver`, in one of these scopes? Inside a snapshot. */
 FB_MUST_USE fb_code feed_row_is_in(store *s, const cat_entity *e, const fb_id *id, int64_t ver,
                                    const scope_list *scopes, bool *out);

@@ -97,11 +97,6 @@ void pack_builder_free(pack_builder *b)
     }
 }
 
-bool pack_builder_is_idle(const pack_builder *b)
-{
-    return b->rows == NULL && b->rest_until_ms > 0;
-}
-
 /* ---- which scope ---- */
 
 static fb_code has_more(pack_builder *b, int64_t after, int64_t than, bool *out)

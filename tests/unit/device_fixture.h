@@ -451,6 +451,9 @@ typedef struct page_trial {
 static inline fb_code page_try(void *ctx)
 {
     const page_trial *t = ctx;
+    const store_options o = {.path = t->f->path, .read_only = true};
+    store *reader = NULL; /* which remembers nothing yet */
+    FB_TRY(store_open(&o, &reader, NULL));
     arena *memory = arena_new(FIXTURE_BYTES_MAX);
     scope_list scopes = {0};
     int64_t number = 0;
@@ -459,18 +462,19 @@ static inline fb_code page_try(void *ctx)
     bool empty = false;
     buf out;
     buf_init(&out, 32 << 20);
-    fb_code rc = store_snapshot(t->f->reader);
+    fb_code rc = store_snapshot(reader);
     if (rc == FB_OK) {
-        rc = feed_scope_set_get(t->f->reader, &q.device, memory, &scopes, &number);
+        rc = feed_scope_set_get(reader, &q.device, memory, &scopes, &number);
         q.set = &scopes;
     }
     if (rc == FB_OK) {
-        rc = feed_is_empty(t->f->reader, &q, &empty);
+        rc = feed_is_empty(reader, &q, &empty);
     }
     if (rc == FB_OK) {
-        rc = feed_page(t->f->reader, &q, memory, &out, &result);
+        rc = feed_page(reader, &q, memory, &out, &result);
     }
-    store_snapshot_end(t->f->reader);
+    store_snapshot_end(reader);
+    store_close(reader);
     buf_clear(&out);
     arena_free(memory);
     return rc;

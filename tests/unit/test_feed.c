@@ -807,6 +807,81 @@ static void feed__digest_that_was_tampered_with_is_found(void **state)
     finish(&f, &one, &two);
 }
 
+/* ---- the key of packs ---- */
+
+static fb_code zeros(void *ctx, void *out, size_t size)
+{
+    ++*(int *)ctx;
+    memset(out, 0, size);
+    return FB_OK;
+}
+
+static fb_code nothing_drawn(void *ctx, void *out, size_t size)
+{
+    (void)ctx;
+    (void)out;
+    (void)size;
+    return FB_E_IO;
+}
+
+static void sign__key_that_is_none_is_not_taken(void **state)
+{
+    (void)state;
+    fixture f;
+    sign_key key;
+    int draws = 0;
+    fb_port port = {.ctx = &draws, .random = nothing_drawn};
+    company(&f);
+    ok(store_begin(f.writer));
+    assert_int_equal(sign_key_open(f.writer, &port, &key), FB_E_IO);
+    port.random = zeros; /* which is no key: drawn again, not for ever */
+    assert_int_not_equal(sign_key_open(f.writer, &port, &key), FB_OK);
+    assert_in_range(draws, 2, 100);
+    ok(store_meta_set(f.writer, "sign_key", text_of("too short")));
+    assert_int_equal(sign_key_open(f.writer, &port, &key), FB_E_CORRUPT);
+    store_rollback(f.writer);
+    fixture_close(&f);
+}
+
+static void feed__wrong_calls_change_nothing(void **state)
+{
+    (void)state;
+    fixture f;
+    int64_t one[] = {1}, number = 0;
+    scope_list none = {.scopes = one}, global = {one, 1}, out = {0};
+    fb_id user = USER(1), phone = DEVICE(1);
+    page_result result;
+    bool empty = false;
+    buf page;
+    const commit_source from = {.at_ms = 1};
+    company(&f);
+    buf_init(&page, 1 << 16);
+    const page_request WRONG[] = {{.set_number = 0, .set = &global},
+                                  {.set_number = 1, .set = NULL},
+                                  {.set_number = 1, .set = &none}};
+    for (size_t i = 0; i < sizeof WRONG / sizeof WRONG[0]; i++) {
+        assert_int_equal(feed_page(f.reader, &WRONG[i], f.memory, &page, &result), FB_E_MISUSE);
+        assert_int_equal(feed_is_empty(f.reader, &WRONG[i], &empty), FB_E_MISUSE);
+    }
+    assert_int_equal(page.size, 0);
+    assert_int_equal(feed_scopes_of_user(f.writer, NULL, 1, f.memory, &out), FB_E_MISUSE);
+    assert_int_equal(feed_scopes_of_user(f.writer, &user, 1, f.memory, NULL), FB_E_MISUSE);
+    int64_t head = 0, after = 0;
+    ok(ledger_head(f.writer, &head));
+    ok(store_begin(f.writer));
+    assert_int_equal(feed_scope_set(f.writer, &phone, &none, &number), FB_E_MISUSE);
+    assert_int_equal(ledger_commit(f.writer, NULL, f.changes, 1, &number), FB_E_MISUSE);
+    assert_int_equal(ledger_commit(f.writer, &from, f.changes, 1, NULL), FB_E_MISUSE);
+    assert_int_equal(ledger_commit(f.writer, &from, NULL, 1, &number), FB_E_MISUSE);
+    assert_int_equal(ledger_commit(f.writer, &from, f.changes, 1u << 20, &number), FB_E_MISUSE);
+    assert_int_equal(ledger_time(f.writer, 1, NULL), FB_E_MISUSE);
+    ok(store_commit(f.writer));
+    ok(ledger_head(f.writer, &after));
+    assert_int_equal(after, head);
+    buf_clear(&page);
+    fixture_close(&f);
+}
+
 /* ---- many scopes ---- */
 
 static void feed__more_scopes_than_a_device_can_have_are_refused(void **state)
@@ -818,6 +893,13 @@ static void feed__more_scopes_than_a_device_can_have_are_refused(void **state)
     company(&f);
     for (uint32_t n = 0; n < 200; n++) { /* their numbers are remembered in a table that grows */
         put_customer(&f, n + 1, 100 + n, 0);
+        if (n % 50 == 49) {
+            batch_commit(&f);
+        }
+    }
+    for (uint32_t n = 0; n < 200; n++) {
+        batch_update(&f, "customer", CUSTOMER(n + 1));
+        batch_set(&f, "territory_id", id_value(TERRITORY(299 - n)));
         if (n % 50 == 49) {
             batch_commit(&f);
         }
@@ -898,6 +980,8 @@ int main(void)
         cmocka_unit_test(feed__every_entity_of_the_built_in_catalogue_travels),
         cmocka_unit_test(feed__page_that_mends_fails_as_a_whole),
         cmocka_unit_test(feed__digest_that_was_tampered_with_is_found),
+        cmocka_unit_test(sign__key_that_is_none_is_not_taken),
+        cmocka_unit_test(feed__wrong_calls_change_nothing),
         cmocka_unit_test(feed__more_scopes_than_a_device_can_have_are_refused),
         cmocka_unit_test(feed__catalogue_without_the_words_is_refused),
     };
