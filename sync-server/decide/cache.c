@@ -307,18 +307,26 @@ void decide_cache_committed(decide_cache *c, const change *changes, uint32_t cou
     }
 }
 
-fb_code decide_scopes_of_user(decide_cache *c, store *view, const fb_id *user, scope_list *out)
+fb_code user_get(decide_cache *c, store *view, const fb_id *user, user_facts **out)
 {
     user_facts *u = NULL;
     FB_TRY(scopes_need(c));
     if (!c->ready || c->stale) {
         FB_TRY(cache_fill(c, view));
     }
-    FB_TRY(user_get(c, view, user, &u));
+    FB_TRY(user_read(c, view, user, &u));
     if (!u->scopes_read) {
         FB_TRY(feed_scopes_of_user(view, user, c->now_ms, c->memory, &u->scopes));
         u->scopes_read = true;
     }
+    *out = u;
+    return FB_OK;
+}
+
+fb_code decide_scopes_of_user(decide_cache *c, store *view, const fb_id *user, scope_list *out)
+{
+    user_facts *u = NULL;
+    FB_TRY(user_get(c, view, user, &u));
     *out = u->scopes;
     return FB_OK;
 }

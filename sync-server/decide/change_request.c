@@ -133,7 +133,7 @@ fb_code change_request_rule(decide *d, view_row *row)
     if (!approved && !state_became(row, "rejected")) {
         return FB_OK;
     }
-    FB_TRY(person_stamp(d, row, "decided_by", "decided_at"));
+    person_stamp(d, row, "decided_by", "decided_at");
     if (!approved || text_is(kind, "create")) {
         return FB_OK;
     }

@@ -65,7 +65,7 @@ fb_code conflict_rule(decide *d, view_row *row)
     if (choice == NULL) {
         return refuse_conflict(d, &NO_WINNER, row, "winner");
     }
-    FB_TRY(person_stamp(d, row, "resolved_by", "resolved_at"));
+    person_stamp(d, row, "resolved_by", "resolved_at");
     const cat_entity *e = catalog_entity(d->cat, row_text(row->e, row->values, "entity"));
     int column = e != NULL ? cat_column_find(e, row_text(row->e, row->values, "field")) : -1;
     bool named = column > 0 && id_get(row_text(row->e, row->values, "entity_id"), &id);

@@ -125,7 +125,6 @@ static fb_code decide_late(decide *d, const decide *fresh, decision *out)
 fb_code decide_group(decide_cache *c, store *view, const decide_session *who, const group *g,
                      arena *memory, decision *out)
 {
-    scope_list scopes;
     decision local;
     group as_meant = *g;
     bool upgraded = false;
@@ -137,9 +136,8 @@ fb_code decide_group(decide_cache *c, store *view, const decide_session *who, co
                 .g = &as_meant,
                 .memory = memory,
                 .plain = !upgraded};
-    FB_TRY(decide_scopes_of_user(c, view, &who->user, &scopes)); /* also renews a stale cache */
+    FB_TRY(user_get(c, view, &who->user, &d.user)); /* also renews a stale cache */
     FB_TRY(group_erase(&d, &as_meant));
-    FB_TRY(user_get(c, view, &who->user, &d.user));
     d.at_ms =
         g->head.captured_at_ms < who->received_at_ms ? g->head.captured_at_ms : who->received_at_ms;
     d.unchanged_time = d.at_ms == g->head.captured_at_ms;

@@ -154,6 +154,8 @@ static inline const row_rights *rights_of(const decide *d, const cat_entity *e)
 }
 
 /* --- cache.c --- */
+/* The person with rights and scopes; renews a stale cache. */
+FB_MUST_USE fb_code user_get(decide_cache *c, store *view, const fb_id *user, user_facts **out);
 bool known_has(decide_cache *c, const cat_entity *e, const fb_id *id);
 void known_add(decide_cache *c, const cat_entity *e, const fb_id *id);
 bool known_in_scope(decide_cache *c, const cat_entity *e, const fb_id *id, const user_facts *u);
@@ -169,11 +171,13 @@ FB_MUST_USE fb_code aliased_erase(decide *d);
 /* Each of d->erased as a column that lost, with no value: the verdict names where, not what. */
 FB_MUST_USE fb_code erased_merged(decide *d);
 /* --- settings.c --- */
+/* Before setting_int: the settings are there. */
+FB_MUST_USE fb_code settings_need(decide *d);
 /* The setting that binds this person most closely (user, role, global); fallback if none. */
-FB_MUST_USE fb_code setting_int(decide *d, const char *key, int64_t fallback, int64_t *out);
+int64_t setting_int(const decide *d, const char *key, int64_t fallback);
 
 /* --- rights.c --- */
-FB_MUST_USE fb_code user_get(decide_cache *c, store *view, const fb_id *user, user_facts **out);
+FB_MUST_USE fb_code user_read(decide_cache *c, store *view, const fb_id *user, user_facts **out);
 /* The group's person with the rights of another day; lives in d->memory. */
 FB_MUST_USE fb_code user_as_of(decide *d, int64_t at_ms, user_facts **out);
 
@@ -191,6 +195,8 @@ FB_MUST_USE fb_code view_get(decide *d, const cat_entity *e, const fb_id *id, vi
 FB_MUST_USE fb_code view_add(decide *d, const cat_entity *e, const fb_id *id, fb_value *values,
                              view_row **out);
 FB_MUST_USE fb_code view_set(decide *d, view_row *row, int column, const fb_value *v);
+/* One more column of a row that this group has changed already. */
+void view_put(view_row *row, int column, const fb_value *v);
 FB_MUST_USE fb_code view_exists(decide *d, const cat_entity *e, const fb_id *id, bool *out);
 /* Changes of the group as the ledger wants them. */
 FB_MUST_USE fb_code view_changes(decide *d);
@@ -253,9 +259,9 @@ FB_MUST_USE fb_code op_row(decide *d, const group_op *op, view_row **out);
 /* Is the row, on the server, as the device saw it (echo rule)? */
 FB_MUST_USE fb_code seen_as_is(decide *d, const view_row *row, int64_t base_ver, bool *out);
 /* at_ms: when it was captured, as the server believes it (merge.c). */
-FB_MUST_USE fb_code stamps_add(decide *d, view_row *row, int64_t at_ms);
+void stamps_add(decide *d, view_row *row, int64_t at_ms);
 /* Who decided this row, and when it was captured; the columns by name. */
-FB_MUST_USE fb_code person_stamp(decide *d, view_row *row, const char *by, const char *at);
+void person_stamp(decide *d, view_row *row, const char *by, const char *at);
 /* A new row's number was renewed: the number given is kept like any value that lost (DEC-3). */
 FB_MUST_USE fb_code number_lost(decide *d, view_row *row, int column, const fb_value *given,
                                 const fb_id *holder);

@@ -83,5 +83,6 @@ fb_code held_rule(decide *d, view_row *row)
         return refuse_held(d, &WAITS_NOT, row, "number");
     }
     d->out->held = what;
-    return person_stamp(d, row, "decided_by", "decided_at");
+    person_stamp(d, row, "decided_by", "decided_at");
+    return FB_OK;
 }

@@ -335,7 +335,8 @@ static fb_code write_columns(decide *d, view_row *row, int64_t at_ms, const int 
     for (uint32_t i = 0; i < count; i++) {
         FB_TRY(view_set(d, row, columns[i], &values[i]));
     }
-    return stamps_add(d, row, at_ms);
+    stamps_add(d, row, at_ms);
+    return FB_OK;
 }
 
 static fb_code rules_update(decide *d, merging *m)

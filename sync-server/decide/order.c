@@ -310,14 +310,12 @@ static fb_code credit_take(void *ctx, const fb_value *values)
 static fb_code credit_facts(order_case *o)
 {
     decide *d = o->d;
-    int64_t check = 0, limit_minor = 0;
+    int64_t limit_minor = setting_int(d, "order.credit_limit_minor", -1);
     bool cash = text_is(value_text(o->order->values, o->cols->o.payment_term), "cash");
-    FB_TRY(setting_int(d, "order.credit_check", 1, &check));
-    if (check == 0 || cash) {
+    if (setting_int(d, "order.credit_check", 1) == 0 || cash) {
         return FB_OK;
     }
     o->facts.customer_cash_only = text_is(customer_text(o, o->cols->c.status), "pending");
-    FB_TRY(setting_int(d, "order.credit_limit_minor", -1, &limit_minor));
     if (limit_minor < 0 || o->facts.customer_cash_only || o->customer == NULL) {
         return FB_OK;
     }
@@ -351,9 +349,9 @@ static void head_facts(order_case *o)
 
 static fb_code settings_facts(order_case *o)
 {
-    int64_t discount_max = 0, override = 0;
-    FB_TRY(setting_int(o->d, "order.discount_max_bp", 10000, &discount_max));
-    FB_TRY(setting_int(o->d, "order.price_override", 1, &override));
+    FB_TRY(settings_need(o->d));
+    int64_t discount_max = setting_int(o->d, "order.discount_max_bp", 10000);
+    int64_t override = setting_int(o->d, "order.price_override", 1);
     o->facts.discount_max_bp = (int32_t)(discount_max < 0       ? 0
                                          : discount_max > 10000 ? 10000
                                                                 : discount_max);

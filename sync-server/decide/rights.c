@@ -198,7 +198,7 @@ fb_code user_as_of(decide *d, int64_t at_ms, user_facts **out)
     return FB_OK;
 }
 
-fb_code user_get(decide_cache *c, store *view, const fb_id *user, user_facts **out)
+fb_code user_read(decide_cache *c, store *view, const fb_id *user, user_facts **out)
 {
     for (user_facts *u = c->users; u != NULL; u = u->next) {
         if (id_equal(&u->id, user)) {

@@ -39,29 +39,27 @@ static void stamp_insert(decide *d, const entity_facts *f, fb_value *values)
     d->plain &= f->created_at < 0 || d->unchanged_time;
 }
 
-fb_code stamps_add(decide *d, view_row *row, int64_t at_ms)
+void stamps_add(decide *d, view_row *row, int64_t at_ms)
 {
     const entity_facts *f = facts_of(d, row->e);
     if (f->updated_at < 0) {
-        return FB_OK;
+        return;
     }
     fb_value at = {.kind = FB_KIND_INT, .u.i = at_ms};
     fb_value by = {.kind = FB_KIND_ID, .u.id = d->who->user};
     d->plain &= at_ms == d->g->head.captured_at_ms;
-    FB_TRY(view_set(d, row, f->updated_at, &at));
-    return view_set(d, row, f->updated_by, &by);
+    view_put(row, f->updated_at, &at);
+    view_put(row, f->updated_by, &by);
 }
 
-fb_code person_stamp(decide *d, view_row *row, const char *by, const char *at)
+void person_stamp(decide *d, view_row *row, const char *by, const char *at)
 {
     const fb_value who = {.kind = FB_KIND_ID, .u.id = d->who->user};
     const fb_value when = {.kind = FB_KIND_INT, .u.i = d->at_ms};
     int by_column = cat_column_str(row->e, by), at_column = cat_column_str(row->e, at);
     d->plain = false;
-    if (by_column >= 0) {
-        FB_TRY(view_set(d, row, by_column, &who));
-    }
-    return at_column >= 0 ? view_set(d, row, at_column, &when) : FB_OK;
+    view_put(row, by_column, &who);
+    view_put(row, at_column, &when);
 }
 
 /* The op's values in catalogue order; derived columns are left to row_derive. */

@@ -76,10 +76,9 @@ static fb_code in_scope_at_capture(decide *d, const cat_entity *e, const fb_id *
 static fb_code values_in_scope(decide *d, const cat_entity *e, const fb_id *id,
                                const fb_value *values, bool *now, bool *out)
 {
-    scope_list row, user;
-    FB_TRY(decide_scopes_of_user(d->cache, d->view, &d->who->user, &user));
+    scope_list row;
     FB_TRY(feed_scopes_of_row(d->view, d->cache->scopes, e, values, false, d->memory, &row));
-    *now = *out = scopes_meet(&row, &user);
+    *now = *out = scopes_meet(&row, &d->user->scopes);
     return *out ? FB_OK : in_scope_at_capture(d, e, id, &row, out);
 }
 
@@ -141,8 +140,7 @@ static bool is_plainly_inside(const decide *d, const cat_scope_rule *rule, const
     if (rule->kind == SCOPE_GLOBAL || rule->kind == SCOPE_NONE) {
         return true;
     }
-    return rule->kind == SCOPE_USER && rule->column >= 0 &&
-           values[rule->column].kind == FB_KIND_ID &&
+    return rule->kind == SCOPE_USER && values[rule->column].kind == FB_KIND_ID &&
            id_equal(&values[rule->column].u.id, &d->who->user);
 }
 

@@ -77,20 +77,21 @@ static int closeness(const decide *d, const setting_row *s)
     return own ? 5 : 0;
 }
 
-fb_code setting_int(decide *d, const char *key, int64_t fallback, int64_t *out)
+fb_code settings_need(decide *d)
+{
+    return d->cache->settings_read ? FB_OK : settings_read(d);
+}
+
+int64_t setting_int(const decide *d, const char *key, int64_t fallback)
 {
     int best = 0;
-    int64_t value = 0;
-    *out = fallback;
-    if (!d->cache->settings_read) {
-        FB_TRY(settings_read(d));
-    }
+    int64_t value = 0, bound = fallback;
     for (const setting_row *s = d->cache->settings; s != NULL; s = s->next) {
         int close = text_is(s->key, key) ? closeness(d, s) : 0;
         if (close > best && i64_get(s->value, &value)) {
             best = close;
-            *out = value;
+            bound = value;
         }
     }
-    return FB_OK;
+    return bound;
 }

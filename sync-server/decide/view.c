@@ -77,6 +77,15 @@ fb_code view_get(decide *d, const cat_entity *e, const fb_id *id, view_row **out
     return row->deleted ? FB_E_NOT_FOUND : FB_OK;
 }
 
+void view_put(view_row *row, int column, const fb_value *v)
+{
+    FB_ASSERT(column > 0 && (row->before == NULL || row->touched != NULL));
+    if (row->touched != NULL) {
+        row->touched[column] = true;
+    }
+    row->values[column] = *v;
+}
+
 fb_code view_set(decide *d, view_row *row, int column, const fb_value *v)
 {
     if (row->before != NULL && row->touched == NULL) {
@@ -85,10 +94,7 @@ fb_code view_set(decide *d, view_row *row, int column, const fb_value *v)
             return FB_E_NO_MEMORY;
         }
     }
-    if (row->touched != NULL) {
-        row->touched[column] = true;
-    }
-    row->values[column] = *v;
+    view_put(row, column, v);
     return FB_OK;
 }
 

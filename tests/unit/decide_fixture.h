@@ -53,7 +53,8 @@ typedef struct deciding {
     bench *b;
     const raw_device *from;
     arena *memory;
-    bool cold; /* nothing is remembered of earlier groups */
+    bool cold;     /* nothing is remembered of earlier groups */
+    bool going_on; /* in the middle of a batch */
     decision d;
 } deciding;
 
@@ -76,7 +77,9 @@ static inline fb_code newest_decide(void *ctx)
         arena_reset(t->memory);
     }
     FB_TRY(ledger_head(b->w.admin, &head));
-    FB_TRY(decide_cache_begin(b->cache, b->w.admin, head, b->w.now_ms));
+    if (!t->going_on) {
+        FB_TRY(decide_cache_begin(b->cache, b->w.admin, head, b->w.now_ms));
+    }
     FB_TRY(group_get(buf_text(&t->from->groups[t->from->last - 1]), store_catalog(b->w.admin),
                      t->memory, &g, &err));
     return decide_group(b->cache, b->w.admin, &who, &g, t->memory, &t->d);

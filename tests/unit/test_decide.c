@@ -223,6 +223,62 @@ static void rights_follow_role_permission_day_and_person(void **state)
     assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
 }
 
+/* CCH-1: of a batch that goes on the cache is told what was committed; of others' commits it learns
+ * when the next batch begins. */
+static void cache_forgets_what_a_commit_changed(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    const catalog *cat = store_catalog(b->w.admin);
+    fb_id contact = contact_group(b, "Li");
+    deciding t = {.b = b, .from = &b->d, .memory = b->memory, .going_on = true};
+    assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
+    company_set(c, "app_user", &b->d.user, PAIRS("status", "locked"));
+    assert_int_equal(newest_decide(&t), FB_OK);
+    assert_int_equal(t.d.verdict.code, VERDICT_APPLIED); /* nobody has told it */
+    const change told = {
+        .kind = CHANGE_UPDATE, .entity = catalog_entity_str(cat, "app_user"), .id = b->d.user};
+    decide_cache_committed(b->cache, &told, 1, 0);
+    assert_int_equal(newest_decide(&t), FB_OK);
+    assert_int_equal(t.d.verdict.error, FB_E_FORBIDDEN);
+    company_set(c, "app_user", &b->d.user, PAIRS("status", "active"));
+    assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
+    /* A row that went is not known any more; one that nobody knew is no matter. */
+    company_delete(c, "customer", &b->w.customers[0]);
+    const change gone[] = {
+        {.kind = CHANGE_DELETE,
+         .entity = catalog_entity_str(cat, "customer"),
+         .id = b->w.customers[0]},
+        {.kind = CHANGE_DELETE, .entity = catalog_entity_str(cat, "contact"), .id = contact},
+        {.kind = CHANGE_INSERT,
+         .entity = catalog_entity_str(cat, "customer_assignment"),
+         .id = contact}};
+    decide_cache_committed(b->cache, gone, 3, 0);
+    assert_int_equal(newest_decide(&t), FB_OK);
+    assert_int_equal(t.d.verdict.error, FB_E_REFERENCE);
+}
+
+/* A permission that names nothing gives nothing; a role that is not active, or gone, neither. */
+static void role_gives_what_it_names_while_it_is_there(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    fb_id rep = company_find(c, "role", "REP");
+    contact_group(b, "Li");
+    company_add(c, "role_permission", PAIRS("role_id", id_text(&rep), "permission", "nonsense"));
+    company_add(c, "role_permission",
+                PAIRS("role_id", id_text(&rep), "permission", "nothing.create"));
+    assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
+    company_set(c, "role", &rep, PAIRS("active", "0"));
+    assert_int_equal(decided(b).verdict.error, FB_E_FORBIDDEN);
+    company_set(c, "role", &rep, PAIRS("active", "1"));
+    assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
+    company_delete(c, "role", &rep);
+    assert_int_equal(decided(b).verdict.error, FB_E_FORBIDDEN);
+    company_delete(c, "app_user", &b->d.user);
+    assert_int_equal(decided(b).verdict.error, FB_E_FORBIDDEN);
+}
+
 static void role_without_permissions_has_the_catalogues_grants(void **state)
 {
     bench *b = *state;
@@ -328,6 +384,8 @@ int main(void)
         CASE(delete_of_a_row_that_changed_is_refused),
         CASE(version_of_a_lost_commit_is_not_the_row_that_has_it_now),
         CASE(rights_follow_role_permission_day_and_person),
+        CASE(cache_forgets_what_a_commit_changed),
+        CASE(role_gives_what_it_names_while_it_is_there),
         CASE(role_without_permissions_has_the_catalogues_grants),
         CASE(nothing_is_written_by_deciding),
         CASE(line_of_a_submitted_order_is_fixed),

@@ -6,6 +6,14 @@
 
 #include <sqlite3.h>
 
+static void store_says(bench *b, const char *sql)
+{
+    sqlite3 *raw = NULL;
+    assert_int_equal(sqlite3_open(b->w.path, &raw), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(raw, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(raw);
+}
+
 static decision ordered(bench *b, const raw_order_texts *texts)
 {
     raw_group g;
@@ -248,17 +256,12 @@ static fb_id line_stored(bench *b, const fb_id *order)
 static void credit_that_cannot_be_summed_up_is_used_up(void **state)
 {
     bench *b = *state;
-    sqlite3 *raw = NULL;
     order_stored(b, "SO-8", "confirmed");
     order_stored(b, "SO-9", "confirmed");
     setting_add(b, "order.credit_limit_minor", "9000000000000000000");
     decision d = ordered(b, &RAW_GOOD);
     is(&d, FB_OK, NULL);
-    assert_int_equal(sqlite3_open(b->w.path, &raw), SQLITE_OK);
-    assert_int_equal(
-        sqlite3_exec(raw, "UPDATE sales_order SET total = 9223372036854775807", NULL, NULL, NULL),
-        SQLITE_OK);
-    sqlite3_close(raw);
+    store_says(b, "UPDATE sales_order SET total = 9223372036854775807");
     d = ordered(b, &RAW_GOOD);
     assert_int_equal(d.verdict.code, VERDICT_HELD);
     assert_int_equal(d.verdict.error, FB_E_CREDIT);
@@ -341,12 +344,19 @@ static void stored_draft_is_judged_by_what_there_is_now(void **state)
     company_delete(c, "price_list", &list);
     d = submitted(b, &order, NULL); /* everybody's list is left */
     is(&d, FB_OK, NULL);
+    company_add(c, "price_assignment",
+                PAIRS("target_kind", "customer", "customer_id", id_text(&b->w.customers[0]),
+                      "price_list_id", id_text(&b->w.list)));
+    store_says(b, "UPDATE price_assignment SET target_kind = 'moon' WHERE target_kind = 'global'");
+    d = submitted(b, &order, NULL); /* the one that is nobody's is no one's */
+    is(&d, FB_OK, NULL);
     company_delete(c, "price_list", &b->w.list);
     d = submitted(b, &order, NULL);
     is(&d, FB_E_PRICE, "sales_order_line[1].unit_price_4dp");
     company_delete(c, "product", &b->w.product);
     d = submitted(b, &order, NULL);
     is(&d, FB_E_REFERENCE, "sales_order_line[1].product_id");
+    setting_add(b, "order.credit_limit_minor", "1");
     company_delete(c, "customer", &b->w.customers[0]);
     d = submitted(b, &order, NULL);
     assert_int_not_equal(d.verdict.code, VERDICT_APPLIED);
