@@ -358,8 +358,8 @@ static void columns_that_are_unique_together_name_the_field(void **state)
     fb_id rep = company_find(&b->w.company, "role", "REP");
     company_add(&b->w.company, "role_permission",
                 PAIRS("role_id", id_text(&rep), "permission", "acme_shelf.create"));
-    company_add(&b->w.company, "acme_shelf",
-                PAIRS("customer_id", id_text(&b->w.customers[0]), "place", "door"));
+    fb_id shelf = company_add(&b->w.company, "acme_shelf",
+                              PAIRS("customer_id", id_text(&b->w.customers[0]), "place", "door"));
     for (int i = 0; i < 2; i++) {
         raw_begin(&g, &b->d, "shelf.add", 0, 0);
         raw_insert(
@@ -368,6 +368,20 @@ static void columns_that_are_unique_together_name_the_field(void **state)
         raw_end(&g);
         decision d = decided(b);
         assert_int_equal(d.verdict.error, i == 0 ? FB_OK : FB_E_EXISTS);
+    }
+    company_add(&b->w.company, "role_permission",
+                PAIRS("role_id", id_text(&rep), "permission", "acme_shelf.update"));
+    for (int i = 0; i < 2; i++) { /* a row is not in its own way */
+        raw_begin(&g, &b->d, "shelf.move", 0, 0);
+        raw_update(&g, "acme_shelf", &shelf, raw_server_ver(&b->w, "acme_shelf", &shelf),
+                   PAIRS("place", "door", i == 0 ? "till" : "door"));
+        if (i == 0) {
+            raw_insert(&g, "acme_shelf",
+                       PAIRS("customer_id", id_text(&b->w.customers[0]), "place", "door"));
+        }
+        raw_end(&g);
+        decision d = decided(b);
+        assert_int_equal(d.verdict.error, FB_OK);
     }
 }
 

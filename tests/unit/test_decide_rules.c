@@ -254,6 +254,60 @@ static void conflict_of_what_is_gone_or_not_the_persons_is_refused(void **state)
     }
 }
 
+/* Only the step that says which value stands decides anything, and only where the row can be found.
+ */
+static void conflict_is_touched_without_being_decided(void **state)
+{
+    static const struct {
+        const char *entity_id; /* NULL: the customer's */
+        const char *triple[7];
+        fb_code error;
+        const char *where;
+        bool decided;
+    } CASES[] = {
+        {NULL, {"reason", "", "seen", NULL}, FB_OK, NULL, false},
+        {NULL, {"state", "open", "decided", "winner", "", "theirs", NULL}, FB_OK, NULL, true},
+        {"no id",
+         {"state", "open", "decided", "winner", "", "theirs", NULL},
+         FB_E_REFERENCE,
+         "conflict.entity_id",
+         false},
+    };
+    bench *b = *state;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        raw_group g;
+        fb_id customer = b->w.customers[0];
+        fb_id id =
+            company_add(&b->w.company, "conflict",
+                        PAIRS("entity", "customer", "entity_id",
+                              CASES[i].entity_id != NULL ? CASES[i].entity_id : id_text(&customer),
+                              "customer_id", id_text(&customer), "field", "remark", "mine", "x",
+                              "user_id", id_text(&b->d.user), "state", "open"));
+        raw_begin(&g, &b->d, "conflict.touch", 0, 0);
+        raw_update(&g, "conflict", &id, raw_server_ver(&b->w, "conflict", &id), CASES[i].triple);
+        raw_end(&g);
+        decision d = decided(b);
+        is(&d, CASES[i].error, CASES[i].where);
+        const change *made = change_to(&d, "conflict");
+        assert_int_equal(made != NULL && value_in(made, "resolved_by") != NULL, CASES[i].decided);
+    }
+}
+
+/* What the group itself made is no other person's word. */
+static void row_made_by_the_group_is_changed_by_it(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    raw_begin(&g, &b->d, "contact.add", 0, 0);
+    fb_id contact =
+        raw_insert(&g, "contact", PAIRS("customer_id", id_text(&b->w.customers[0]), "name", "Li"));
+    raw_update(&g, "contact", &contact, 0, PAIRS("name", "what it never was", "Li Lei"));
+    raw_end(&g);
+    decision d = decided(b);
+    assert_int_equal(d.changes_count, 1 + (change_to(&d, "conflict") != NULL));
+    assert_true(text_is(value_in(change_to(&d, "contact"), "name")->u.text, "Li Lei"));
+}
+
 /* --- change requests --------------------------------------------------------------------- */
 
 typedef struct asked {
@@ -436,6 +490,8 @@ int main(void)
         CASE(stamps_of_a_device_are_left_out),
         CASE(conflict_is_decided_as_the_person_says),
         CASE(conflict_of_what_is_gone_or_not_the_persons_is_refused),
+        CASE(conflict_is_touched_without_being_decided),
+        CASE(row_made_by_the_group_is_changed_by_it),
         CASE(approval_changes_what_was_asked_or_nothing),
         CASE(approval_gives_no_right_to_what_the_approver_may_not_change),
         CASE(list_of_columns_is_unique),
