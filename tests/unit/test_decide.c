@@ -385,6 +385,64 @@ static void columns_that_are_unique_together_name_the_field(void **state)
     }
 }
 
+static void module_install(bench *b, const char *module)
+{
+    buf text;
+    fb_error err = {0};
+    buf_init(&text, 4 << 20);
+    assert_int_equal(catalog_add(store_catalog(b->w.admin), text_of(module), &text, &err), FB_OK);
+    assert_int_equal(store_begin(b->w.admin), FB_OK);
+    assert_int_equal(store_catalog_install(b->w.admin, buf_text(&text), &err), FB_OK);
+    assert_int_equal(store_commit(b->w.admin), FB_OK);
+    buf_clear(&text);
+}
+
+/* An app that does not know the newer columns enters a customer: it has what follows from the older
+ * ones, where anything does, and the app is told what became of its row. */
+static void row_of_an_older_app_has_the_newer_columns(void **state)
+{
+    static const char OLDER[] =
+        "{\"module\":\"acme\",\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":"
+        "\"second_phone\",\"type\":\"text\",\"max\":30,\"label\":{\"en\":\"Phone 2\",\"zh\":"
+        "\"电话2\"}},{\"name\":\"shelf_class\",\"type\":\"enum\",\"values\":[\"A\",\"B\","
+        "\"C\"],\"label\":{\"en\":\"Class\",\"zh\":\"等级\"}}]}]}";
+    static const char NEWER[] =
+        "{\"module\":\"later\",\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":"
+        "\"mobile\",\"type\":\"text\",\"max\":20,\"from\":{\"column\":\"second_phone\"},"
+        "\"label\":{\"en\":\"Mobile\",\"zh\":\"手机\"}},{\"name\":\"shelf_level\",\"type\":"
+        "\"enum\",\"values\":[\"gold\",\"plain\"],\"from\":{\"column\":\"shelf_class\","
+        "\"values\":{\"A\":\"gold\",\"B\":\"plain\"}},\"label\":{\"en\":\"Level\",\"zh\":"
+        "\"级别\"}}]}]}";
+    static const struct {
+        const char *column, *value, *newer, *becomes; /* becomes NULL: nothing follows */
+    } CASES[] = {
+        {"second_phone", "13800000001", "mobile", "13800000001"},
+        {"shelf_class", "A", "shelf_level", "gold"},
+        {"shelf_class", "C", "shelf_level", NULL},
+        {"remark", "none of them", "mobile", NULL},
+    };
+    bench *b = *state;
+    module_install(b, OLDER);
+    module_install(b, NEWER);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        raw_group g;
+        raw_begin(&g, &b->d, "customer.new", 0, 0);
+        fb_id id =
+            raw_insert(&g, "customer",
+                       PAIRS("code", "N1", "name", "New", "status", "draft", "territory_id",
+                             id_text(&b->w.territories[0]), CASES[i].column, CASES[i].value));
+        fb_id contact = raw_insert(&g, "contact", PAIRS("customer_id", id_text(&id), "name", "Li"));
+        raw_delete(&g, "contact", &contact, 0);
+        raw_end(&g);
+        decision d = decided(b);
+        assert_int_equal(d.verdict.error, FB_OK);
+        const fb_value *newer = value_in(change_to(&d, "customer"), CASES[i].newer);
+        assert_int_equal(newer->kind != FB_KIND_NULL, CASES[i].becomes != NULL);
+        assert_true(CASES[i].becomes == NULL || text_is(newer->u.text, CASES[i].becomes));
+        assert_true(CASES[i].becomes == NULL || !d.plain);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +458,7 @@ int main(void)
         CASE(rights_follow_role_permission_day_and_person),
         CASE(cache_forgets_what_a_commit_changed),
         CASE(role_gives_what_it_names_while_it_is_there),
+        CASE(row_of_an_older_app_has_the_newer_columns),
         CASE(role_without_permissions_has_the_catalogues_grants),
         CASE(nothing_is_written_by_deciding),
         CASE(line_of_a_submitted_order_is_fixed),
