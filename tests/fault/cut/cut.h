@@ -19,7 +19,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CUT_BODY_BYTES_MAX = 8 << 20 };
+enum {
+    CUT_BODY_BYTES_MAX = 8 << 20,
+    CUT_PACE_MS = 500 /* from request to request: the door's rate refuses none of them */
+};
 
 typedef struct cut_options {
     uint64_t every, tls_every, seed;

@@ -10,7 +10,7 @@
 #include "sync-server/door/door.h"
 
 /* Strangers may ask twice a second. */
-enum { ROUNDS_MAX = 6, PACE_MS = 500 };
+enum { ROUNDS_MAX = 6 };
 
 typedef struct inner {
     fleet f;
@@ -54,7 +54,7 @@ static void ask(inner *w, const fb_link_request *q, fb_text body, copy *out)
                         text_of(q->content_encoding),
                         text_of("test"),
                         body};
-    w->f.now_ms += PACE_MS;
+    w->f.now_ms += CUT_PACE_MS;
     server_tick(w->f.srv, (uint64_t)w->f.now_ms);
     server_job *job = server_handle(w->f.srv, w->f.reader, &r);
     const server_reply *reply = server_job_reply(job);

@@ -27,6 +27,7 @@ static void ask(lane_run *w, const fb_link_request *q, size_t size)
     fb_link link = fleet_link(&w->f.devices[0]);
     fb_link_request cut = *q;
     fb_link_response r = {.status = 0};
+    w->f.now_ms += CUT_PACE_MS;
     memcpy(w->body, q->body.data, q->body.size);
     w->body_size = q->body.size;
     cut.body = (fb_text){w->body, size};
