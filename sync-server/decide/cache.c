@@ -211,7 +211,7 @@ static fb_code cache_fill(decide_cache *c, store *view)
 static fb_code day_number(store *view, int64_t at_ms, int64_t *out)
 {
     int64_t zone_minutes = 0;
-    FB_TRY(store_meta_int(view, "zone_minutes", 0, &zone_minutes));
+    FB_TRY(store_zone_minutes(view, &zone_minutes));
     *out = (at_ms + zone_minutes * 60000) / DAY_MS;
     return FB_OK;
 }

@@ -14,7 +14,7 @@
 #include "sync-server/feed/feed_inside.h"
 #include "sync-server/store/fill.h"
 
-enum { CACHE_SLOTS_FIRST = 64, ZONE_MINUTES_DEFAULT = 480 };
+enum { CACHE_SLOTS_FIRST = 64 };
 
 /* ---- state of the connection ---- */
 
@@ -70,7 +70,7 @@ static fb_code state_refresh(store *s, feed_state *f)
         f->created = false;
     }
     FB_TRY(store_meta_int(s, "scope_clock_ms", 0, &f->clock_ms));
-    FB_TRY(store_meta_int(s, "zone_minutes", ZONE_MINUTES_DEFAULT, &f->zone_minutes));
+    FB_TRY(store_zone_minutes(s, &f->zone_minutes));
     FB_TRY(look_up_words(store_catalog(s), &f->words));
     f->stamp = store_stamp(s);
     return FB_OK;

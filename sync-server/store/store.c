@@ -9,7 +9,7 @@
 #include "base/decimal.h"
 #include "sync-server/store/store_inside.h"
 
-enum { BUSY_TIMEOUT_MS = 10000, PRAGMA_BYTES_MAX = 64 };
+enum { BUSY_TIMEOUT_MS = 10000, PRAGMA_BYTES_MAX = 64, ZONE_MINUTES_DEFAULT = 480 };
 
 static const char *const statement_texts[] = {
 #define X(name, sql) sql,
@@ -398,6 +398,11 @@ fb_code store_meta_int_set(store *s, const char *key, int64_t value)
     char text[24];
     snprintf(text, sizeof text, "%lld", (long long)value);
     return store_meta_set(s, key, text_of(text));
+}
+
+fb_code store_zone_minutes(store *s, int64_t *out)
+{
+    return store_meta_int(s, "zone_minutes", ZONE_MINUTES_DEFAULT, out);
 }
 
 /* ---- rooms' memory, upkeep, people's queries ---- */

@@ -145,6 +145,8 @@ FB_MUST_USE fb_code store_meta_set(store *s, const char *key, fb_text value);
 /* Whole numbers in fs_meta: `absent` where the key is missing. */
 FB_MUST_USE fb_code store_meta_int(store *s, const char *key, int64_t absent, int64_t *out);
 FB_MUST_USE fb_code store_meta_int_set(store *s, const char *key, int64_t value);
+/* What the company's clocks show beyond UTC: its calendar days begin then. */
+FB_MUST_USE fb_code store_zone_minutes(store *s, int64_t *out);
 FB_MUST_USE fb_code store_backup(store *s, const char *to_path,
                                  void (*progress)(void *ctx, int done, int total), void *ctx,
                                  fb_error *err);

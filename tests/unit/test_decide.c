@@ -1,6 +1,8 @@
 /* test_decide.c - decisions without a wire: what a group becomes, and that nothing is written. */
 #include "decide_fixture.h"
 
+#include "base/text.h"
+
 static void phone_group(bench *b, int64_t base_ver, const char *base, const char *mine)
 {
     raw_group g;
@@ -221,6 +223,25 @@ static void rights_follow_role_permission_day_and_person(void **state)
     assert_int_equal(decided(b).verdict.error, FB_E_FORBIDDEN);
     company_set(c, "user_role", &row[0].u.id, PAIRS("valid_to", ""));
     assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
+}
+
+/* One in the morning in the company's zone, while it is still the day before in UTC. */
+static void role_begins_with_the_companys_day(void **state)
+{
+    bench *b = *state;
+    const cat_entity *e = catalog_entity_str(store_catalog(b->w.admin), "user_role");
+    fb_value equal = {.kind = FB_KIND_ID, .u.id = b->d.user}, row[CATALOG_COLUMNS_LIMIT];
+    assert_int_equal(
+        store_row_by(b->w.admin, e, cat_column_str(e, "user_id"), &equal, b->memory, row), FB_OK);
+    fb_id grant = row[0].u.id;
+    b->w.now_ms = (b->w.now_ms / 86400000 + 1) * 86400000 - 7 * 3600000;
+    char tomorrow[TEXT_DATE_BYTES];
+    text_date_put(b->w.now_ms / 86400000 + 1, tomorrow);
+    company_set(&b->w.company, "user_role", &grant, PAIRS("valid_from", tomorrow));
+    contact_group(b, "Li");
+    assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
+    b->w.now_ms -= 2 * 3600000; /* eleven in the evening: not yet */
+    assert_int_equal(decided(b).verdict.error, FB_E_FORBIDDEN);
 }
 
 /* CCH-1: of a batch that goes on the cache is told what was committed; of others' commits it learns
@@ -456,6 +477,7 @@ int main(void)
         CASE(delete_of_a_row_that_changed_is_refused),
         CASE(version_of_a_lost_commit_is_not_the_row_that_has_it_now),
         CASE(rights_follow_role_permission_day_and_person),
+        CASE(role_begins_with_the_companys_day),
         CASE(cache_forgets_what_a_commit_changed),
         CASE(role_gives_what_it_names_while_it_is_there),
         CASE(row_of_an_older_app_has_the_newer_columns),
