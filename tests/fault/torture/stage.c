@@ -93,6 +93,7 @@ void stage_set(stage *s, const scene *played)
     bool unenrolled = (played->flags & UNENROLLED) != 0;
     s->asked_count = 0;
     s->server_moved = false;
+    s->enrolled = false;
     crash_vfs_fail(s->f.vfs, "dev1", 0, SQLITE_OK, false);
     moment_name at = scene_moment(played);
     if (at != MOMENT_STAGE) {

@@ -59,6 +59,7 @@ typedef struct stage {
     bool recording;
     int asked[STAGE_TALKS_MAX]; /* of the scene's, in this attempt, as long as memory answers */
     int asked_count;
+    bool enrolled;     /* in this attempt; who was told so does not ask again */
     bool server_moved; /* in this attempt memory had no answer: the server itself answers */
     moment moments[MOMENTS];
     life_ids life;
