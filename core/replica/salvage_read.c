@@ -262,11 +262,12 @@ fb_code extras_read(const replica_options *o, const second_seen *seen, extras *x
                             .page_sums = true,
                             .busy_timeout_ms = BUSY_TIMEOUT_MS};
     sql_db *db = NULL;
-    if (sql_open(o->path, &so, &db, NULL) != FB_OK) {
-        return FB_OK;
+    fb_code rc = sql_open(o->path, &so, &db, NULL);
+    if (rc != FB_OK) {
+        return rc == FB_E_NO_MEMORY ? rc : FB_OK;
     }
     reading w = {.x = x, .seen = seen, .db = db};
-    fb_code rc = read_all(&w);
+    rc = read_all(&w);
     sql_close(db);
     return rc;
 }

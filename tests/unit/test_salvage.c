@@ -639,6 +639,39 @@ static void damaged_file__still_has_an_outbox(void **state)
     buf_clear(&k.all);
 }
 
+/* Only the database has the groups: with however little memory, they are lent, or it is said that
+ * there was too little; never that there are none. */
+static void little_memory__leaves_no_group_out(void **state)
+{
+    enum { STEP_BYTES = 1000, STEPS_MAX = 2000 };
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    start(&l);
+    lab_save(&l, 1, "one", 1);
+    lab_save(&l, 2, "two", 2);
+    lab_close(&l);
+    file_delete(DB "-outbox1");
+    file_delete(DB "-outbox2");
+    const replica_options o = {.path = DB, .port = &l.port, .vfs = VFS, .read_only = true};
+    fb_code rc = FB_E_NO_MEMORY;
+    int tries = 0;
+    for (; rc != FB_OK && tries < STEPS_MAX; tries++) {
+        lines k = {.count = 0};
+        buf_init(&k.all, 1 << 20);
+        sqlite3_hard_heap_limit64(sqlite3_memory_used() + 1 + tries * STEP_BYTES);
+        rc = rescue_each(&o, keep_line, &k, &err);
+        sqlite3_hard_heap_limit64(0);
+        if (rc != FB_E_NO_MEMORY) {
+            assert_int_equal(rc, FB_OK);
+            assert_int_equal(k.count, 2);
+        }
+        buf_clear(&k.all);
+    }
+    assert_int_equal(rc, FB_OK);
+    assert_true(tries > 1);
+}
+
 /* Half a checkpoint leaves pages of two moments, each with a sum that fits: the server refuses
  * every request with such numbers. */
 static void marks_of_two_moments__are_damage(void **state)
@@ -711,6 +744,7 @@ int main(void)
         TEST(full_disk__lets_the_last_order_be_saved),
         TEST(newer_file__is_refused_and_its_outbox_can_be_taken_over),
         TEST(damaged_file__still_has_an_outbox),
+        TEST(little_memory__leaves_no_group_out),
         TEST(marks_of_two_moments__are_damage),
         TEST(clock__of_any_year_loses_nothing),
         TEST(lost_database__comes_back_with_every_saved_group),
