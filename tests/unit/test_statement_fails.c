@@ -1,7 +1,8 @@
 /* test_statement_fails.c - the large steps of a replica that fb-torture's scenes do not bring
  * about: another person takes the phone over, groups of an earlier life go again, a server that is
  * met anew has another catalogue, a first download is large, rows come that were kept for a newer
- * catalogue.
+ * catalogue, a refused group is corrected or discarded, changes of every kind are saved, the rows
+ * are not what the server says.
  *
  * Method: as fb-torture --calls. A step runs once undisturbed; then, from the same files, it runs
  * once for each first statement that makes some call of the product fail. Whatever it says, the
@@ -134,6 +135,26 @@ static void on_top_make(lab *l)
     lab_commit(l);
 }
 
+/* Refused: a new text, a difference and a deletion. */
+static void refused_make(lab *l)
+{
+    buf out;
+    on_top_make(l);
+    reply_begin(l, &out, 1, 0, 7);
+    reply_verdict(&out, 1, VERDICT_REJECTED, false);
+    reply_page(&out, "0.7", true, false);
+    reply_take(l, &out);
+}
+
+static void rows_make(lab *l)
+{
+    buf out;
+    reply_begin(l, &out, 0, 0, 6);
+    reply_page(&out, "0.6", true, false);
+    server_rows(l, &out, 50);
+    reply_take(l, &out);
+}
+
 static buf newer; /* the text of a catalogue: making it must not fail */
 
 static void unknown_make(lab *l)
@@ -233,6 +254,54 @@ static fb_code newer_catalogue(lab *l, fb_error *err)
     return reply_try(l, &out, &got, err);
 }
 
+static fb_code resubmit(lab *l, fb_error *err)
+{
+    int64_t gseq = 0;
+    const problem_patch patches[] = {
+        {l->item, lab_id(5), l->name, {.kind = FB_KIND_TEXT, .u.text = T("corrected")}},
+        {l->item, lab_id(5), l->note, {.kind = FB_KIND_TEXT, .u.text = T("joins")}},
+        {l->item, lab_id(6), l->qty, {.kind = FB_KIND_INT, .u.i = 4}}};
+    return problem_resubmit(l->r, 1, patches, 3, &gseq, err);
+}
+
+static fb_code discard(lab *l, fb_error *err)
+{
+    return problem_discard(l->r, 1, err);
+}
+
+static fb_code save_changes(lab *l, fb_error *err)
+{
+    int64_t gseq = 0;
+    const fb_id five = lab_id(5), six = lab_id(6), seven = lab_id(7);
+    const fb_value mine = {.kind = FB_KIND_TEXT, .u.text = T("mine")};
+    fb_code rc = capture_begin(l->r, "lab.save", 0, 0, err);
+    if (rc == FB_OK) {
+        rc = capture_update(l->r, l->item, &five, &l->name, &mine, 1, err);
+    }
+    if (rc == FB_OK) {
+        rc = capture_delta(l->r, l->item, &six, l->qty, 3, err);
+    }
+    if (rc == FB_OK) {
+        rc = capture_delete(l->r, l->item, &seven, err);
+    }
+    if (rc == FB_OK) {
+        return capture_commit(l->r, &gseq, err);
+    }
+    capture_abort(l->r);
+    return rc;
+}
+
+static fb_code totals_differ(lab *l, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    const page_head page = {
+        .token = T("0.8"), .complete = true, .totals = T("99:0123456789abcdef")};
+    reply_begin(l, &out, 0, 0, 8);
+    page_head_put(&out, &page);
+    return reply_try(l, &out, &got, err);
+}
+
 static const struct step {
     const char *why;
     void (*make)(lab *l);
@@ -252,6 +321,13 @@ static const struct step {
      "SELECT EXISTS (SELECT 1 FROM fb_outbox)"},
     {"rows come that were kept", unknown_make, newer_catalogue,
      "SELECT EXISTS (SELECT 1 FROM fb_unknown)"},
+    {"a refused group goes again, corrected", refused_make, resubmit,
+     "SELECT count(*) = 1 FROM fb_outbox"},
+    {"a refused group is discarded", refused_make, discard,
+     "SELECT NOT EXISTS (SELECT 1 FROM fb_outbox WHERE state=4)"},
+    {"changes are saved", rows_make, save_changes, "SELECT NOT EXISTS (SELECT 1 FROM fb_outbox)"},
+    {"the totals differ", rows_make, totals_differ,
+     "SELECT NOT EXISTS (SELECT 1 FROM fb_meta WHERE key='digest_faults' AND value > 0)"},
 };
 
 /* --- the loop ------------------------------------------------------------------------------- */
