@@ -39,6 +39,7 @@ static const projection PROJECTIONS[] = {
     {"sim_thing2", "customer_id IN C"},
     {"sim_thing3", "customer_id IN C"},
     {"price_list_item", "1"},
+    {"erasure", "1"},
     {"setting", "1"},
     {"territory", "1"},
     {"user_territory", "user_id = :u"},
@@ -413,6 +414,7 @@ void check_all(sim *s)
     groups_check(s, master);
     numbers_check(s, master);
     photos_check(s, master);
+    erase_check(s);
     fb_error err = {0};
     int64_t entries = 0, bad = 0;
     if (feed_digest_check(admin, &err) != FB_OK || store_check(admin, &err) != FB_OK ||

@@ -227,6 +227,7 @@ static void server_files_back(sim *s, const char *backup, bool mark_stays)
         crash_vfs_put(s->vfs, mark.name, mark.data, mark.size);
     }
     free(mark.data);
+    erase_list_back(s);
 }
 
 void epoch_new(sim *s, const char *path)

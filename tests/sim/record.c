@@ -36,6 +36,7 @@ bool record_leaves_out(sim_kind kind)
     case KIND_FOREIGN:
     case KIND_GARBAGE:
     case KIND_STALE_REPLY:
+    case KIND_ERASED:
         return true;
     default:
         return false;

@@ -198,6 +198,9 @@ static void heal(sim *s)
         photos_heal_look(s);
         drain(s);
     }
+    while (erase_heal(s)) {
+        drain(s);
+    }
 }
 
 void sim_run(sim *s, const sim_plan *p, const bool *keep, sim_company *all, bool trace)

@@ -17,6 +17,7 @@
  *   orders.c    one race, in every order of arrival
  *   stock.c     goods that are sold twice
  *   oldapp.c    apps of the first version
+ *   erase.c     a person's data goes, while phones have changes of it
  *   office.c    what the administrator changes: rows, territories, roles, the catalogue
  *   numbers.c   numbers given twice
  *   memo.c      catalogues parsed once
@@ -43,6 +44,8 @@
  *   I5  every group has exactly one verdict; the rows it inserted are there once
  *   I9  two documents never have one number; a number is changed on the server (`<number>-2`) only
  *       where two copies of one phone could give it, never once a restored phone has a new life
+ *   I16 the text of a person who was erased is in no file of the server or a phone, once everybody
+ *       has heard of it and of a backup that holds all
  *   L1  every outbox drains, every photo is with the server
  *   D6  what is on hand is what was there less what was accepted, and never below zero
  *   D9  three changes of one column end the same in all orders of arrival; the losers are kept
@@ -82,6 +85,7 @@ enum {
     SIM_RECORDINGS = 32,
     SIM_GROWTHS_MAX = 3,
     SIM_DAMAGED_MAX = 64,
+    SIM_PERSONS_MAX = 6,
     SIM_VARIANTS = 2, /* of the company: everyone one device; two devices to a person */
     ACTS_PER_DAY = 30,
     SYNCS_PER_DAY = 12
@@ -147,6 +151,13 @@ typedef struct sim_action {
     int stock;                           /* of which goods were sold: stock.c */
     int64_t sold;                        /* how many; less than 0: came back */
 } sim_action;
+
+/* A contact that is erased some time: erase.c. */
+typedef struct sim_person {
+    fb_id id, customer;
+    int64_t since_ms;
+    bool erased;
+} sim_person;
 
 typedef struct sim_arm {
     uint32_t count;
@@ -264,6 +275,9 @@ struct sim {
     bool has_backup; /* machine "srvbak" holds a verified copy of the server's files ... */
     bool has_older;  /* ... and "srvold" the one before */
     int64_t backup_ms, older_ms;
+    sim_person persons[SIM_PERSONS_MAX];
+    int persons_count, person;          /* person: who is being erased */
+    int erase_rounds;                   /* of what follows a backup, in the end */
     int growths;                        /* modules added to the catalogue */
     char damaged[SIM_DAMAGED_MAX][160]; /* pictures that were struck on devices */
     int damaged_count;
@@ -398,6 +412,11 @@ bool epoch_is_of(const sim_device *d, const char *server_path);
 /* office.c */
 void office_heal(sim *s);
 void office_grow(sim *s); /* the newest catalogue again, after a restore */
+
+/* erase.c */
+void erase_list_back(sim *s); /* behind files that were put back */
+bool erase_heal(sim *s);      /* everybody has to come once more */
+void erase_check(sim *s);
 
 /* people.c */
 void mark_text(const sim *s, uint32_t mark, char out[40]);
