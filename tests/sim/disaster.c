@@ -121,6 +121,7 @@ bool disaster_phone_cloned(sim *s, sim_device *d)
     crash_vfs_copy(s->vfs, d->machine, twin->machine);
     numbers_copied(d, true);
     numbers_copied(twin, true);
+    d->cloned = twin->cloned = true;
     device_boot(twin);
     return true;
 }

@@ -45,7 +45,8 @@
  *   I9  two documents never have one number; a number is changed on the server (`<number>-2`) only
  *       where two copies of one phone could give it, never once a restored phone has a new life
  *   I16 the text of a person who was erased is in no file of the server or a phone, once everybody
- *       has heard of it and of a backup that holds all
+ *       has heard of it and of a backup that holds all; on copies of one phone only in what
+ *       earlier lives were answered (erase.c)
  *   L1  every outbox drains, every photo is with the server
  *   D6  what is on hand is what was there less what was accepted, and never below zero
  *   D9  three changes of one column end the same in all orders of arrival; the losers are kept
@@ -219,6 +220,7 @@ struct sim_device {
     int backup_actions;           /* ... so many actions had happened */
     bool number_shared, number_waits, number_twice; /* numbers.c */
     char life[33];
+    bool cloned;     /* it is one of two copies in use */
     bool must_enrol; /* it, or the server, was put back to before it was enrolled */
     bool blocked;
     bool damaged;         /* a page of its database was, and may not have been touched since */
