@@ -24,7 +24,13 @@
 #include "sql/sql.h"
 #include "sync-server/server.h"
 
-enum { PATH_BYTES = 4096, NAME_BYTES = 4200, LOCK_WAIT_MS = 2000, COPY_BYTES = 1 << 20 };
+enum {
+    PATH_BYTES = 4096,
+    NAME_BYTES = 4200,
+    LOCK_WAIT_MS = 2000,
+    COPY_BYTES = 1 << 20,
+    ASIDE_MAX = 99
+};
 
 static const char *const PARTS[] = {"", "-wal", "-shm"};
 static const char MARK[] = ".high-water";
@@ -175,16 +181,37 @@ static fb_code copy_make(restoring *r, fb_error *err)
                : fail(err, FB_E_IO, r->fresh, "the copy differs from the backup: check the disk");
 }
 
-/* "PATH.replaced-20260314T081500Z" with what belongs to it. A WAL without its database goes too: it
- * must not be read into another one. */
-static fb_code old_aside(restoring *r, fb_error *err)
+static bool any_part_stands(const char *path)
 {
-    char stamp[32], from[NAME_BYTES], to[NAME_BYTES + 8];
+    bool any = false;
+    for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
+        char part[NAME_BYTES + 8];
+        snprintf(part, sizeof part, "%s%s", path, PARTS[i]);
+        any |= stands(part);
+    }
+    return any;
+}
+
+/* "PATH.replaced-20260314T081500Z", with "-2" behind it for the second of one second. */
+static void aside_name(restoring *r)
+{
+    char stamp[32];
     time_t now = (time_t)(r->a->port->wall_ms(r->a->port->ctx) / 1000);
     struct tm parts;
     gmtime_r(&now, &parts);
     strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &parts);
     snprintf(r->aside, sizeof r->aside, "%s.replaced-%s", r->to, stamp);
+    for (int n = 2; n <= ASIDE_MAX && any_part_stands(r->aside); n++) {
+        snprintf(r->aside, sizeof r->aside, "%s.replaced-%s-%d", r->to, stamp, n);
+    }
+}
+
+/* What stood there, with what belongs to it. A WAL without its database goes too: it must not be
+ * read into another one. */
+static fb_code old_aside(restoring *r, fb_error *err)
+{
+    char from[NAME_BYTES], to[NAME_BYTES + 8];
+    aside_name(r);
     for (size_t i = 0; i < sizeof PARTS / sizeof PARTS[0]; i++) {
         snprintf(from, sizeof from, "%s%s", r->to, PARTS[i]);
         snprintf(to, sizeof to, "%s%s", r->aside, PARTS[i]);

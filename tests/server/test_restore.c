@@ -295,6 +295,18 @@ static void restore__replaces_nothing_unless_told_and_keeps_what_stood_there(voi
     assert_int_equal(shell("grep -q restore out"), 0);
 }
 
+/* Whatever second it is: an earlier restore's name stands already. */
+static void restore__keeps_what_an_earlier_one_of_the_same_second_kept(void **state)
+{
+    (void)state;
+    assert_int_equal(shell("for i in $(seq 0 60); do echo kept >co/master.db.replaced-"
+                           "$(date -u -d \"+$i seconds\" +%Y%m%dT%H%M%SZ); done"),
+                     0);
+    assert_int_equal(run_admin("restore good.db --replace"), 0);
+    assert_int_equal(shell("test $(ls co/master.db.replaced-*Z-2 | wc -l) = 1"), 0);
+    assert_int_equal(shell("test $(grep -lx kept co/master.db.replaced-*Z | wc -l) = 61"), 0);
+}
+
 static void restore__refuses_a_damaged_backup_and_changes_nothing(void **state)
 {
     (void)state;
@@ -337,6 +349,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             restore__replaces_nothing_unless_told_and_keeps_what_stood_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(restore__keeps_what_an_earlier_one_of_the_same_second_kept,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(restore__refuses_a_damaged_backup_and_changes_nothing,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(
