@@ -417,6 +417,7 @@ static void promote__new_epoch_sends_again_what_was_not_backed_up(void **state)
     assert_true(got.epoch_changed);
     assert_int_equal(outbox_state_get(l.r, &box), FB_OK);
     assert_int_equal(box.acked, 1);
+    assert_int_equal(box.old_base, 3);
     buf_init(&token, 100);
     assert_int_equal(stage_token(l.r, &token), FB_OK);
     assert_int_equal(token.size, 0);
@@ -427,8 +428,13 @@ static void promote__new_epoch_sends_again_what_was_not_backed_up(void **state)
     reply_begin(&l, &out, 1, 1, 6);
     reply_page(&out, "0.6", true, true);
     reply_row(&l, &out, 1, "in the backup", NULL, 10, 60);
+    reply_rights(&l, &out);
     reply_take(&l, &out);
     assert_true(lab_has(&l, 1) && lab_has(&l, 2) && lab_has(&l, 3));
+    lab_save(&l, 4, "saved over the base of the new epoch", 40);
+    assert_int_equal(outbox_state_get(l.r, &box), FB_OK);
+    assert_int_equal(box.last, 4);
+    assert_int_equal(box.old_base, 3);
     lab_check(&l);
     lab_stop(&l);
 }

@@ -2,7 +2,10 @@
  * for the next request. Each case is a fault that a mutant once planted and no test noticed. */
 #include "support/lab.h"
 
+#include <sqlite3.h>
+
 #include "base/id.h"
+#include "support/crash_vfs.h"
 #include "wire/sync_msg.h"
 
 #define DB lab_path("stage")
@@ -130,6 +133,55 @@ static void stage__a_new_epoch_takes_back_aliases_that_no_backup_holds(void **st
     assert_true(lab_has(&l, 1)); /* pending again, under its own id */
     lab_check(&l);
     lab_stop(&l);
+}
+
+/* A device revived by a new epoch may send under its new life at once: what it then is must be on
+ * the disk when the reply was taken, also when the second copy cannot be begun anew. */
+static void stage__a_new_epoch_outlives_a_power_loss(void **state)
+{
+    lab l;
+    buf out;
+    fb_error err = {.code = FB_OK};
+    replica_identity before, then, after;
+    (void)state;
+    crash_vfs *v = crash_vfs_new("stage_epoch", 14);
+    lab_init(&l, "first/db", "stage_epoch", 14);
+    assert_int_equal(lab_open(&l, &err), FB_OK);
+    lab_enrol(&l);
+    lab_first_sync(&l);
+    lab_save(&l, 1, "answered, in a backup that is lost too", 1);
+    reply_begin(&l, &out, 1, 1, 6);
+    verdict_run_put(&out, 1, 1, 6);
+    reply_take(&l, &out);
+    assert_int_equal(replica_identity_get(l.r, &before), FB_OK);
+    lab_close(&l);
+    snprintf(l.path, sizeof l.path, "phone/db");
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        crash_vfs_copy(v, "first", "phone");
+        crash_vfs_reseed(v, seed);
+        assert_int_equal(lab_open(&l, &err), FB_OK);
+        l.epoch = before.epoch;
+        reply_begin(&l, &out, 1, 1, 7); /* whatever an opening leaves for later is done now */
+        reply_take(&l, &out);
+        l.epoch = lab_id(0xE00002);
+        reply_begin(&l, &out, 0, 0, 5);
+        crash_vfs_fail(v, "phone", 1, SQLITE_CANTOPEN, true);
+        assert_true(reply_take(&l, &out).reborn);
+        crash_vfs_fail(v, "phone", 0, SQLITE_OK, false);
+        assert_int_equal(replica_identity_get(l.r, &then), FB_OK);
+        assert_false(id_equal(&then.incarnation, &before.incarnation));
+        crash_vfs_crash(v, "phone");
+        lab_close(&l);
+        crash_vfs_reboot(v, "phone");
+        assert_int_equal(lab_open(&l, &err), FB_OK);
+        assert_int_equal(replica_identity_get(l.r, &after), FB_OK);
+        assert_true(id_equal(&after.epoch, &l.epoch));
+        assert_true(id_equal(&after.incarnation, &then.incarnation));
+        lab_check(&l);
+        lab_close(&l);
+        crash_vfs_remove(v, "phone");
+    }
+    crash_vfs_free(v);
 }
 
 static void stage__a_page_that_starts_anew_drops_what_was_staged(void **state)
@@ -322,6 +374,7 @@ int main(void)
         cmocka_unit_test(stage__a_later_verdict_changes_only_what_was_held),
         cmocka_unit_test(stage__a_server_that_forgot_its_answers_is_refused),
         cmocka_unit_test(stage__a_new_epoch_takes_back_aliases_that_no_backup_holds),
+        cmocka_unit_test(stage__a_new_epoch_outlives_a_power_loss),
         cmocka_unit_test(stage__a_page_that_starts_anew_drops_what_was_staged),
         cmocka_unit_test(stage__the_clock_is_read_in_the_middle_of_the_exchange),
         cmocka_unit_test(clock__an_older_reply_does_not_take_back_what_was_seen),
