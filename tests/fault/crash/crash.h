@@ -1,7 +1,9 @@
 /* crash.h - the crash grid: power fails after every file call of a workload, in every way, and the
  * product must come back with exactly what it had promised.
  *
- *   main.c       options, grids, pairs of crashes, the summary line
+ *   main.c       options, processes, the summary line
+ *   grid.c       every call, every way: the images of a tape in order; pairs of crashes
+ *   jobs.c       the same in several processes, each with its share of the calls
  *   work.c       the workload: devices, server, office and administrator over crash_vfs; and a
  *                second one: a download whose indexes are built last
  *   lane.c       photos: taken, carried, let go; and what of them must be found
@@ -111,5 +113,34 @@ typedef struct folder_wanted {
 /* At any crash: the moment that was promised restores, so does one with all that devices were told
  * of; every other one is good or refused. */
 bool folder_sound(fleet *f, const disk *image, const folder_wanted *w, char why[LANE_WHY_BYTES]);
+
+typedef struct crash_options {
+    uint64_t seed, images, ops, doubles, judge_every, late_every, jobs;
+    const char *replay; /* machine:step:mode:draw, "dev1:812:torn-512:3" */
+    bool planted;
+} crash_options;
+
+typedef struct crash_counters {
+    uint64_t images, recovered, states, judged, pairs, calls, cpu_ms, bad;
+} crash_counters;
+
+typedef struct late_work {
+    tape t;
+    work_report r;
+} late_work;
+
+/* The share of process `job` in the grids of both machines, and in that of the second workload: the
+ * images of every jobs-th call. What they found is added to *n and told on stderr. */
+void grids(const crash_options *o, uint64_t job, crash_counters *n, const tape *t);
+void late_grid(const crash_options *o, uint64_t job, crash_counters *n, const late_work *late);
+/* The one image that o->replay names. False: it names none. */
+bool replay(const crash_options *o, crash_counters *n, tape *t);
+
+/* `jobs` processes (JOBS_MAX at most) each do work(ctx, job, made[job]), job from 0; what they
+ * made, `size` bytes of plain numbers each, is in `made` afterwards. False, and said on stderr: one
+ * of them died. */
+enum { JOBS_MAX = 64 };
+typedef void (*job_work)(void *ctx, uint64_t job, void *made);
+bool jobs_run(uint64_t jobs, job_work work, void *ctx, void *made, size_t size);
 
 #endif
