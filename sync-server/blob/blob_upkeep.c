@@ -442,13 +442,13 @@ fb_code blob_backup_verify(const fb_files *files, store *backup, const char *fro
 typedef struct folder_walk {
     const fb_files *files;
     const char *within;
+    int depth; /* of `within`, in FOLDER */
     blob_report *report;
-    char bad[BLOB_NAME_BYTES + 1]; /* the first one that is not what its name says */
+    char *bad; /* [BLOB_NAME_BYTES + 1]: the first one that is not what its name says */
 } folder_walk;
 
-static fb_code walk_one(void *ctx, const char *name)
+static fb_code walk_one(folder_walk *w, const char *name)
 {
-    folder_walk *w = ctx;
     blob_step x = {.name = ""};
     digest found;
     buf path;
@@ -473,28 +473,49 @@ static fb_code walk_one(void *ctx, const char *name)
     return is_bad(rc) ? FB_OK : rc;
 }
 
+static bool is_hex_pair(const char *name)
+{
+    return strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2;
+}
+
+static fb_code walk_folder(folder_walk *above, const char *name);
+
+static fb_code walk_entry(void *ctx, const char *name)
+{
+    folder_walk *w = ctx;
+    if (w->depth == 2) {
+        return walk_one(w, name);
+    }
+    return is_hex_pair(name) ? walk_folder(w, name) : FB_OK;
+}
+
+static fb_code walk_folder(folder_walk *above, const char *name)
+{
+    folder_walk w = *above;
+    buf within;
+    buf_init(&within, 8192);
+    buf_printf(&within, "%s/%s", above->within, name);
+    w.within = buf_cstr(&within);
+    w.depth++;
+    fb_code rc = within.code;
+    rc = rc == FB_OK ? w.files->each(w.files->ctx, w.within, walk_entry, &w) : rc;
+    buf_clear(&within);
+    return rc;
+}
+
 fb_code blob_folder_check(const fb_files *files, const char *folder, blob_report *out,
                           fb_error *err)
 {
-    enum { FOLDERS = 256 };
-    folder_walk w = {.files = files, .report = out};
-    buf within;
-    fb_code rc = FB_OK;
-    buf_init(&within, 8192);
-    for (int i = 0; i < FOLDERS * FOLDERS && rc == FB_OK; i++) {
-        buf_reset(&within);
-        buf_printf(&within, "%s/%02x/%02x", folder, (unsigned)i / FOLDERS, (unsigned)i % FOLDERS);
-        w.within = buf_cstr(&within);
-        rc = within.code == FB_OK ? files->each(files->ctx, w.within, walk_one, &w) : within.code;
-    }
-    buf_clear(&within);
-    if (rc == FB_OK && w.bad[0] != '\0') {
+    char bad[BLOB_NAME_BYTES + 1] = "";
+    folder_walk w = {.files = files, .within = folder, .report = out, .bad = bad};
+    fb_code rc = files->each(files->ctx, folder, walk_entry, &w);
+    if (rc == FB_OK && bad[0] != '\0') {
         rc = FB_E_CORRUPT;
     }
-    return rc == FB_OK || w.bad[0] == '\0'
+    return rc == FB_OK || bad[0] == '\0'
                ? rc
                : fail(err, rc, folder,
-                      "attachment %s is damaged: make a new backup, which writes it anew", w.bad);
+                      "attachment %s is damaged: make a new backup, which writes it anew", bad);
 }
 
 fb_code blob_restore(const blob_place *p, store *s, const char *from_folder, blob_report *out,

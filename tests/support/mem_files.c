@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILES_MAX = 4096, SECTOR = 512 };
+enum { FILES_MAX = 4096, SECTOR = 512, NAME_BYTES = 256 };
 #define PLENTY (INT64_C(1) << 40)
 
 typedef struct mem_bytes {
@@ -258,16 +258,37 @@ static fb_code unlink_file(void *ctx, const char *path)
     return FB_OK;
 }
 
-static fb_code each(void *ctx, const char *path, fb_file_fn fn, void *fn_ctx)
+/* The name of the entry of the folder that leads to this file, or is it; 0 bytes: not in it. */
+static size_t entry_of(const mem_file *f, const char *folder, size_t size)
+{
+    bool within = f->path != NULL && !f->removed && strncmp(f->path, folder, size) == 0 &&
+                  f->path[size] == '/';
+    return within ? strcspn(f->path + size + 1, "/") : 0;
+}
+
+/* A folder whose name another file gave already. */
+static bool was_before(const mem_files *m, int i, size_t size, size_t name_size)
+{
+    const char *path = m->files[i].path;
+    bool found = false, folder = path[size + 1 + name_size] == '/';
+    for (int k = 0; k < i && folder && !found; k++) {
+        found = entry_of(&m->files[k], path, size) == name_size &&
+                strncmp(m->files[k].path + size + 1, path + size + 1, name_size) == 0;
+    }
+    return found;
+}
+
+static fb_code each(void *ctx, const char *folder, fb_file_fn fn, void *fn_ctx)
 {
     mem_files *m = ctx;
-    size_t size = strlen(path);
+    size_t size = strlen(folder);
     fb_code rc = m->crashed ? FB_E_IO : FB_OK;
     for (int i = 0; rc == FB_OK && i < FILES_MAX; i++) {
-        const mem_file *f = &m->files[i];
-        if (f->path != NULL && !f->removed && strncmp(f->path, path, size) == 0 &&
-            f->path[size] == '/' && strchr(f->path + size + 1, '/') == NULL) {
-            rc = fn(fn_ctx, f->path + size + 1);
+        size_t name_size = entry_of(&m->files[i], folder, size);
+        if (name_size > 0 && !was_before(m, i, size, name_size)) {
+            char name[NAME_BYTES];
+            snprintf(name, sizeof name, "%.*s", (int)name_size, m->files[i].path + size + 1);
+            rc = fn(fn_ctx, name);
         }
     }
     return rc;
