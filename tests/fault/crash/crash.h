@@ -117,6 +117,7 @@ bool folder_sound(fleet *f, const disk *image, const folder_wanted *w, char why[
 typedef struct crash_options {
     uint64_t seed, images, ops, doubles, judge_every, late_every, jobs;
     const char *replay; /* machine:step:mode:draw, "dev1:812:torn-512:3" */
+    const char *only;   /* the images of this machine alone, "dev1" or "server"; NULL: both */
     bool planted;
 } crash_options;
 

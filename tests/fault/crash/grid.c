@@ -408,6 +408,9 @@ void grids(const crash_options *o, uint64_t job, crash_counters *n, const tape *
     uint64_t each = o->images / (calls + 1);
     for (int target = JUDGE_DEVICE; target <= JUDGE_SERVER; target++) {
         grid g;
+        if (o->only != NULL && strcmp(o->only, target == JUDGE_DEVICE ? "dev1" : "server") != 0) {
+            continue;
+        }
         grid_open(&g, o, n, t, (judge_target)target);
         g.job = job;
         g.draws = each > FATES ? (each - 1 + FATES - 2) / (FATES - 1) : 1;

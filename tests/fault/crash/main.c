@@ -81,6 +81,8 @@ static int usage(void)
         "every "
         "N-th\n"
         "                call (default 1; 0: without it)\n"
+        "  --only M      the images of dev1 alone, or of server, of those that --images makes of "
+        "both\n"
         "  --jobs N      processes, at most 64 (default 2)\n"
         "  --planted     the device does not sync its commits: the grid must find it (exit 1)\n"
         "  --quick       a workload of 25 operations, for every test run\n"
@@ -119,6 +121,10 @@ static bool options_take(crash_options *o, int argc, char **argv)
             o->replay = argv[++i];
             continue;
         }
+        if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
+            o->only = argv[++i];
+            continue;
+        }
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers && i + 1 < argc && !known; k++) {
             int64_t v = 0;
             known = strcmp(argv[i], numbers[k].name) == 0 && i64_get(text_of(argv[i + 1]), &v) &&
@@ -131,7 +137,9 @@ static bool options_take(crash_options *o, int argc, char **argv)
         i++;
     }
     o->judge_every += o->judge_every == 0;
-    return o->jobs >= 1 && o->jobs <= JOBS_MAX;
+    bool machine =
+        o->only == NULL || strcmp(o->only, "dev1") == 0 || strcmp(o->only, "server") == 0;
+    return machine && o->jobs >= 1 && o->jobs <= JOBS_MAX;
 }
 
 static void late_say(const crash_options *o, const work_report *r, const crash_counters *n)
@@ -188,7 +196,7 @@ int main(int argc, char **argv)
     work_report r;
     outcome sum = {0};
     late_work late = {.r = {0}};
-    bool with_late = o.replay == NULL && !o.planted && o.late_every > 0;
+    bool with_late = o.replay == NULL && o.only == NULL && !o.planted && o.late_every > 0;
     image_vfs_start();
     work_run(&t, &(work_options){o.seed, (uint32_t)o.ops, o.planted}, &r);
     if (with_late) {
