@@ -273,8 +273,7 @@ static fb_code merge_one(decide *d, merging *m, uint32_t i)
     int column = m->op->columns[i];
     const fb_value *theirs = &m->row->values[column];
     const fb_value *base = m->op->kind == OP_UPDATE ? &m->op->base[i] : &nothing;
-    merge_input in = {.policy =
-                          m->op->kind == OP_DELTA ? CAT_DELTA : m->row->e->columns[column].policy,
+    merge_input in = {.policy = m->row->e->columns[column].policy,
                       .base = base,
                       .mine = &m->op->mine[i],
                       .theirs = theirs};

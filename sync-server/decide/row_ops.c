@@ -348,7 +348,7 @@ fb_code op_delete(decide *d, const group_op *op)
 {
     view_row *row = NULL;
     fb_code rc = op_row(d, op, &row);
-    if (rc == FB_E_NOT_FOUND && !d->refused) {
+    if (rc == FB_E_NOT_FOUND) {
         d->plain = false; /* gone already: both agree */
         return FB_OK;
     }

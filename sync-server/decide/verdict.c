@@ -32,7 +32,7 @@ fb_code refuse_row(decide *d, verdict_code v, const issue *why, const char *who,
                    const view_row *row)
 {
     fb_code rc = verdict_refuse(d, v, why, who);
-    if (d->refused && row != NULL && row->before != NULL) {
+    if (d->refused && row->before != NULL) {
         d->out->verdict.row = row_json(row->e, row->before, d->memory);
     }
     return rc;

@@ -1,4 +1,4 @@
-/* visit.c - a person is in one place: one open visit at a time; check-out after check-in.
+/* visit.c - a person is in one place: one open visit at a time.
  *
  * Visits older than a week do not count: a job closes them (auto_closed). */
 #include "sync-server/decide/decide_inside.h"
@@ -8,9 +8,6 @@ enum { OPEN_DAYS = 7 };
 static const saying OPEN = {FB_E_VISIT_OPEN, "another visit is still open", "还有未签退的拜访",
                             "check out of it first, then send this one again",
                             "请先签退该拜访，再重新发送"};
-static const saying BACKWARDS = {FB_E_INVALID, "check-out lies before check-in",
-                                 "签退时间早于签到时间", "correct the check-out time",
-                                 "请更正签退时间"};
 
 static bool is_open(const view_row *row)
 {
@@ -18,7 +15,7 @@ static bool is_open(const view_row *row)
     return !row->deleted && (text_is(status, "open") || text_is(status, "paused"));
 }
 
-/* An open visit of the person in the store that this group does not close. */
+/* An open visit of the person in the store; those of this group have been looked at. */
 static fb_code other_open(decide *d, const view_row *row, bool *found)
 {
     store_stmt *q = store_prepare(d->view, STORE_decide_visits_open);
@@ -33,8 +30,7 @@ static fb_code other_open(decide *d, const view_row *row, bool *found)
             return FB_OK;
         }
         fb_id id = store_id(q, 0);
-        const view_row *seen = view_find(d, row->e, &id);
-        *found = !id_equal(&id, &row->id) && (seen == NULL || is_open(seen));
+        *found = view_find(d, row->e, &id) == NULL;
     }
     store_reset(q);
     return FB_OK;
@@ -55,24 +51,16 @@ static bool other_open_in_group(decide *d, const view_row *row)
     return false;
 }
 
-static fb_code refuse_visit(decide *d, const saying *s, const view_row *row, const char *column)
+static fb_code refuse_visit(decide *d, const view_row *row)
 {
     issue why;
-    say(&why, s, row->e, cat_column_str(row->e, column));
+    say(&why, &OPEN, row->e, cat_column_str(row->e, "status"));
     return refuse_row(d, VERDICT_REJECTED, &why, "", row);
 }
 
 fb_code visit_rule(decide *d, view_row *row)
 {
-    int64_t in = row_int(row->e, row->values, "check_in_at"),
-            out = row_int(row->e, row->values, "check_out_at");
     bool found = false;
-    if (row->deleted) {
-        return FB_OK;
-    }
-    if (out != 0 && out < in) {
-        return refuse_visit(d, &BACKWARDS, row, "check_out_at");
-    }
     if (!state_became(row, "open") && !state_became(row, "paused")) {
         return FB_OK;
     }
@@ -80,5 +68,5 @@ fb_code visit_rule(decide *d, view_row *row)
     if (!found) {
         FB_TRY(other_open(d, row, &found));
     }
-    return found ? refuse_visit(d, &OPEN, row, "status") : FB_OK;
+    return found ? refuse_visit(d, row) : FB_OK;
 }
