@@ -67,15 +67,14 @@ static void diff_get(json_reader *r, diff *f)
     json_object_begin(r);
     while (json_object_next(r, &name)) {
         int column = cat_column_find(f->target->e, name);
-        if (column <= 0 || column >= cat_ver_column(f->target->e) ||
-            f->count == CATALOG_COLUMNS_LIMIT) {
+        if (column <= 0 || column >= cat_ver_column(f->target->e)) { /* no key stands twice */
             json_fail(r, FB_E_PROTOCOL, "no such column");
             return;
         }
         fb_value *mine = &f->values[f->count];
         *mine = (fb_value){.kind = FB_KIND_NULL};
         f->columns[f->count++] = column;
-        if (json_peek(r) == JSON_OBJECT && f->target->e->columns[column].type != CAT_JSON) {
+        if (json_peek(r) == JSON_OBJECT) { /* no value is one: json travels as a text */
             pair_get(r, f, column, mine);
         } else {
             value_get(r, &f->target->e->columns[column], mine);

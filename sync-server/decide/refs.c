@@ -270,8 +270,12 @@ static fb_code list_search_run(list_search *s)
     for (uint32_t i = 0; i < s->list->columns_count && by < 0; i++) {
         by = s->values[s->list->columns[i]].kind != FB_KIND_NULL ? s->list->columns[i] : -1;
     }
-    return by < 0 || s->taken
-               ? FB_OK
+    if (s->taken) {
+        return FB_OK;
+    }
+    return by < 0
+               ? store_rows_without(s->d->view, s->e, s->list->columns, s->list->columns_count,
+                                    s->d->memory, list_stored, s)
                : store_rows_by(s->d->view, s->e, by, &s->values[by], s->d->memory, list_stored, s);
 }
 

@@ -86,6 +86,10 @@ FB_MUST_USE fb_code store_row_ver(store *s, const cat_entity *e, const fb_id *id
 FB_MUST_USE fb_code store_rows_by(store *s, const cat_entity *e, int column, const fb_value *equal,
                                   arena *memory, fb_code (*fn)(void *ctx, const fb_value *values),
                                   void *ctx);
+/* The same for each row that has no value in any of these columns. */
+FB_MUST_USE fb_code store_rows_without(store *s, const cat_entity *e, const int *columns,
+                                       uint32_t count, arena *memory,
+                                       fb_code (*fn)(void *ctx, const fb_value *values), void *ctx);
 /* The same with only the columns that the scope rules name, and ver; the others are KIND_NULL. */
 FB_MUST_USE fb_code store_keys_by(store *s, const cat_entity *e, int column, const fb_value *equal,
                                   arena *memory, fb_code (*fn)(void *ctx, const fb_value *values),

@@ -284,6 +284,33 @@ fb_code store_rows_by(store *s, const cat_entity *e, int column, const fb_value 
     return FB_OK;
 }
 
+fb_code store_rows_without(store *s, const cat_entity *e, const int *columns, uint32_t count,
+                           arena *memory, fb_code (*fn)(void *ctx, const fb_value *values),
+                           void *ctx)
+{
+    static const fb_value nothing = {.kind = FB_KIND_NULL};
+    buf text;
+    sql_stmt *q = NULL;
+    row_list list = {0};
+    buf_init(&text, ROW_SQL_BYTES_MAX);
+    buf_put_str(&text, "SELECT ");
+    put_columns(&text, e, NULL, e->columns_count);
+    buf_put_str(&text, " FROM ");
+    buf_put_text(&text, e->name);
+    for (uint32_t i = 0; i < count; i++) {
+        buf_put_str(&text, i == 0 ? " WHERE " : " AND ");
+        buf_put_text(&text, e->columns[columns[i]].name);
+        buf_put_str(&text, " IS ?1");
+    }
+    buf_put_str(&text, " ORDER BY id");
+    FB_TRY(prepare_text(s, &text, &q));
+    FB_TRY(read_rows(q, &nothing, e->columns_count, false, memory, &list));
+    for (const struct row_node *n = list.first; n != NULL; n = n->next) {
+        FB_TRY(fn(ctx, n->values));
+    }
+    return FB_OK;
+}
+
 fb_code store_keys_by(store *s, const cat_entity *e, int column, const fb_value *equal,
                       arena *memory, fb_code (*fn)(void *ctx, const fb_value *values), void *ctx)
 {

@@ -1,4 +1,4 @@
-/* decide_fixture.h - for test_decide.c, test_decide_rules.c, test_decide_orders.c: a company, two
+/* decide_fixture.h - for test_decide*.c: a company, two
  * devices of it, and what their newest group would become. */
 #ifndef FB_TESTS_UNIT_DECIDE_FIXTURE_H
 #define FB_TESTS_UNIT_DECIDE_FIXTURE_H
@@ -15,13 +15,14 @@
 #include "sync-server/decide/decide.h"
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 typedef struct bench {
     raw_world w;
     raw_device d, manager; /* of the first person, and of who may approve */
     decide_cache *cache;
     arena *memory;
-    bool old_base, waived; /* of the next groups */
+    bool old_base, waived, collided; /* of the next groups */
 } bench;
 
 static inline int setup(void **state)
@@ -31,7 +32,7 @@ static inline int setup(void **state)
     raw_enrol(&b.w, &b.d, &b.w.users[0], 1);
     raw_enrol(&b.w, &b.manager, &b.w.manager, 2);
     b.cache = decide_cache_new();
-    b.old_base = b.waived = false;
+    b.old_base = b.waived = b.collided = false;
     b.memory = arena_new(16 << 20);
     *state = &b;
     return 0;
@@ -71,7 +72,8 @@ static inline fb_code newest_decide(void *ctx)
                                 .received_at_ms = b->w.now_ms,
                                 .gseq = t->from->last,
                                 .old_base = b->old_base,
-                                .waived = b->waived};
+                                .waived = b->waived,
+                                .collided = b->collided};
     if (t->cold) {
         decide_cache_drop(b->cache);
         arena_reset(t->memory);
@@ -115,6 +117,40 @@ static inline decision decided_of(bench *b, const raw_device *from)
 static inline decision decided(bench *b)
 {
     return decided_of(b, &b->d);
+}
+
+/* The same with nothing failing: for scenes whose calls fail elsewhere. */
+static inline decision asked_of(bench *b, const raw_device *from)
+{
+    deciding t = {.b = b, .from = from, .memory = b->memory};
+    decide_cache_drop(b->cache);
+    assert_int_equal(newest_decide(&t), FB_OK);
+    return t.d;
+}
+
+/* What no company would write, straight into the file. */
+static inline void store_says(bench *b, const char *sql)
+{
+    sqlite3 *raw = NULL;
+    char *why = NULL;
+    assert_int_equal(store_begin(b->w.admin), FB_OK); /* lets go of what it stands on */
+    store_rollback(b->w.admin);
+    assert_int_equal(sqlite3_open(b->w.path, &raw), SQLITE_OK);
+    if (sqlite3_exec(raw, sql, NULL, NULL, &why) != SQLITE_OK) {
+        print_error("%s: %s\n", sql, why);
+        assert_true(false);
+    }
+    sqlite3_close(raw);
+}
+
+/* An id that is another row's since it was given. */
+static inline void alias_is(bench *b, const fb_id *from, const char *entity, const fb_id *to)
+{
+    store_stmt *q = store_prepare(b->w.admin, STORE_decide_alias_add);
+    store_bind_id(q, 1, from);
+    store_bind_text(q, 2, text_of(entity));
+    store_bind_id(q, 3, to);
+    assert_int_equal(store_run(q), FB_OK);
 }
 
 /* field NULL: applied. */

@@ -4,16 +4,6 @@
 
 #include "support/raw_work.h"
 
-#include <sqlite3.h>
-
-static void store_says(bench *b, const char *sql)
-{
-    sqlite3 *raw = NULL;
-    assert_int_equal(sqlite3_open(b->w.path, &raw), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(raw, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(raw);
-}
-
 static decision ordered(bench *b, const raw_order_texts *texts)
 {
     raw_group g;
@@ -98,6 +88,36 @@ static void list_that_fits_the_customer_best_binds(void **state)
     is(&d, FB_OK, NULL);
 }
 
+/* Two assignments of one list that fit as well: the higher of their priorities is the list's. */
+static void list_has_the_highest_of_its_priorities(void **state)
+{
+    static const struct {
+        const char *first, *second;
+        bool binds;
+    } CASES[] = {{"3", "7", true}, {"7", "3", true}, {"3", "4", false}};
+    bench *b = *state;
+    company *c = &b->w.company;
+    fb_id list = dearer_list(b);
+    store_says(b, "UPDATE price_assignment SET priority = 5"); /* of everybody's list */
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        fb_id a[2];
+        for (int k = 0; k < 2; k++) {
+            a[k] = company_add(c, "price_assignment",
+                               PAIRS("target_kind", "global", "price_list_id", id_text(&list),
+                                     "priority", k == 0 ? CASES[i].first : CASES[i].second));
+        }
+        raw_group g;
+        raw_begin(&g, &b->d, "order.submit", 0, 0);
+        raw_order(&g, "SO-1", &b->w.customers[0], &RAW_GOOD);
+        raw_end(&g);
+        decision d = asked_of(b, &b->d);
+        is(&d, CASES[i].binds ? FB_E_PRICE : FB_OK,
+           CASES[i].binds ? "sales_order_line[1].unit_price_4dp" : NULL);
+        company_delete(c, "price_assignment", &a[0]);
+        company_delete(c, "price_assignment", &a[1]);
+    }
+}
+
 /* One line, written out; units and prices as the group says. */
 static decision ordered_line(bench *b, const char *const *more)
 {
@@ -144,6 +164,15 @@ static void units_of_a_product_are_those_it_has(void **state)
                      PAIRS("uom", "BOX", "qty_milli", "1000", "base_qty_milli", "10000",
                            "unit_price_4dp", "1000000", "list_price_4dp", "1000000", LINE_AMOUNTS));
     is(&d, FB_E_QUANTITY, "sales_order_line[1].base_qty_milli");
+    company_add(c, "price_list_item",
+                PAIRS("price_list_id", id_text(&b->w.list), "product_id", id_text(&b->w.product),
+                      "uom", "PAL", "price_4dp", "100.00"));
+    for (int right = 0; right < 2; right++) { /* not the other unit's number */
+        d = ordered_line(b, PAIRS("uom", "PAL", "qty_milli", "1000", "base_qty_milli",
+                                  right ? "99000" : "12000", "unit_price_4dp", "1000000",
+                                  "list_price_4dp", "1000000", LINE_AMOUNTS));
+        is(&d, right ? FB_OK : FB_E_QUANTITY, right ? NULL : "sales_order_line[1].base_qty_milli");
+    }
 }
 
 static void tax_is_the_lines_or_the_products(void **state)
@@ -314,6 +343,78 @@ static void lines_of_others_and_lines_taken_out_do_not_count(void **state)
     assert_int_equal(d.changes_count, 4);
 }
 
+/* An order of two lines, each of its own product and tax. */
+static void lines_are_judged_by_their_own_product_and_tax(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    raw_group g;
+    fb_id other = b->w.product; /* falls on the same place in the table of products */
+    char sql[200], hex[33];
+    other.b[9] ^= 1;
+    for (int i = 0; i < 16; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", other.b[i]);
+    }
+    store_says(b, "CREATE TABLE copy AS SELECT * FROM product");
+    snprintf(sql, sizeof sql,
+             "UPDATE copy SET id = x'%s', code = 'P2', base_uom = 'BX', tax_code_id = NULL;"
+             "INSERT INTO product SELECT * FROM copy; DROP TABLE copy",
+             hex);
+    store_says(b, sql);
+    fb_id zero = company_add(c, "tax_code", PAIRS("code", "V0", "name", "none", "rate_bp", "0"));
+    company_add(c, "price_list_item",
+                PAIRS("price_list_id", id_text(&b->w.list), "product_id", id_text(&other), "uom",
+                      "BX", "price_4dp", "10.00"));
+    raw_begin(&g, &b->d, "order.submit", 0, 0);
+    fb_id order = raw_insert(&g, "sales_order",
+                             PAIRS("order_no", "SO-1", "customer_id", id_text(&b->w.customers[0]),
+                                   "user_id", id_text(&b->d.user), "order_date", "2025-10-09",
+                                   "subtotal", "30000", "tax", "2600", "total", "32600",
+                                   "payment_term", "account", "status", "submitted"));
+    for (int i = 0; i < 3; i++) { /* the third is taxed as the first */
+        const char *no = i == 0 ? "1" : i == 1 ? "2" : "3", *uom = i == 1 ? "BX" : "EA";
+        raw_insert(&g, "sales_order_line",
+                   PAIRS("order_id", id_text(&order), "line_no", no, "product_id",
+                         id_text(i == 1 ? &other : &b->w.product), "uom", uom, "qty_milli", "10000",
+                         "base_qty_milli", "10000", LINE_PRICE, "net", "10000", "tax",
+                         i == 1 ? "0" : "1300", "gross", i == 1 ? "10000" : "11300",
+                         i == 1 ? "tax_code_id" : NULL, id_text(&zero)));
+    }
+    raw_end(&g);
+    decision d = asked_of(b, &b->d);
+    is(&d, FB_OK, NULL);
+}
+
+/* A price that is on no list: whether it holds the tax says the list that the order names. */
+static void list_that_is_named_says_what_a_price_holds(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    fb_id list = company_add(c, "price_list",
+                             PAIRS("code", "L3", "name", "L3", "currency", "CNY", "active", "1"));
+    company_add(c, "product_uom",
+                PAIRS("product_id", id_text(&b->w.product), "uom", "BOX", "num", "1", "den", "1"));
+    for (int included = 0; included < 2; included++) {
+        raw_group g;
+        company_set(c, "price_list", &list, PAIRS("tax_included", included ? "1" : "0"));
+        raw_begin(&g, &b->d, "order.submit", 0, 0);
+        fb_id order =
+            raw_insert(&g, "sales_order",
+                       PAIRS("order_no", "SO-1", "customer_id", id_text(&b->w.customers[0]),
+                             "user_id", id_text(&b->d.user), "order_date", "2025-10-09",
+                             "price_list_id", id_text(&list), "subtotal", "10000", "tax", "1300",
+                             "total", "11300", "payment_term", "account", "status", "submitted"));
+        raw_insert(&g, "sales_order_line",
+                   PAIRS("order_id", id_text(&order), "line_no", "1", "product_id",
+                         id_text(&b->w.product), "uom", "BOX", "qty_milli", "10000",
+                         "base_qty_milli", "10000", "unit_price_4dp", "100000", "price_source",
+                         "override", "reason", "new", LINE_AMOUNTS));
+        raw_end(&g);
+        decision d = decided(b);
+        is(&d, included ? FB_E_TOTALS : FB_OK, included ? "sales_order_line[1].net" : NULL);
+    }
+}
+
 static decision submitted(bench *b, const fb_id *order, const fb_id *line)
 {
     raw_group g;
@@ -362,10 +463,28 @@ static void stored_draft_is_judged_by_what_there_is_now(void **state)
     assert_int_not_equal(d.verdict.code, VERDICT_APPLIED);
 }
 
+/* The customer alone is gone: what is for some customers is for nobody. */
+static void draft_of_a_customer_that_is_gone_is_refused(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    fb_id order = order_stored(b, "SO-1", "draft");
+    line_stored(b, &order);
+    company_add(c, "price_assignment",
+                PAIRS("target_kind", "customer", "customer_id", id_text(&b->w.customers[0]),
+                      "price_list_id", id_text(&b->w.list)));
+    company_delete(c, "customer", &b->w.customers[0]);
+    b->waived = true; /* nobody asks whose it is */
+    decision d = submitted(b, &order, NULL);
+    b->waived = false;
+    is(&d, FB_E_REFERENCE, "sales_order.customer_id");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(list_that_fits_the_customer_best_binds),
+        CASE(list_has_the_highest_of_its_priorities),
         CASE(units_of_a_product_are_those_it_has),
         CASE(tax_is_the_lines_or_the_products),
         CASE(settings_bound_what_a_person_may_grant),
@@ -373,6 +492,9 @@ int main(void)
         CASE(credit_that_cannot_be_summed_up_is_used_up),
         CASE(order_of_many_lines_is_judged_whole),
         CASE(lines_of_others_and_lines_taken_out_do_not_count),
+        CASE(lines_are_judged_by_their_own_product_and_tax),
+        CASE(list_that_is_named_says_what_a_price_holds),
+        CASE(draft_of_a_customer_that_is_gone_is_refused),
         CASE(stored_draft_is_judged_by_what_there_is_now),
     };
     return cmocka_run_group_tests_name("decide_prices", tests, NULL, NULL);

@@ -3,16 +3,6 @@
  * policy. */
 #include "decide_fixture.h"
 
-#include <sqlite3.h>
-
-static void store_says(bench *b, const char *sql)
-{
-    sqlite3 *raw = NULL;
-    assert_int_equal(sqlite3_open(b->w.path, &raw), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(raw, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(raw);
-}
-
 static void may(bench *b, const char *permission)
 {
     fb_id rep = company_find(&b->w.company, "role", "REP");
@@ -191,6 +181,83 @@ static void visits_of_two_people_or_of_none_are_no_collision(void **state)
     is(&d, FB_OK, NULL);
 }
 
+static void allocation_comes_with_its_payment(void **state)
+{
+    bench *b = *state;
+    for (int over = 0; over < 2; over++) {
+        raw_group g;
+        raw_begin(&g, &b->d, "payment.new", 0, 0);
+        fb_id paid =
+            raw_insert(&g, "payment",
+                       PAIRS("payment_no", "PM-1", "customer_id", id_text(&b->w.customers[0]),
+                             "collected_by", id_text(&b->d.user), "method", "cash", "amount",
+                             "1000", "currency", "CNY", "payment_date", "2025-10-09", "received_at",
+                             "1759999000000", "status", "recorded"));
+        raw_insert(&g, "payment_allocation",
+                   PAIRS("payment_id", id_text(&paid), "amount", over ? "1001" : "1000"));
+        raw_end(&g);
+        decision d = asked_of(b, &b->d);
+        is(&d, over ? FB_E_OVERPAID : FB_OK, over ? "payment_allocation.amount" : NULL);
+    }
+}
+
+/* It was judged when it began, and is not judged again for a word that is added. */
+static void visit_that_is_open_may_be_annotated(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    fb_id open[2];
+    for (int i = 0; i < 2; i++) {
+        open[i] = company_add(&b->w.company, "visit",
+                              PAIRS("customer_id", id_text(&b->w.customers[0]), "user_id",
+                                    id_text(&b->d.user), "visit_date", "2025-10-09", "check_in_at",
+                                    "2025-10-09T08:00:00Z", "status", "open"));
+    }
+    raw_begin(&g, &b->d, "visit.note", 0, 0);
+    raw_update(&g, "visit", &open[0], raw_server_ver(&b->w, "visit", &open[0]),
+               PAIRS("note", "", "closed at noon"));
+    raw_end(&g);
+    decision d = asked_of(b, &b->d);
+    is(&d, FB_OK, NULL);
+}
+
+static void visit_that_pauses_is_open(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    fb_id open = company_add(&b->w.company, "visit",
+                             PAIRS("customer_id", id_text(&b->w.customers[0]), "user_id",
+                                   id_text(&b->d.user), "visit_date", "2025-10-09", "check_in_at",
+                                   "2025-10-09T08:00:00Z", "status", "open"));
+    raw_begin(&g, &b->d, "visit.next", 0, 0);
+    raw_insert(&g, "visit",
+               PAIRS("customer_id", id_text(&b->w.customers[0]), "user_id", id_text(&b->d.user),
+                     "visit_date", "2025-10-09", "check_in_at", "1759999000000", "status", "open"));
+    raw_update(&g, "visit", &open, raw_server_ver(&b->w, "visit", &open),
+               PAIRS("status", "open", "paused"));
+    raw_end(&g);
+    decision d = asked_of(b, &b->d);
+    is(&d, FB_E_VISIT_OPEN, "visit.status");
+}
+
+/* Nothing is left of its name by which it could be told from another one without a name. */
+static void customer_of_signs_alone_has_no_twin(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    company_add(&b->w.company, "customer",
+                PAIRS("code", "K1", "name", "!!!", "status", "active", "phone", "+861390000001",
+                      "territory_id", id_text(&b->w.territories[0])));
+    store_says(b, "UPDATE customer SET usc_code = '' WHERE code = 'K1'");
+    raw_begin(&g, &b->d, "customer.new", 0, 0);
+    raw_insert(&g, "customer",
+               PAIRS("code", "N1", "name", "???", "status", "draft", "phone", "+861390000001",
+                     "territory_id", id_text(&b->w.territories[0])));
+    raw_end(&g);
+    decision d = asked_of(b, &b->d);
+    is(&d, FB_OK, NULL);
+}
+
 /* --- one column, two people -------------------------------------------------------------- */
 
 static fb_id task_stored(bench *b, const fb_id *assigner)
@@ -275,6 +342,10 @@ int main(void)
         CASE(customer_that_exists_elsewhere_is_for_the_manager),
         CASE(payment_is_allocated_once),
         CASE(visits_of_two_people_or_of_none_are_no_collision),
+        CASE(allocation_comes_with_its_payment),
+        CASE(visit_that_is_open_may_be_annotated),
+        CASE(visit_that_pauses_is_open),
+        CASE(customer_of_signs_alone_has_no_twin),
         CASE(person_in_charge_wins_a_tie),
         CASE(larger_value_stands),
         CASE(change_that_a_column_does_not_know_is_refused),
