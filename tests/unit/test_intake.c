@@ -238,6 +238,61 @@ static void verdicts_are_found_by_any_number_they_cover(void **state)
     store_rollback(b->w.admin);
 }
 
+/* A row that a disk lost takes no other one with it, and numbers that do not follow are told apart.
+ */
+static void verdicts_around_a_lost_row_are_told(void **state)
+{
+    static verdict_run run;
+    bench *b = *state;
+    door_device d;
+    verdict_msg m;
+    buf out;
+    assert_int_equal(door_device_get(b->w.admin, &b->d.id, &d), FB_OK);
+    d.applied = 8;
+    assert_int_equal(store_begin(b->w.admin), FB_OK);
+    rows_put(b, d.incarnation_no);
+    run_begin(&run, d.incarnation_no);
+    assert_true(run_add(&run, 8, 99, 9)); /* somebody else's commits lie between */
+    assert_int_equal(run_flush(b->w.admin, &run), FB_OK);
+    int64_t no = d.incarnation_no;
+    d.incarnation_no = -1; /* rows of nobody: none */
+    buf_init(&out, 1 << 16);
+    assert_int_equal(intake_verdicts_put(b->w.admin, &d, 5, text_of("1.5"), &out), FB_OK);
+    assert_int_equal(out.size, 0);
+    d.incarnation_no = no;
+    assert_int_equal(intake_verdicts_put(b->w.admin, &d, 6, text_of("1.5"), &out), FB_OK);
+    assert_string_equal(buf_cstr(&out), "{\"m\":\"ok\",\"g\":\"7\",\"cid\":\"60\"}\n"
+                                        "{\"m\":\"ok\",\"g\":\"8\",\"cid\":\"99\"}\n");
+    store_rollback(b->w.admin);
+    buf_clear(&out);
+    assert_int_equal(verdict_line_get(text_of(""), b->in.work, &m), FB_E_CORRUPT);
+}
+
+static void verdict_that_is_lost_is_left_out(void **state)
+{
+    bench *b = *state;
+    door_device d;
+    buf out;
+    verdict_run run;
+    assert_int_equal(door_device_get(b->w.admin, &b->d.id, &d), FB_OK);
+    d.applied = 7;
+    assert_int_equal(store_begin(b->w.admin), FB_OK);
+    run_begin(&run, d.incarnation_no);
+    for (int64_t g = 1; g <= 7; g++) { /* 4 and 5 are missing */
+        if (g != 4 && g != 5) {
+            assert_true(run_add(&run, g, 50 + g, 9));
+        }
+        if (g == 3 || g == 7) {
+            assert_int_equal(run_flush(b->w.admin, &run), FB_OK);
+        }
+    }
+    buf_init(&out, 1 << 16);
+    assert_int_equal(intake_verdicts_put(b->w.admin, &d, 4, text_of("1.5"), &out), FB_OK);
+    assert_string_equal(buf_cstr(&out), "{\"m\":\"ok\",\"g\":\"6\",\"to\":\"7\",\"cid\":\"56\"}\n");
+    store_rollback(b->w.admin);
+    buf_clear(&out);
+}
+
 /* A verdict that was decided later is told until the token says that its commit was passed. */
 static void later_verdict_is_told_until_its_commit_is_passed(void **state)
 {
@@ -474,6 +529,8 @@ int main(void)
         cmocka_unit_test(run_takes_only_what_follows),
         CASE(verdicts_begin_behind_what_the_device_knows),
         CASE(verdicts_are_found_by_any_number_they_cover),
+        CASE(verdicts_around_a_lost_row_are_told),
+        CASE(verdict_that_is_lost_is_left_out),
         CASE(later_verdict_is_told_until_its_commit_is_passed),
         CASE(repeats_are_told_apart_by_their_marks),
         CASE(marks_are_made_and_taken_back),
