@@ -174,7 +174,7 @@ static fb_code pending_write(store *s)
 {
     feed_state *f = store_room_get(s, STORE_ROOM_FEED);
     fb_code rc = FB_OK;
-    if (f == NULL || f->pending.count == 0) {
+    if (f->pending.count == 0) {
         return FB_OK;
     }
     if (f->pending_undos == store_undos(s)) {

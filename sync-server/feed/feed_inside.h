@@ -22,7 +22,6 @@ enum { SCOPE_NUMBER_GLOBAL = 1 };
 
 /* The entities that say who may see what: every catalogue has them. */
 typedef struct feed_words {
-    const catalog *catalog; /* for which they were looked up */
     const cat_entity *customer_assignment, *app_user, *role, *user_role, *user_territory,
         *territory, *org_unit;
     int assignment_customer, assignment_user, assignment_territory, assignment_from, assignment_to;
@@ -142,7 +141,6 @@ typedef struct feed_entry {
     feed_kind kind;
     int64_t since; /* in the table: of a LEAVE, of a ROW that moved */
     bool kept;     /* the device holds the row as it was before this entry */
-    bool moved;    /* of a ROW: only what names its scopes differs from that */
 } feed_entry;
 typedef struct feed_merge feed_merge;
 /* cursors[i]: entries of scopes->scopes[i] after that position. */

@@ -73,7 +73,6 @@ static void entry_read(store_stmt *q, feed_entry *out)
     out->kind = (feed_kind)store_int(q, 3);
     out->since = store_int(q, 4);
     out->kept = false;
-    out->moved = out->kind == FEED_ROW && out->since != 0;
 }
 
 /* The next chunk of a run; memory is taken only once there is something to hold. */
@@ -166,7 +165,7 @@ static fb_code advance(feed_merge *m)
 static bool is_kept(const feed_run *run)
 {
     const feed_entry *entry = &run->entries[run->at];
-    return entry->since > 0 && entry->since <= run->whole && entry->pos > run->whole;
+    return entry->since > 0 && entry->since <= run->whole; /* it is read from `whole` or later on */
 }
 
 fb_code feed_merge_next(feed_merge *m, feed_entry *out, bool *found_out)
@@ -183,7 +182,6 @@ fb_code feed_merge_next(feed_merge *m, feed_entry *out, bool *found_out)
         run = &m->runs[m->heap[0]];
         feed_kind kind = run->entries[run->at].kind;
         out->kept = out->kept || is_kept(run);
-        out->moved = out->moved || run->entries[run->at].moved;
         if (kind == FEED_ROW || kind == FEED_CAME) {
             out->kind = kind;
         }

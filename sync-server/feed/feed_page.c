@@ -40,7 +40,7 @@ static bool sink_init(page_sink *k, feed_view *v, uint32_t page_bytes)
 
 static void sink_clear(page_sink *k)
 {
-    for (uint32_t i = 0; k->blocks != NULL && i < k->catalog->entities_count * BLOCK_KINDS; i++) {
+    for (uint32_t i = 0; i < k->catalog->entities_count * BLOCK_KINDS; i++) {
         buf_clear(&k->blocks[i]);
     }
 }

@@ -58,7 +58,6 @@ static fb_code look_up_words(const catalog *c, feed_words *w)
         *(const cat_entity **)(void *)((char *)w + WORDS[i].entity_at) = e;
         *(int *)(void *)((char *)w + WORDS[i].column_at) = column;
     }
-    w->catalog = c;
     return FB_OK;
 }
 
@@ -87,7 +86,7 @@ fb_code feed_state_get(store *s, feed_state **out)
         }
         store_room_set(s, STORE_ROOM_FEED, f, state_free);
     }
-    if (f->stamp != store_stamp(s) || f->words.catalog != store_catalog(s)) {
+    if (f->stamp != store_stamp(s)) { /* a catalogue that is loaded moves it too */
         FB_TRY(state_refresh(s, f));
     }
     *out = f;
@@ -262,10 +261,6 @@ static fb_code number_read(store *s, scope_kind kind, const fb_id *ref, int64_t 
 fb_code scope_number(store *s, feed_state *f, scope_kind kind, const fb_id *ref, bool create,
                      int64_t *out)
 {
-    if (kind == KIND_GLOBAL) {
-        *out = SCOPE_NUMBER_GLOBAL;
-        return FB_OK;
-    }
     if (!slots_grow(f)) {
         return FB_E_NO_MEMORY;
     }

@@ -314,7 +314,7 @@ static fb_code is_held(feed_view *v, const feed_entry *entry, const cat_entity *
 static fb_code judge_row(feed_view *v, const feed_entry *entry, const cat_entity *e, feed_send *out)
 {
     bool held = entry->kind == FEED_CAME && entry->kept;
-    bool moved = entry->kind == FEED_ROW && entry->kept && entry->moved;
+    bool moved = entry->kind == FEED_ROW && entry->kept; /* only what names its scopes differs */
     if (entry->kind == FEED_ROW && v->echo) {
         FB_TRY(is_own(v, entry->pos, &held));
     } else if (!held && (entry->kind == FEED_CAME || v->cursor_max >= entry->pos)) {

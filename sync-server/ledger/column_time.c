@@ -17,12 +17,12 @@ static bool is_kept(const change *c, uint32_t i)
  * was; IT's imports do not, and what stands then is somebody else's. NULL: none. */
 static const fb_value *stamp_of(const commit_job *job, const change *c, const char *name)
 {
-    int column = c->entity->stamps ? cat_column_str(c->entity, name) : -1;
-    const fb_value *v = NULL;
-    if (column >= 0 && !id_is_none(&job->from->device)) {
-        v = &c->before[column];
+    if (!c->entity->stamps) {
+        return NULL;
     }
-    for (uint32_t i = 0; column >= 0 && i < c->columns_count; i++) {
+    int column = cat_column_str(c->entity, name); /* a catalogue is loaded with all of them */
+    const fb_value *v = id_is_none(&job->from->device) ? NULL : &c->before[column];
+    for (uint32_t i = 0; i < c->columns_count; i++) {
         v = c->columns[i] == column ? &c->values[i] : v;
     }
     return v != NULL && v->kind != FB_KIND_NULL ? v : NULL;

@@ -289,6 +289,10 @@ static void verdict_that_is_lost_is_left_out(void **state)
     buf_init(&out, 1 << 16);
     assert_int_equal(intake_verdicts_put(b->w.admin, &d, 4, text_of("1.5"), &out), FB_OK);
     assert_string_equal(buf_cstr(&out), "{\"m\":\"ok\",\"g\":\"6\",\"to\":\"7\",\"cid\":\"56\"}\n");
+    buf_reset(&out);
+    assert_int_equal(intake_verdicts_put(b->w.admin, &d, 0, text_of("1.5"), &out), FB_OK);
+    assert_string_equal(buf_cstr(&out), "{\"m\":\"ok\",\"g\":\"1\",\"to\":\"3\",\"cid\":\"51\"}\n"
+                                        "{\"m\":\"ok\",\"g\":\"6\",\"to\":\"7\",\"cid\":\"56\"}\n");
     store_rollback(b->w.admin);
     buf_clear(&out);
 }
@@ -462,6 +466,14 @@ static void failures_of_one_group_are_counted_and_others_forgotten(void **state)
     assert_int_equal(attempt_note(&b->in, &b->d.id, 5), FB_OK);
     assert_int_equal(attempt_get(b->w.admin, &b->d.id, &a), FB_OK);
     assert_int_equal(a.tries, 1);
+    assert_int_equal(attempt_note(&b->in, &b->d.id, 6), FB_OK); /* no mark counted that one */
+    assert_int_equal(attempt_get(b->w.admin, &b->d.id, &a), FB_OK);
+    assert_int_equal(a.gseq, 6);
+    assert_int_equal(a.tries, 1);
+    assert_int_equal(attempt_delete(b->w.admin, &b->d.id), FB_OK);
+    assert_int_equal(attempt_note(&b->in, &b->d.id, 6), FB_OK);
+    assert_int_equal(attempt_get(b->w.admin, &b->d.id, &a), FB_OK);
+    assert_true(a.found && a.tries == 1);
 }
 
 static void attempts_survive_the_server_and_end_in_a_verdict(void **state)
