@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/text.h"
 #include "platform/posix/files.h"
 #include "platform/posix/port.h"
 
@@ -141,6 +142,12 @@ int main(int argc, char **argv)
     a.usage = c->usage;
     a.argc--;
     a.argv++;
+    for (int i = 0; i < a.argc; i++) { /* a reason, a name: what stands in a row reaches devices */
+        if (!utf8_valid(text_of(a.argv[i]))) {
+            admin_warn(&a, TEXT_NOT_UTF8, c->name, "");
+            return EXIT_USAGE;
+        }
+    }
     if (flag_take(&a, "--help")) {
         printf("fieldbook-admin %s %s\n  %s\n", c->name, c->usage,
                a.chinese ? c->about_zh : c->about_en);

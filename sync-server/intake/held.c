@@ -4,6 +4,7 @@
  * Both ways end in a commit, so that the device's position tells when it has the new verdict: the
  * row of the held group is closed in it (HLD-2), together with the group's own rows. */
 #include "base/id.h"
+#include "base/text.h"
 #include "sync-server/intake/held_record.h"
 #include "sync-server/intake/verdict_rows.h"
 #include "sync-server/store/fill.h"
@@ -133,6 +134,9 @@ static fb_code refuse_held(holding *h)
 static fb_code held_decide(intake *in, const intake_decision *how)
 {
     holding h = {.in = in, .how = how};
+    if (!utf8_valid(how->reason)) { /* no device could read the reply that holds it */
+        return FB_E_FORMAT;
+    }
     FB_TRY(door_device_get(in->db, &how->device, &h.d));
     FB_TRY(verdict_find(in->db, h.d.incarnation_no, how->gseq, in->work, &h.found));
     if (h.found.code != VERDICT_HELD || h.found.state != 0 || h.found.payload.data == NULL) {

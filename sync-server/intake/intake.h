@@ -68,7 +68,7 @@ FB_MUST_USE fb_code intake_verdicts_put(store *view, const door_device *d, int64
 /* A person decides a held group: accepted, its rules about credit, scope and duplicates are waived;
  * refused, it is rejected with `reason`. Writer, inside a transaction begun with
  * decide_cache_begin. The device gets the new verdict with its next contact. E_NOT_FOUND, E_STATE
- * (not held, or decided). */
+ * (not held, or decided), E_FORMAT (the reason is not UTF-8). */
 typedef struct intake_decision {
     fb_id device;
     int64_t gseq, now_ms;

@@ -314,6 +314,22 @@ static void accepted_work_is_judged_as_it_is_then(void **state)
     assert_int_equal(sql_count(b, "SELECT code FROM fs_verdict WHERE gseq = 2"), VERDICT_REJECTED);
 }
 
+/* A reason that is no text at all is none that a device could read. */
+static void reason_that_is_no_text_reaches_nobody(void **state)
+{
+    bench *b = *state;
+    char reason[500];
+    memset(reason, 0x80, sizeof reason - 1);
+    reason[sizeof reason - 1] = '\0';
+    int64_t held = task_new(&b->a, 0);
+    assert_int_equal(heard(&b->a, held), VERDICT_HELD);
+    b->w.now_ms += 1000;
+    assert_int_equal(decide_held(b, held, false, reason, false), FB_E_FORMAT);
+    assert_int_equal(heard(&b->a, contact_new(&b->a, "Li", 0)), VERDICT_APPLIED);
+    assert_int_equal(decide_held(b, held, false, "名", false), FB_OK);
+    assert_int_equal(heard(&b->a, held), VERDICT_REJECTED);
+}
+
 /* --- attempts ----------------------------------------------------------------------------- */
 
 typedef struct noting {
@@ -356,6 +372,7 @@ int main(void)
         CASE(held_work_of_nobody_is_shown_to_it),
         CASE(large_held_work_is_told_without_its_content),
         CASE(accepted_work_is_judged_as_it_is_then),
+        CASE(reason_that_is_no_text_reaches_nobody),
         CASE(attempt_is_noted_or_not),
     };
     return cmocka_run_group_tests_name("intake_odd", tests, NULL, NULL);

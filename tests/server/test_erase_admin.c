@@ -148,6 +148,10 @@ static void erase__says_what_is_wrong(void **state)
     must("$A erase customer C9 --reason R7 2>&1 | grep -q 'business key or id'");
     must("$A erase app_user U1 --reason R7 2>&1 | grep -q 'an employee is disabled'");
     must("$B/fieldbook-admin --lang zh erase --help | grep -q '个人信息'");
+    /* A reason typed in a terminal that is not UTF-8 would reach every device, and none could read
+     * it. */
+    assert_int_equal(shell("$A erase customer K1 --reason \"$(printf 'GBK \\320\\324')\""), 2);
+    must("! grep -rq GBK co");
     must("grep -qrE 13800000000 co");
 }
 
