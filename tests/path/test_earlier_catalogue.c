@@ -23,7 +23,7 @@ typedef struct bench {
     char *catalog;
 } bench;
 
-/* The built-in catalogue without rows for held groups and for conflicts. */
+/* The built-in catalogue without rows for held groups, for conflicts and for who was erased. */
 static char *earlier_release(void)
 {
     cJSON *root = cJSON_ParseWithLength(catalog_builtin_text().data, catalog_builtin_text().size);
@@ -34,7 +34,8 @@ static char *earlier_release(void)
         for (int i = cJSON_GetArraySize(entities) - 1; i >= 0; i--) {
             const char *name =
                 cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(entities, i), "name"));
-            if (strcmp(name, "held_group") == 0 || strcmp(name, "conflict") == 0) {
+            if (strcmp(name, "held_group") == 0 || strcmp(name, "conflict") == 0 ||
+                strcmp(name, "erasure") == 0) {
                 cJSON_DeleteItemFromArray(entities, i);
             }
         }

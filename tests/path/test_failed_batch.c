@@ -124,8 +124,8 @@ static int64_t note(raw_device *d, const fb_id *contact)
     raw_begin(&g, d, "activity.log", 0, 0);
     raw_insert(&g, "activity",
                PAIRS("customer_id", id_text(&d->w->customers[0]), "contact_id", id_text(contact),
-                     "user_id", id_text(&d->user), "type", "call", "at", "1760000000000",
-                     "subject", "hello"));
+                     "user_id", id_text(&d->user), "type", "call", "at", "1760000000000", "subject",
+                     "hello"));
     return raw_end(&g);
 }
 

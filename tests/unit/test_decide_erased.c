@@ -107,7 +107,12 @@ static void group_that_learns_whose_its_rows_are_forgets_them(void **state)
                              PAIRS("code", "K1", "name", "Green", "status", "active", "licence_no",
                                    "L-77", "territory_id", id_text(&b->w.territories[0])));
     company_set(&b->w.company, "customer", &twin, PAIRS("merged_into_id", id_text(&shop)));
-    fb_id other = contact_stored(b, &b->w.customers[0]);
+    fb_id other = contact_stored(b, &shop), gone = contact_stored(b, &shop);
+    fb_id elsewhere = company_add(&b->w.company, "customer",
+                                  PAIRS("code", "K2", "name", "Blue", "status", "active",
+                                        "territory_id", id_text(&b->w.territories[0])));
+    fb_id third = contact_stored(b, &elsewhere);
+    person_erased(b, "customer", &b->w.customers[1]);
     for (int erased = 0; erased < 2; erased++) {
         raw_begin(&g, &b->d, "customer.new", 0, 0);
         fb_id mine = raw_insert(&g, "customer",
@@ -123,6 +128,8 @@ static void group_that_learns_whose_its_rows_are_forgets_them(void **state)
                    PAIRS("user_id", id_text(&b->d.user), "type", "call", "at", "1760000000000",
                          "customer_id", id_text(&mine), "subject", "hello"));
         raw_update(&g, "contact", &other, 0, PAIRS("title", "Buyer", "Owner"));
+        raw_update(&g, "contact", &third, 0, PAIRS("title", "Buyer", "Owner"));
+        raw_delete(&g, "contact", &gone, raw_server_ver(&b->w, "contact", &gone));
         raw_end(&g);
         decision d = decided(b);
         assert_int_equal(d.verdict.code, VERDICT_ALIAS);

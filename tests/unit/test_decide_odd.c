@@ -475,6 +475,21 @@ static void cache_lets_go_of_what_it_held_for_many(void **state)
     assert_int_equal(b->cache->users_count, PEOPLE);
     assert_int_equal(decide_cache_begin(b->cache, db, head, b->w.now_ms), FB_OK);
     assert_int_equal(b->cache->users_count, 0);
+    const change told = {.kind = CHANGE_UPDATE,
+                         .entity = catalog_entity_str(store_catalog(db), "app_user"),
+                         .id = b->d.user};
+    for (int why = 0; why < 2; why++) { /* a change of a person; a catalogue in the same place */
+        scope_list scopes;
+        assert_int_equal(decide_scopes_of_user(b->cache, db, &b->d.user, &scopes), FB_OK);
+        assert_int_equal(b->cache->users_count, 1);
+        if (why == 0) {
+            decide_cache_committed(b->cache, &told, 1, 0);
+        } else {
+            b->cache->cat_version++;
+        }
+        assert_int_equal(decide_cache_begin(b->cache, db, head, b->w.now_ms), FB_OK);
+        assert_int_equal(b->cache->users_count, 0);
+    }
 }
 
 /* The middle of a batch, after something was undone in it: what fails then fails as at its start.

@@ -550,7 +550,7 @@ static void feed__classes_of_a_large_commit_are_written_in_between(void **state)
     uint64_t failed = 0;
     for (bool more = true; more; failed += more) {
         fb_code rc = many_classes(&f, all, MANY, 1 + failed, &fired);
-        more = fired && failed < 12; /* what is written of the classes lies among the first */
+        more = fired && failed < 7; /* what is written of the classes lies among the first */
         assert_true(!fired || code_is_machines(rc));
         store_rollback(f.writer);
     }
