@@ -39,11 +39,12 @@ static fb_code row_need(const erased_view *v, const cat_entity *e, const fb_id *
     return FB_OK;
 }
 
+/* It ends: a catalogue whose parents go in a circle is not loaded. */
 static fb_code is_gone(const erased_view *v, const cat_entity *e, const fb_id *id,
-                       const fb_value *values, int depth, arena *memory, bool *out)
+                       const fb_value *values, arena *memory, bool *out)
 {
     FB_TRY(v->listed(v->ctx, id, out));
-    if (*out || depth == SCOPE_DEPTH_MAX) {
+    if (*out) {
         return FB_OK;
     }
     fb_code rc = row_need(v, e, id, &values, memory);
@@ -54,7 +55,7 @@ static fb_code is_gone(const erased_view *v, const cat_entity *e, const fb_id *i
         int column = e->scopes[i].column;
         if (e->scopes[i].kind == SCOPE_PARENT && values[column].kind == FB_KIND_ID) {
             const cat_entity *parent = &v->cat->entities[e->columns[column].to_entity];
-            FB_TRY(is_gone(v, parent, &values[column].u.id, NULL, depth + 1, memory, out));
+            FB_TRY(is_gone(v, parent, &values[column].u.id, NULL, memory, out));
         }
     }
     return FB_OK;
@@ -71,7 +72,7 @@ static fb_code target_gone(const erased_view *v, const cat_entity *e, const fb_v
     fb_id id;
     *target_out = NULL;
     if (target != NULL && id_get(text_at(e, values, ref), &id)) {
-        FB_TRY(is_gone(v, target, &id, NULL, 0, memory, &gone));
+        FB_TRY(is_gone(v, target, &id, NULL, memory, &gone));
         *target_out = gone ? target : NULL;
     }
     return FB_OK;
@@ -104,7 +105,7 @@ fb_code erased_columns_of(const erased_view *v, const cat_entity *e, const fb_id
     if (rc == FB_OK && others) {
         rc = about_others(v, e, values, memory, out);
     } else if (rc == FB_OK || rc == FB_E_NOT_FOUND) {
-        rc = is_gone(v, e, id, values, 0, memory, &out->any);
+        rc = is_gone(v, e, id, values, memory, &out->any);
     }
     for (uint32_t i = 0; i < e->columns_count; i++) {
         out->column[i] = e->columns[i].personal;
@@ -134,9 +135,11 @@ static fb_code diff_keep(const cat_entity *target, fb_text diff, arena *memory, 
         }
     }
     json_put_end(&w);
-    bool whole = json_finish(&r) == FB_OK && text.code == FB_OK;
+    fb_code read = json_finish(&r);
+    fb_text kept = read == FB_OK ? buf_text(&text) : text_of("{}");
+    bool room = read != FB_E_NO_MEMORY && text.code == FB_OK; /* want of memory is no wrong diff */
     *out = (fb_value){.kind = FB_KIND_TEXT,
-                      .u.text = arena_text(memory, whole ? buf_text(&text) : text_of("{}"))};
+                      .u.text = room ? arena_text(memory, kept) : (fb_text){NULL, 0}};
     buf_clear(&text);
     return out->u.text.data != NULL ? FB_OK : FB_E_NO_MEMORY;
 }
