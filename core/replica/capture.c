@@ -127,7 +127,8 @@ static fb_code write_group(replica *r, const digest *chain)
                             .body = stored};
     FB_TRY(c->numbers.code);
     note_drafts_gone(r);
-    return second_prepare(r, gseq, &g);
+    FB_TRY(second_payload(r, &g));
+    return second_prepare(r, gseq);
 }
 
 static fb_code refuse_broken(replica *r, fb_error *err)

@@ -180,12 +180,9 @@ static fb_code take_inside(replica *r, fb_text line, digest *chain, fb_error *er
     FB_TRY(outbox_append(r, gseq, &g.head, stored, chain));
     const stored_group s = {
         .at_ms = g.head.captured_at_ms, .chain = *chain, .kind = kind, .body = stored};
-    FB_TRY(second_align(r));
-    buf_reset(&r->second.j.payload);
-    stored_group_put(&r->second.j.payload, &s); /* before the replay uses the scratch buffers */
-    FB_TRY(r->second.j.payload.code);
+    FB_TRY(second_payload(r, &s)); /* before the replay uses the scratch buffers */
     FB_TRY(show(r, gseq));
-    return second_prepare_payload(r, gseq);
+    return second_prepare(r, gseq);
 }
 
 fb_code rescue_take(replica *r, fb_text line, int64_t *gseq_out, fb_error *err)

@@ -138,19 +138,6 @@ static fb_code look(replica *r, bool *known)
     return FB_OK;
 }
 
-static fb_code read_file_id(replica *r, fb_id *out)
-{
-    bool row = false;
-    sql_stmt *s = sql_prepare(r->db, "SELECT value FROM fb_meta WHERE key='file_id'");
-    *out = (fb_id){{0}};
-    FB_TRY(sql_step(s, &row));
-    if (row) {
-        *out = sql_id(s, 0);
-        sql_reset(s);
-    }
-    return FB_OK;
-}
-
 /* Is the last group here one of the database's? */
 static fb_code is_before(replica *r, bool *out)
 {
@@ -175,13 +162,10 @@ static fb_code judge(replica *r, bool alone, second_verdict *out)
     second *s = &r->second;
     bool known = false;
     bool before = false;
-    fb_id file_id;
+    fb_id file_id = {{0}};
     *out = SECOND_MATCHES;
-    if (!s->on) {
-        return FB_OK;
-    }
     FB_TRY(look(r, &known));
-    FB_TRY(read_file_id(r, &file_id));
+    FB_TRY(meta_find_blob(r, "file_id", file_id.b, sizeof file_id.b));
     if (!known) {
         *out = r->me.enrolled ? SECOND_MISSING : SECOND_MATCHES;
         return FB_OK;
@@ -261,7 +245,7 @@ fb_code second_align(replica *r)
     return FB_OK;
 }
 
-fb_code second_prepare(replica *r, int64_t gseq, const stored_group *g)
+fb_code second_payload(replica *r, const stored_group *g)
 {
     second *s = &r->second;
     if (!s->on) {
@@ -270,13 +254,15 @@ fb_code second_prepare(replica *r, int64_t gseq, const stored_group *g)
     FB_TRY(second_align(r));
     buf_reset(&s->j.payload);
     stored_group_put(&s->j.payload, g);
-    return second_prepare_payload(r, gseq);
+    return s->j.payload.code;
 }
 
-fb_code second_prepare_payload(replica *r, int64_t gseq)
+fb_code second_prepare(replica *r, int64_t gseq)
 {
     second *s = &r->second;
-    FB_TRY(s->j.payload.code);
+    if (!s->on) {
+        return FB_OK;
+    }
     FB_ASSERT(s->seen.last == r->state.last); /* SEC-1 */
     return journal_append(&s->j, JOURNAL_GROUP, gseq, buf_text(&s->j.payload), true);
 }
@@ -352,7 +338,7 @@ fb_code second_start(replica *r, const replica_options *o, second_verdict *out)
 {
     second *s = &r->second;
     *out = SECOND_MATCHES;
-    if (o->read_only || o->path[0] == '\0' || o->path[0] == ':') {
+    if (o->read_only || o->path[0] == ':') { /* in memory there is no "beside" */
         return FB_OK;
     }
     FB_TRY(journal_init(&s->j, o->vfs, o->path));

@@ -83,10 +83,10 @@ typedef enum second_verdict {
 FB_MUST_USE fb_code second_see(void *seen, const journal_record *record);
 /* Make SEC-1 true; inside a write transaction. E_CORRUPT: the second copy is ahead. */
 FB_MUST_USE fb_code second_align(replica *r);
-/* The group that is about to be committed, then what became of it. */
-FB_MUST_USE fb_code second_prepare(replica *r, int64_t gseq, const stored_group *g);
-/* The same for what second.j.payload holds already. */
-FB_MUST_USE fb_code second_prepare_payload(replica *r, int64_t gseq);
+/* The group that is about to be committed: its record is made, then written; then what became of
+ * it. Between the first two the group's texts may go. */
+FB_MUST_USE fb_code second_payload(replica *r, const stored_group *g);
+FB_MUST_USE fb_code second_prepare(replica *r, int64_t gseq);
 void second_confirm(replica *r, int64_t gseq, const digest *chain);
 void second_withdraw(replica *r);
 /* Something beside groups changes in this transaction. A note that could not be written costs a
