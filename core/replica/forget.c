@@ -73,9 +73,6 @@ static fb_code listed(void *ctx, const fb_id *id, bool *out)
     *out = false;
     for (int i = 0; i < 2 && !*out; i++) { /* by its own name, and by the one it has now */
         sql_stmt *s = sql_prepare(r->db, "SELECT 1 FROM erasure WHERE entity_id=?1 LIMIT 1");
-        if (s == NULL) {
-            return sql_code(r->db);
-        }
         id_put(&at, text);
         sql_bind_text(s, 1, text_of(text));
         FB_TRY(sql_step(s, out));
@@ -97,9 +94,6 @@ static fb_code body_put(forgetting *f, int64_t gseq, fb_text body)
 {
     fb_text stored = outbox_pack(f->r, body);
     sql_stmt *s = sql_prepare(f->r->db, "UPDATE fb_outbox SET body=?2 WHERE gseq=?1");
-    if (s == NULL) {
-        return sql_code(f->r->db);
-    }
     sql_bind_int(s, 1, gseq);
     sql_bind_blob(s, 2, stored.data, stored.size);
     return sql_run(s);
@@ -127,9 +121,6 @@ static fb_code verdict_read(forgetting *f, int64_t gseq, fb_text *out)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(f->r->db, "SELECT body FROM fb_verdict WHERE gseq=?1");
-    if (s == NULL) {
-        return sql_code(f->r->db);
-    }
     sql_bind_int(s, 1, gseq);
     FB_TRY(sql_step(s, &row));
     *out = row ? arena_text(f->memory, sql_text(s, 0)) : (fb_text){NULL, 0};
@@ -148,12 +139,8 @@ static fb_code verdict_forget(forgetting *f, int64_t gseq)
     }
     buf_init(&less, SYNC_BODY_BYTES_MAX);
     fb_code rc = erased_verdict(&f->view, line, f->memory, &less, &changed);
-    sql_stmt *s = NULL;
     if (rc == FB_OK && changed) {
-        s = sql_prepare(f->r->db, "UPDATE fb_verdict SET body=?2 WHERE gseq=?1");
-        rc = s == NULL ? sql_code(f->r->db) : FB_OK;
-    }
-    if (rc == FB_OK && changed) {
+        sql_stmt *s = sql_prepare(f->r->db, "UPDATE fb_verdict SET body=?2 WHERE gseq=?1");
         less.size--; /* kept without its "\n" */
         sql_bind_int(s, 1, gseq);
         sql_bind_text(s, 2, buf_text(&less));
@@ -177,9 +164,6 @@ static fb_code parked_next(forgetting *f, parked_at *at, bool *found)
         "SELECT entity, id, body FROM fb_parked WHERE (entity, id) > (?1, ?2)"
         " ORDER BY entity, id LIMIT 1";
     sql_stmt *s = sql_prepare(f->r->db, text);
-    if (s == NULL) {
-        return sql_code(f->r->db);
-    }
     sql_bind_text(s, 1, at->e != NULL ? at->e->name : text_of(""));
     sql_bind_blob(s, 2, at->id.b, sizeof at->id.b);
     FB_TRY(sql_step(s, found));
@@ -200,9 +184,10 @@ static fb_code parked_put(forgetting *f, const parked_at *at)
     buf image;
     buf_init(&image, GROUP_BYTES_MAX);
     image_put_row(&image, at->e, at->row);
-    sql_stmt *s = sql_prepare(f->r->db, "UPDATE fb_parked SET body=?3 WHERE entity=?1 AND id=?2");
-    fb_code rc = image.code != FB_OK ? image.code : s == NULL ? sql_code(f->r->db) : FB_OK;
+    fb_code rc = image.code;
     if (rc == FB_OK) {
+        sql_stmt *s =
+            sql_prepare(f->r->db, "UPDATE fb_parked SET body=?3 WHERE entity=?1 AND id=?2");
         sql_bind_text(s, 1, at->e->name);
         sql_bind_id(s, 2, &at->id);
         sql_bind_blob(s, 3, image.data, image.size);
@@ -246,9 +231,6 @@ static const char tray_text[] =
 static fb_code tray_next(replica *r, int64_t *gseq, bool *found)
 {
     sql_stmt *s = sql_prepare(r->db, tray_text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_int(s, 1, *gseq);
     sql_bind_int(s, 2, r->state.pruned);
     FB_TRY(sql_step(s, found));
@@ -259,25 +241,31 @@ static fb_code tray_next(replica *r, int64_t *gseq, bool *found)
     return FB_OK;
 }
 
+static fb_code tray_forget(forgetting *f)
+{
+    int64_t gseq = INT64_MIN;
+    bool found = true;
+    FB_TRY(tray_next(f->r, &gseq, &found));
+    while (found) {
+        FB_TRY(body_forget(f, gseq));
+        FB_TRY(verdict_forget(f, gseq));
+        arena_reset(f->memory);
+        FB_TRY(tray_next(f->r, &gseq, &found));
+    }
+    return FB_OK;
+}
+
 fb_code forget_erased(replica *r)
 {
     forgetting f = {.r = r, .memory = arena_new(ARENA_BYTES_LIMIT)};
-    int64_t gseq = INT64_MIN;
-    bool due = false, found = true;
+    bool due = false;
     fb_code rc = f.memory == NULL ? FB_E_NO_MEMORY : forget_due(r, &due);
     f.view = (erased_view){r, r->edition->catalog, listed, row_of};
     if (rc == FB_OK && due) {
         rc = parked_rows_forget(&f);
     }
-    while (rc == FB_OK && due && found) {
-        rc = tray_next(r, &gseq, &found);
-        if (rc == FB_OK && found) {
-            rc = body_forget(&f, gseq);
-        }
-        if (rc == FB_OK && found) {
-            rc = verdict_forget(&f, gseq);
-            arena_reset(f.memory);
-        }
+    if (rc == FB_OK && due) {
+        rc = tray_forget(&f);
     }
     arena_free(f.memory);
     if (rc == FB_OK && due) {

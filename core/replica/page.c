@@ -389,9 +389,6 @@ static fb_code bytes_drop(walk *w, const fb_id *id)
         return FB_OK;
     }
     sql_stmt *s = sql_prepare(r->db, text);
-    if (s == NULL) {
-        return sql_code(r->db);
-    }
     sql_bind_id(s, 1, id);
     r->blobs_swept = false;
     return sql_run(s);

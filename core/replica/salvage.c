@@ -198,17 +198,6 @@ static fb_code delete_old(work *w)
 
 /* --- the whole ----------------------------------------------------------------------- */
 
-static fb_code nothing_left(fb_error *err, fb_code why)
-{
-    if (why == FB_E_CORRUPT) {
-        return fail(
-            err, why, "path",
-            "the database is damaged and has no second copy: keep the file, enrol a new one, "
-            "and export what is left of its outbox");
-    }
-    return why; /* *err says it already */
-}
-
 static fb_code gather(work *w, fb_code why, fb_error *err)
 {
     fb_code rc = look(w);
@@ -223,7 +212,10 @@ static fb_code gather(work *w, fb_code why, fb_error *err)
     }
     rc = extras_read(w->o, &w->seen, &w->x);
     if (rc == FB_OK && !w->has_old && !w->x.identity) {
-        return nothing_left(err, why);
+        return fail(
+            err, why, "path",
+            "the database is damaged and has no second copy: keep the file, enrol a new one, "
+            "and export what is left of its outbox");
     }
     return rc;
 }
