@@ -342,6 +342,11 @@ static fb_code open_and_judge(const replica_options *o, replica **out, fb_error 
     if (rc == FB_E_NO_MEMORY) { /* says nothing of the file, which must not be made again for it */
         return fail(err, rc, "", "out of memory while opening the database: close something");
     }
+    if (rc != FB_OK && rc != FB_E_CORRUPT) {
+        return fail(err, rc, "path",
+                    "the second copy beside the database cannot be read: check the disk, then open "
+                    "it again; nothing was changed");
+    }
     return fail(err, FB_E_CORRUPT, "path",
                 "the database lacks what its second copy holds: it is older or another one");
 }

@@ -351,7 +351,8 @@ fb_code second_start(replica *r, const replica_options *o, second_verdict *out)
     } else if (rc == FB_OK && *out != SECOND_AHEAD) {
         rc = bring_up(r, *out);
     }
-    if (rc != FB_OK && rc != FB_E_NEWER && rc != FB_E_CORRUPT) {
+    bool is_trouble = rc != FB_OK && rc != FB_E_NEWER && rc != FB_E_CORRUPT;
+    if (is_trouble && r->me.enrolled) { /* else the second copy may be all there is */
         trace(r->port, TRACE_SECOND, "code=%s", fb_code_name(rc));
         rc = FB_OK; /* reading goes on; saving will say what is wrong */
     }
@@ -372,12 +373,20 @@ static bool is_worn(const replica *r)
     return s->j.end > TEND_FROM_BYTES && gone * 2 > r->state.last - s->seen.pruned;
 }
 
+/* What was not looked at, because it could not be read at the open, is not written over. */
+static fb_code tend_segment(replica *r)
+{
+    if (r->second.check) {
+        FB_TRY(bring_up(r, SECOND_BEHIND));
+    }
+    return is_worn(r) ? bring_up(r, SECOND_MISSING) : FB_OK;
+}
+
 void second_tend(replica *r)
 {
     second *s = &r->second;
-    bool behind = s->check || is_worn(r);
-    if (s->on && r->me.enrolled && !r->capture.open && behind) {
-        fb_code rc = bring_up(r, is_worn(r) ? SECOND_MISSING : SECOND_BEHIND);
+    if (s->on && r->me.enrolled && !r->capture.open) {
+        fb_code rc = tend_segment(r);
         if (rc != FB_OK) {
             trace(r->port, TRACE_SECOND, "code=%s", fb_code_name(rc));
         }

@@ -192,11 +192,16 @@ static fb_value of_id(fb_id id)
 
 void reply_rights(lab *l, buf *out)
 {
+    reply_role(l, out, "LAB");
+}
+
+void reply_role(lab *l, buf *out, const char *code)
+{
     fb_value values[CATALOG_COLUMNS_LIMIT] = {{.kind = FB_KIND_NULL}};
     const cat_entity *role = catalog_entity_str(replica_catalog(l->r), "role");
     const cat_entity *user_role = catalog_entity_str(replica_catalog(l->r), "user_role");
     values[0] = of_id(l->role);
-    values[cat_column_str(role, "code")] = of_text("LAB");
+    values[cat_column_str(role, "code")] = of_text(code);
     values[cat_column_str(role, "name")] = of_text("Lab");
     put_block(l, out, "role", values);
     memset(values, 0, sizeof values);

@@ -67,6 +67,7 @@ void reply_row(lab *l, buf *out, unsigned id, const char *name, const char *note
 void reply_gone(lab *l, buf *out, block_kind kind, unsigned id);
 /* The person's role and its assignment: every reset page must carry them. */
 void reply_rights(lab *l, buf *out);
+void reply_role(lab *l, buf *out, const char *code); /* the same with another role's name */
 /* End, take, clear; asserts success unless rc_out is given. */
 stage_result reply_take(lab *l, buf *out);
 fb_code reply_try(lab *l, buf *out, stage_result *result, fb_error *err);

@@ -317,6 +317,48 @@ static void pruned_part__is_where_a_new_second_copy_begins(void **state)
     lab_close(&l);
 }
 
+/* The database is older, and just now its second copy cannot be read: what the server says next may
+ * be taken, but what was not looked at is not written over. */
+static void unread_second_copy__is_not_written_over(void **state)
+{
+    lab l;
+    buf out;
+    bool opened = false, failed = true;
+    (void)state;
+    start(&l);
+    lab_close(&l);
+    file_bytes old = file_read(DB);
+    lab_reopen(&l);
+    for (unsigned i = 1; i <= 3; i++) {
+        lab_save(&l, i, "saved", 1);
+    }
+    lab_close(&l);
+    file_write(&old);
+    free(old.data);
+    crash_vfs_copy(disk, "phone", "before");
+    for (uint64_t call = 1; failed && !opened; call++) {
+        fb_error err = {.code = FB_OK};
+        crash_vfs_remove(disk, "phone");
+        crash_vfs_copy(disk, "before", "phone");
+        crash_vfs_fail(disk, "phone", call, SQLITE_IOERR_READ, false);
+        fb_code rc = lab_open(&l, &err);
+        failed = crash_vfs_failed(disk, "phone");
+        crash_vfs_fail(disk, "phone", 0, SQLITE_OK, false);
+        opened = failed && rc == FB_OK && groups_pending(&l) == 0;
+        if (!opened) {
+            lab_close(&l);
+        }
+    }
+    assert_true(opened);
+    lab_find_columns(&l);
+    reply_begin(&l, &out, 0, 0, 6);
+    reply_page(&out, "0.6", true, false);
+    reply_take(&l, &out);
+    lab_reopen(&l);
+    assert_int_equal(groups_pending(&l), 3);
+    lab_close(&l);
+}
+
 /* --- a database that contradicts itself ----------------------------------------------------- */
 
 static void wrong_database(lab *l, const char *sql, pair *after)
@@ -475,6 +517,7 @@ int main(void)
         TEST(open_record__of_a_later_group_is_withdrawn),
         TEST(mark_that_was_not_written__is_written_by_the_next_save),
         TEST(pruned_part__is_where_a_new_second_copy_begins),
+        TEST(unread_second_copy__is_not_written_over),
         TEST(group_missing_in_the_middle__is_made_again),
         TEST(half_a_chain__leaves_no_group_out),
         TEST(worn_second_copy__is_written_anew),

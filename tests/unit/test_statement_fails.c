@@ -2,7 +2,7 @@
  * about: another person takes the phone over, groups of an earlier life go again, a server that is
  * met anew has another catalogue, a first download is large, rows come that were kept for a newer
  * catalogue, a refused group is corrected or discarded, changes of every kind are saved, the rows
- * are not what the server says.
+ * are not what the server says, a row is known under another name, rows leave, a person is erased.
  *
  * Method: as fb-torture --calls. A step runs once undisturbed; then, from the same files, it runs
  * once for each first statement that makes some call of the product fail. Whatever it says, the
@@ -18,7 +18,7 @@
 #define DB lab_path("statement_fails")
 enum { FILES_MAX = 4, ROWS_LARGE = 2005 }; /* so many that indexes are made afterwards */
 #ifdef __SANITIZE_ADDRESS__
-enum { EVERY = 10 }; /* of the sites, for every test run; ./run coverage takes them all */
+enum { EVERY = 14 }; /* of the sites, for every test run; ./run coverage takes them all */
 #else
 enum { EVERY = 1 };
 #endif
@@ -153,6 +153,82 @@ static void rows_make(lab *l)
     reply_page(&out, "0.6", true, false);
     server_rows(l, &out, 50);
     reply_take(l, &out);
+}
+
+static void text_of_id(unsigned n, char out[FB_ID_TEXT_BYTES])
+{
+    const fb_id id = lab_id(n);
+    id_put(&id, out);
+}
+
+/* Row 2 hangs on row 1, which the server knows as row 9; a draft names it too. */
+static void twin_make(lab *l)
+{
+    char one[FB_ID_TEXT_BYTES], body[100];
+    fb_error err;
+    fb_value values[CATALOG_COLUMNS_LIMIT] = {{.kind = FB_KIND_NULL}};
+    lab_save(l, 1, "double", 1);
+    values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = lab_id(2)};
+    values[l->parent] = (fb_value){.kind = FB_KIND_ID, .u.id = lab_id(1)};
+    lab_begin(l, "lab.child");
+    assert_int_equal(capture_insert(l->r, l->item, values, &err), FB_OK);
+    lab_commit(l);
+    text_of_id(1, one);
+    snprintf(body, sizeof body, "{\"c\":\"%s\"}", one);
+    const draft d = {
+        .id = lab_id(500), .kind = T("order"), .updated_ms = 5, .body = text_of(body)};
+    assert_int_equal(draft_put(l->r, &d), FB_OK);
+}
+
+static void two_held_make(lab *l)
+{
+    buf out;
+    lab_save(l, 1, "one", 1);
+    lab_save(l, 2, "two", 2);
+    reply_begin(l, &out, 2, 0, 6);
+    reply_verdict(&out, 1, VERDICT_HELD, false);
+    reply_verdict(&out, 2, VERDICT_HELD, false);
+    reply_page(&out, "0.6", true, false);
+    reply_take(l, &out);
+}
+
+/* A contact's numbers in a refused group, in its verdict, and in a row that left. */
+static const char CONTACT[] =
+    "{\"e\":\"contact\",\"k\":\"row\",\"c\":[\"id\",\"ver\",\"name\",\"phone\"]}\n"
+    "[\"01900000-0000-7000-8000-000000000031\",\"50\",\"Li\",\"0101\"]\n";
+static const char CONTACT_LEAVES[] = "{\"e\":\"contact\",\"k\":\"leave\"}\n"
+                                     "[\"01900000-0000-7000-8000-000000000031\"]\n";
+static const char REFUSED[] =
+    "{\"m\":\"verdict\",\"g\":\"1\",\"code\":\"rejected\",\"err\":\"E_INVALID\",\"field\":"
+    "\"contact.phone\",\"en\":\"no\",\"zh\":\"否\",\"row\":{\"id\":"
+    "\"01900000-0000-7000-8000-000000000031\",\"phone\":\"0303\"}}\n";
+static const char ERASED[] =
+    "{\"e\":\"erasure\",\"k\":\"row\",\"c\":[\"id\",\"ver\",\"entity\",\"entity_id\"]}\n"
+    "[\"01900000-0000-7000-8000-000000000041\",\"60\",\"contact\","
+    "\"01900000-0000-7000-8000-000000000031\"]\n";
+
+static void person_make(lab *l)
+{
+    buf out;
+    fb_error err = {.code = FB_OK};
+    const fb_id id = lab_id(0x31);
+    const cat_entity *contact = catalog_entity_str(replica_catalog(l->r), "contact");
+    int phone = cat_column_str(contact, "phone");
+    const fb_value mine = {.kind = FB_KIND_TEXT, .u.text = T("0202")};
+    reply_begin(l, &out, 0, 0, 6);
+    reply_page(&out, "0.6", true, true);
+    reply_role(l, &out, "REP");
+    buf_put_str(&out, CONTACT);
+    reply_take(l, &out);
+    lab_begin(l, "contact.edit");
+    assert_int_equal(capture_update(l->r, contact, &id, &phone, &mine, 1, &err), FB_OK);
+    lab_commit(l);
+    reply_begin(l, &out, 1, 1, 7);
+    buf_put_str(&out, REFUSED);
+    reply_page(&out, "0.7", true, false);
+    buf_put_str(&out, CONTACT_LEAVES);
+    reply_take(l, &out);
+    assert_int_equal(lab_count(l, "SELECT count(*) FROM fb_parked"), 1);
 }
 
 static buf newer; /* the text of a catalogue: making it must not fail */
@@ -302,6 +378,91 @@ static fb_code totals_differ(lab *l, fb_error *err)
     return reply_try(l, &out, &got, err);
 }
 
+static fb_code known_twin(lab *l, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    char one[FB_ID_TEXT_BYTES], nine[FB_ID_TEXT_BYTES];
+    text_of_id(1, one);
+    text_of_id(9, nine);
+    struct verdict_alias alias = {T("lab_item"), text_of(one), text_of(nine)};
+    const verdict_msg v = {
+        .gseq = 1, .code = VERDICT_ALIAS, .echo = true, .aliases = &alias, .aliases_count = 1};
+    reply_begin(l, &out, 1, 0, 7);
+    verdict_put(&out, &v);
+    reply_page(&out, "0.7", true, false);
+    reply_row(l, &out, 9, "single", NULL, 1, 70);
+    return reply_try(l, &out, &got, err);
+}
+
+/* The first alone says nothing of rows yet. */
+static fb_code two_pages(lab *l, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    reply_begin(l, &out, 0, 0, 9);
+    reply_page(&out, "0.8", false, true);
+    reply_rights(l, &out);
+    server_rows(l, &out, 60);
+    fb_code rc = reply_try(l, &out, &got, err);
+    if (rc != FB_OK) {
+        return rc;
+    }
+    reply_begin(l, &out, 0, 0, 9);
+    reply_page(&out, "0.9", true, false);
+    reply_row(l, &out, 8, "of the second page", NULL, 1, 61);
+    return reply_try(l, &out, &got, err);
+}
+
+static fb_code row_leaves(lab *l, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    reply_begin(l, &out, 0, 0, 9);
+    reply_page(&out, "0.9", true, false);
+    reply_gone(l, &out, BLOCK_LEAVE, 5);
+    reply_gone(l, &out, BLOCK_DELETE, 6);
+    return reply_try(l, &out, &got, err);
+}
+
+/* One by a run, one by a verdict of its own. */
+static fb_code held_are_decided(lab *l, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    reply_begin(l, &out, 2, 0, 7);
+    verdict_run_put(&out, 1, 1, 6);
+    reply_verdict(&out, 2, VERDICT_REJECTED, false);
+    reply_page(&out, "0.7", true, false);
+    reply_row(l, &out, 1, "one", NULL, 1, 70);
+    return reply_try(l, &out, &got, err);
+}
+
+static fb_code new_life(lab *l, fb_error *err)
+{
+    return replica_rebirth(l->r, err);
+}
+
+static fb_code taken_over(lab *l, fb_error *err)
+{
+    int64_t gseq = 0;
+    return rescue_take(
+        l->r,
+        T("{\"k\":\"lab.save\",\"at\":\"1750000000000\",\"cv\":2,\"ops\":[[\"+\",\"lab_item\","
+          "[\"id\",\"name\",\"qty\"],[[\"01900000-0000-7000-8000-000000000021\",\"x\",\"5\"]]]]}"),
+        &gseq, err);
+}
+
+static fb_code erased(lab *l, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    reply_begin(l, &out, 1, 1, 8);
+    reply_page(&out, "0.8", true, false);
+    buf_put_str(&out, ERASED);
+    return reply_try(l, &out, &got, err);
+}
+
 static const struct step {
     const char *why;
     void (*make)(lab *l);
@@ -328,6 +489,21 @@ static const struct step {
     {"changes are saved", rows_make, save_changes, "SELECT NOT EXISTS (SELECT 1 FROM fb_outbox)"},
     {"the totals differ", rows_make, totals_differ,
      "SELECT NOT EXISTS (SELECT 1 FROM fb_meta WHERE key='digest_faults' AND value > 0)"},
+    {"a row is known under another name", twin_make, known_twin,
+     "SELECT count(*) FROM fb_draft WHERE instr(body, '000000000001') > 0"},
+    {"a download of two pages", on_top_make, two_pages,
+     "SELECT NOT EXISTS (SELECT 1 FROM lab_item WHERE name='of the second page')"},
+    {"rows leave that a group needs", on_top_make, row_leaves,
+     "SELECT NOT EXISTS (SELECT 1 FROM fb_parked)"},
+    {"held groups are decided", two_held_make, held_are_decided,
+     "SELECT EXISTS (SELECT 1 FROM fb_verdict WHERE code=4)"},
+    {"a new life begins", pending_make, new_life,
+     "SELECT value=1 FROM fb_meta WHERE key='life'"},
+    {"a group is taken over", pending_make, taken_over, "SELECT count(*) = 2 FROM fb_outbox"},
+    {"a person is erased", person_make, erased,
+     "SELECT (SELECT count(*) FROM fb_outbox WHERE instr(CAST(body AS TEXT), '0202') > 0) +"
+     " (SELECT count(*) FROM fb_verdict WHERE instr(body, '0303') > 0) +"
+     " (SELECT count(*) FROM fb_parked WHERE instr(CAST(body AS TEXT), '0101') > 0) = 3"},
 };
 
 /* --- the loop ------------------------------------------------------------------------------- */

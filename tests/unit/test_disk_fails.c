@@ -1,0 +1,278 @@
+/* test_disk_fails.c - the database, or its second copy, is not what it was, and while it is put in
+ * order a call of the disk fails too: a write, a read, the opening of a file, or there is no room.
+ *
+ * Method: from the same files a step runs once for each n-th call that fails. It says that the
+ * machine is in trouble, or it has done its work; then the disk works again and every group is
+ * there, also when the database is deleted after that. fb-torture does the same through the public
+ * calls, with their own files. */
+#include "base/check.h"
+#include "disk_fixture.h"
+
+#ifdef __SANITIZE_ADDRESS__
+enum { SAMPLED = 1 }; /* one fault and one call of a step, for every test run */
+#else
+enum { SAMPLED = 0 }; /* ./run coverage */
+#endif
+enum { EVERY = 17 }; /* of the calls */
+enum { GROUPS = 3, LENT_BYTES_MAX = 1 << 16 };
+
+/* --- what happened -------------------------------------------------------------------------- */
+
+static void three_groups(lab *l)
+{
+    start(l);
+    for (unsigned i = 1; i <= GROUPS; i++) {
+        buf number;
+        buf_init(&number, LENT_BYTES_MAX);
+        fb_error err;
+        lab_begin(l, "lab.save");
+        assert_int_equal(capture_number(l->r, "SO", &number, &err), FB_OK);
+        lab_insert(l, i, "saved", 1);
+        lab_commit(l);
+        buf_clear(&number);
+    }
+    draft d = {.id = lab_id(500), .kind = T("order"), .updated_ms = 5, .body = T("{}")};
+    assert_int_equal(draft_put(l->r, &d), FB_OK);
+}
+
+static void database_lost(lab *l)
+{
+    three_groups(l);
+    lab_close(l);
+    lose_database();
+}
+
+static void second_copy_lost(lab *l)
+{
+    three_groups(l);
+    lab_close(l);
+    file_delete(DB "-outbox1");
+    file_delete(DB "-outbox2");
+}
+
+static void database_older(lab *l)
+{
+    start(l);
+    lab_close(l);
+    file_bytes old = file_read(DB);
+    lab_reopen(l);
+    for (unsigned i = 1; i <= GROUPS; i++) {
+        lab_save(l, i, "saved", 1);
+    }
+    lab_close(l);
+    file_write(&old);
+    free(old.data);
+}
+
+/* It was found damaged, and nothing else has the groups. */
+static void database_alone_and_damaged(lab *l)
+{
+    second_copy_lost(l);
+    crash_vfs_put(disk, DB "-broken", "1", 1);
+}
+
+static void both_and_damaged(lab *l)
+{
+    three_groups(l);
+    lab_close(l);
+    crash_vfs_put(disk, DB "-broken", "1", 1);
+}
+
+static void killed(lab *l)
+{
+    three_groups(l);
+    crash_vfs_kill(disk, "phone");
+    lab_close(l);
+    crash_vfs_reboot(disk, "phone");
+}
+
+/* --- what is done about it ------------------------------------------------------------------ */
+
+static fb_code open_it(lab *l, fb_error *err)
+{
+    fb_code rc = lab_open(l, err);
+    if (rc == FB_OK && groups_pending(l) != GROUPS) {
+        rc = (fail)(err, FB_E_BUG, "outbox", "%d groups", (int)groups_pending(l));
+    }
+    lab_close(l);
+    return rc;
+}
+
+static fb_code count_line(void *ctx, const rescued *r)
+{
+    assert_true(r->line.size > 0);
+    ++*(int *)ctx;
+    return FB_OK;
+}
+
+static fb_code lend(lab *l, fb_error *err)
+{
+    int lent = 0;
+    const replica_options o = {.path = DB, .port = &l->port, .vfs = VFS, .read_only = true};
+    fb_code rc = rescue_each(&o, count_line, &lent, err);
+    assert_true(rc != FB_OK || lent == GROUPS);
+    return rc;
+}
+
+static fb_code new_life(lab *l, fb_error *err)
+{
+    fb_code rc = lab_open(l, err);
+    if (rc == FB_OK) {
+        rc = replica_rebirth(l->r, err);
+    }
+    lab_close(l);
+    return rc;
+}
+
+static const struct step {
+    const char *why;
+    void (*make)(lab *l);
+    fb_code (*play)(lab *l, fb_error *err);
+} STEPS[] = {
+    {"the database is lost", database_lost, open_it},
+    {"the second copy is lost", second_copy_lost, open_it},
+    {"the database is older", database_older, open_it},
+    {"the database is damaged, and alone", database_alone_and_damaged, open_it},
+    {"the database is damaged", both_and_damaged, open_it},
+    {"the program was killed", killed, open_it},
+    {"the outbox is lent from the second copy", database_lost, lend},
+    {"the outbox is lent from the database", second_copy_lost, lend},
+    {"a new life begins", second_copy_lost, new_life},
+};
+
+/* --- the loop ------------------------------------------------------------------------------- */
+
+static const struct fault {
+    const char *why;
+    int result;
+    bool for_ever;
+} FAULTS[] = {
+    {"a write fails", SQLITE_IOERR_WRITE, false},
+    {"writes fail", SQLITE_IOERR_WRITE, true},
+    {"no room", SQLITE_FULL, true},
+    {"a read fails", SQLITE_IOERR_READ, false},
+    {"a file cannot be opened", SQLITE_CANTOPEN, false},
+};
+enum { FAULTS_COUNT = sizeof FAULTS / sizeof FAULTS[0] };
+
+/* The disk works again. What the catalogue of the second copy names is shown, too. */
+static void all_is_there(lab *l)
+{
+    fb_error err;
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(lab_open(l, &err), FB_OK);
+        assert_int_equal(groups_pending(l), GROUPS);
+        bool known = catalog_entity_str(replica_catalog(l->r), "lab_item") != NULL;
+        for (unsigned i = 1; known && i <= GROUPS; i++) {
+            lab_find_columns(l);
+            assert_true(lab_has(l, i));
+        }
+        lab_close(l);
+        lose_database();
+    }
+}
+
+/* False: no call failed any more. */
+static bool call_fails(lab *l, const struct step *s, const struct fault *f, uint64_t call)
+{
+    fb_error err = {.code = FB_OK};
+    crash_vfs_remove(disk, "phone");
+    crash_vfs_copy(disk, "before", "phone");
+    crash_vfs_fail(disk, "phone", call, f->result, f->for_ever);
+    fb_code rc = s->play(l, &err);
+    bool fired = crash_vfs_failed(disk, "phone");
+    crash_vfs_fail(disk, "phone", 0, SQLITE_OK, false);
+    if (rc != FB_OK && (!fired || !code_is_machines(rc))) {
+        fail_msg("%s, %s at call %llu: %s: %s %s", s->why, f->why, (unsigned long long)call,
+                 fb_code_name(rc), err.field, err.message);
+    }
+    all_is_there(l);
+    return fired;
+}
+
+static void step__fails_whole_or_succeeds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof STEPS / sizeof STEPS[0]; i++) {
+        lab l;
+        crash_vfs_remove(disk, "phone");
+        crash_vfs_remove(disk, "before");
+        STEPS[i].make(&l);
+        crash_vfs_copy(disk, "phone", "before");
+        for (size_t k = 0; k < FAULTS_COUNT; k++) {
+            if (SAMPLED && k != i % FAULTS_COUNT) {
+                continue;
+            }
+            uint64_t call = 1 + i;
+            while (call_fails(&l, &STEPS[i], &FAULTS[k], call) && !SAMPLED) {
+                call += EVERY;
+            }
+        }
+    }
+}
+
+/* Somebody else has the file: nothing may be put in its place. */
+static void damaged_file_in_use__waits_for_the_other(void **state)
+{
+    lab l, m;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    three_groups(&l);
+    lab_init(&m, DB, VFS, 8);
+    assert_int_equal(lab_open(&m, &err), FB_OK);
+    lab_close(&l);
+    crash_vfs_put(disk, DB "-broken", "1", 1);
+    assert_int_equal(lab_open(&l, &err), FB_E_LOCKED);
+    assert_string_equal(err.field, "path");
+    assert_non_null(strstr(err.message, "end that one first"));
+    lab_close(&m);
+    all_is_there(&l);
+}
+
+/* Who opens without making a file gets what its second copy holds, and nothing from nothing. */
+static void open_without_making__finds_what_there_is(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    database_lost(&l);
+    const replica_options o = {.path = DB, .port = &l.port, .vfs = VFS};
+    assert_int_equal(replica_open(&o, &l.r, NULL), FB_OK);
+    assert_int_equal(groups_pending(&l), GROUPS);
+    lab_close(&l);
+    crash_vfs_remove(disk, "phone");
+    assert_int_equal(replica_open(&o, &l.r, &err), FB_E_NOT_FOUND);
+    assert_int_equal(replica_open(&o, &l.r, NULL), FB_E_NOT_FOUND);
+}
+
+static fb_code no_random(void *ctx, void *out, size_t size)
+{
+    (void)ctx;
+    memset(out, 0, size);
+    return FB_E_IO;
+}
+
+/* The salvage draws its mark; without it nothing of the old files goes. */
+static void salvage_without_random_bytes__changes_nothing(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    both_and_damaged(&l);
+    l.port.random = no_random;
+    assert_int_equal(lab_open(&l, &err), FB_E_IO);
+    lab_port(&l);
+    all_is_there(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(step__fails_whole_or_succeeds),
+        TEST(damaged_file_in_use__waits_for_the_other),
+        TEST(open_without_making__finds_what_there_is),
+        TEST(salvage_without_random_bytes__changes_nothing),
+    };
+    return cmocka_run_group_tests_name("disk_fails", tests, NULL, NULL);
+}
