@@ -75,6 +75,67 @@ static void marks__that_contradict_each_other_are_found(void **state)
     }
 }
 
+/* --- random bytes --------------------------------------------------------------------------- */
+
+/* The lab is what its port knows: it stands first. */
+typedef struct failing {
+    lab l;
+    int left;
+    fb_code (*fill)(void *ctx, void *out, size_t size);
+} failing;
+
+static fb_code fill_some(void *ctx, void *out, size_t size)
+{
+    failing *f = ctx;
+    memset(out, 0, size);
+    return f->left-- > 0 ? f->fill(ctx, out, size) : FB_E_IO;
+}
+
+/* They end while a file is made, or while its person is told to it. */
+static void random_bytes__that_end_are_told(void **state)
+{
+    enum { ENOUGH = 20 };
+    int failures = 0;
+    (void)state;
+    for (int left = 0; left <= ENOUGH; left++) {
+        failing f = {.left = left};
+        fb_error err = {.code = FB_OK};
+        lab_init(&f.l, DB, NULL, 5);
+        f.fill = f.l.port.random;
+        f.l.port.random = fill_some;
+        fb_code rc = lab_open(&f.l, &err);
+        if (rc == FB_OK) {
+            const replica_identity me = {
+                .device = f.l.device, .user = f.l.user, .epoch = f.l.epoch, .enrolled = true};
+            rc = replica_identity_set(f.l.r, &me);
+        }
+        assert_true(rc == FB_OK || rc == FB_E_IO);
+        assert_true(rc == FB_OK || left < ENOUGH);
+        failures += rc != FB_OK;
+        lab_stop(&f.l);
+    }
+    assert_true(failures > 2);
+}
+
+/* --- files ---------------------------------------------------------------------------------- */
+
+/* It has no table yet, but another program has put its name into it. */
+static void file__of_another_program_is_left_alone(void **state)
+{
+    lab l;
+    sql_db *db = NULL;
+    fb_error err = {.code = FB_OK};
+    const sql_options o = {.create = true};
+    (void)state;
+    lab_init(&l, DB, NULL, 6);
+    assert_int_equal(sql_open(DB, &o, &db, &err), FB_OK);
+    assert_int_equal(sql_exec(db, "PRAGMA application_id=5"), FB_OK);
+    sql_close(db);
+    assert_int_equal(lab_open(&l, &err), FB_E_INVALID);
+    assert_non_null(strstr(err.message, "choose another path"));
+    lab_stop(&l);
+}
+
 /* --- servers -------------------------------------------------------------------------------- */
 
 static fb_code epoch_try(lab *l, unsigned n, bool reset)
@@ -301,6 +362,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clock__of_any_year_is_taken_or_left),
         cmocka_unit_test(marks__that_contradict_each_other_are_found),
+        cmocka_unit_test(random_bytes__that_end_are_told),
+        cmocka_unit_test(file__of_another_program_is_left_alone),
         cmocka_unit_test(epoch__left_is_remembered_for_sixteen_more),
         cmocka_unit_test(epoch__must_be_named_by_the_first_reply),
         cmocka_unit_test(verdict__given_once_stands),

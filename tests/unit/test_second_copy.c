@@ -409,6 +409,52 @@ static void half_a_chain__leaves_no_group_out(void **state)
     all_come_back(&l, 3);
 }
 
+/* --- heads ---------------------------------------------------------------------------------- */
+
+enum { HEAD_VERSION_AT = 7, HEAD_SUM_AT = 48, HEAD_SUM_BYTES = 16 }; /* schema/README.md */
+
+/* Both segments of a later version, or with heads that nobody wrote. */
+static void heads_change(bool later)
+{
+    pair p = pair_read();
+    for (int i = 0; i < 2; i++) {
+        digest sum;
+        if (p.of[i].size >= HEAD_SUM_AT + HEAD_SUM_BYTES) {
+            p.of[i].data[HEAD_VERSION_AT]++;
+            digest_of(p.of[i].data, HEAD_SUM_AT, &sum);
+            memcpy(p.of[i].data + HEAD_SUM_AT, sum.b, later ? HEAD_SUM_BYTES : 1);
+        }
+    }
+    pair_put(&p);
+}
+
+static void later_second_copy__is_left_to_the_later_version(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    start(&l);
+    lab_save(&l, 1, "one", 1);
+    lab_close(&l);
+    heads_change(true);
+    assert_int_equal(lab_open(&l, &err), FB_E_NEWER);
+    assert_non_null(strstr(err.message, "upgrade the app"));
+    lose_database();
+    assert_int_equal(lab_open(&l, &err), FB_E_NEWER);
+}
+
+static void damaged_head__is_no_second_copy(void **state)
+{
+    lab l;
+    (void)state;
+    start(&l);
+    lab_save(&l, 1, "one", 1);
+    lab_close(&l);
+    heads_change(false);
+    lab_reopen(&l);
+    all_come_back(&l, 1);
+}
+
 /* --- upkeep --------------------------------------------------------------------------------- */
 
 /* Most of what it holds is in a backup: it is written anew, without that. */
@@ -520,6 +566,8 @@ int main(void)
         TEST(unread_second_copy__is_not_written_over),
         TEST(group_missing_in_the_middle__is_made_again),
         TEST(half_a_chain__leaves_no_group_out),
+        TEST(later_second_copy__is_left_to_the_later_version),
+        TEST(damaged_head__is_no_second_copy),
         TEST(worn_second_copy__is_written_anew),
         TEST(long_log__goes_into_the_database),
         cmocka_unit_test(memory_alone__has_no_second_copy),

@@ -60,7 +60,7 @@ static void world_end(world *w)
     buf_clear(&w->two);
 }
 
-typedef enum making { NO_PART, RAW, TWO, CUT, VERDICT, DRAFT } making;
+typedef enum making { NO_PART, RAW, TWO, CUT, BODY, VERDICT, DRAFT } making;
 typedef struct part {
     journal_type type;
     making how;       /* TWO: group 2 with these numbers; VERDICT: with this verdict */
@@ -82,6 +82,10 @@ static void part_put(world *w, const part *p, buf *out)
         return;
     case TWO:
         g.numbers = text;
+        stored_group_put(out, &g);
+        return;
+    case BODY:
+        g.body = text;
         stored_group_put(out, &g);
         return;
     case CUT:
@@ -169,6 +173,7 @@ static const segment_case CASES[] = {
     {"a second identity, cut", {{JOURNAL_IDENTITY, RAW, "cut", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 1, NULL, false},
     {"a record of a later version", {{LATER, RAW, "x", 0}, {JOURNAL_GROUP, TWO, "", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
     {"a cut group", {{JOURNAL_GROUP, CUT, "", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 0, NULL, false},
+    {"a group that cannot be unpacked", {{JOURNAL_GROUP, BODY, "\x28\xb5\x2f\xfd", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
     {"a cut archived group", {{JOURNAL_ARCHIVED, CUT, "", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 1, NULL, false},
     {"cut counters", {{JOURNAL_COUNTERS, RAW, "xx", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
     {"no counters", {{JOURNAL_COUNTERS, RAW, "", 0}}, FB_OK, PENDING(1), FB_OK, 1, NULL, false},
