@@ -123,9 +123,9 @@ static fb_code verdict_read(forgetting *f, int64_t gseq, fb_text *out)
     sql_stmt *s = sql_prepare(f->r->db, "SELECT body FROM fb_verdict WHERE gseq=?1");
     sql_bind_int(s, 1, gseq);
     FB_TRY(sql_step(s, &row));
-    *out = row ? arena_text(f->memory, sql_text(s, 0)) : (fb_text){NULL, 0};
+    *out = row ? arena_text(f->memory, sql_text(s, 0)) : text_of("");
     sql_reset(s);
-    return FB_OK;
+    return out->data != NULL ? FB_OK : FB_E_NO_MEMORY;
 }
 
 static fb_code verdict_forget(forgetting *f, int64_t gseq)

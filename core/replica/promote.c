@@ -224,6 +224,7 @@ static fb_code take_aliases(promo *m, int64_t gseq)
     }
     fb_text line = arena_text(m->memory, sql_text(s, 0));
     sql_reset(s);
+    FB_TRY(line.data != NULL ? FB_OK : FB_E_NO_MEMORY); /* which is no damage */
     fb_code rc = reply_item_get(line, m->memory, &item);
     if (rc != FB_OK) { /* it could be read when it came */
         return code_is_machines(rc) ? rc : file_broken(m->r);

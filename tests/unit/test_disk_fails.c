@@ -205,7 +205,8 @@ static void step__fails_whole_or_succeeds(void **state)
         STEPS[i].make(&l);
         crash_vfs_copy(disk, "phone", "before");
         for (size_t k = 0; k < FAULTS_COUNT; k++) {
-            bool reads = FAULTS[k].result == SQLITE_IOERR_READ || FAULTS[k].result == SQLITE_CANTOPEN;
+            bool reads =
+                FAULTS[k].result == SQLITE_IOERR_READ || FAULTS[k].result == SQLITE_CANTOPEN;
             if ((STEPS[i].alone && reads) || (SAMPLED && k != (i + 3) % FAULTS_COUNT)) {
                 continue;
             }

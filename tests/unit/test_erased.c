@@ -258,8 +258,8 @@ static fb_code take_out(void *ctx)
     }
     buf_reset(&t->out);
     arena_reset(t->w->scratch);
-    return (t->is_verdict ? erased_verdict : erased_line)(&v, text_of(room), t->w->scratch,
-                                                          &t->out, &t->changed);
+    return (t->is_verdict ? erased_verdict : erased_line)(&v, text_of(room), t->w->scratch, &t->out,
+                                                          &t->changed);
 }
 
 static void is_right(void *ctx)

@@ -131,8 +131,7 @@ static void segment_change(bool another_life)
     if (another_life) {
         assert_int_equal(journal_end(&c.to), FB_OK);
     } else {
-        assert_int_equal(journal_append(&from, JOURNAL_GROUP, 2, buf_text(&c.group), false),
-                         FB_OK);
+        assert_int_equal(journal_append(&from, JOURNAL_GROUP, 2, buf_text(&c.group), false), FB_OK);
     }
     journal_clear(&from);
     journal_clear(&c.to);

@@ -175,8 +175,7 @@ static void twin_make(lab *l)
     lab_commit(l);
     text_of_id(1, one);
     snprintf(body, sizeof body, "{\"c\":\"%s\"}", one);
-    const draft d = {
-        .id = lab_id(500), .kind = T("order"), .updated_ms = 5, .body = text_of(body)};
+    const draft d = {.id = lab_id(500), .kind = T("order"), .updated_ms = 5, .body = text_of(body)};
     assert_int_equal(draft_put(l->r, &d), FB_OK);
 }
 
@@ -497,8 +496,7 @@ static const struct step {
      "SELECT NOT EXISTS (SELECT 1 FROM fb_parked)"},
     {"held groups are decided", two_held_make, held_are_decided,
      "SELECT EXISTS (SELECT 1 FROM fb_verdict WHERE code=4)"},
-    {"a new life begins", pending_make, new_life,
-     "SELECT value=1 FROM fb_meta WHERE key='life'"},
+    {"a new life begins", pending_make, new_life, "SELECT value=1 FROM fb_meta WHERE key='life'"},
     {"a group is taken over", pending_make, taken_over, "SELECT count(*) = 2 FROM fb_outbox"},
     {"a person is erased", person_make, erased,
      "SELECT (SELECT count(*) FROM fb_outbox WHERE instr(CAST(body AS TEXT), '0202') > 0) +"
