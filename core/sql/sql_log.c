@@ -6,7 +6,17 @@
 
 #include "sql/sql_pass.h"
 
-enum { HEAD_BYTES = 32, PIECE_BYTES = 4096 }; /* sqlite.org/fileformat2.html, 4.1: the salts */
+/* sqlite.org/fileformat2.html, 4.1: a head with two salts; frames, each a head that repeats them
+ * and a page. */
+enum {
+    HEAD_BYTES = 32,
+    PAGE_SIZE_AT = 8,
+    SALTS_AT = 16,
+    FRAME_HEAD_BYTES = 24,
+    FRAME_SALTS_AT = 8,
+    SALTS_BYTES = 8,
+    PIECE_BYTES = 4096
+};
 
 typedef struct log_file {
     pass_file pass;                      /* the real one stands behind this struct */
@@ -43,14 +53,36 @@ static int write_again(const log_file *l)
     return rc;
 }
 
-/* Everything that was written by anybody is on the disk now; where that ends, this connection knows
- * only from its own last write. */
+/* Behind the last frame of this log; what an earlier one left behind it has other salts. */
+static sqlite3_int64 end_of(const log_file *l, const unsigned char head[HEAD_BYTES])
+{
+    sqlite3_int64 page = 0, at = HEAD_BYTES;
+    unsigned char frame[FRAME_HEAD_BYTES];
+    for (int i = 0; i < 4; i++) {
+        page = page << 8 | head[PAGE_SIZE_AT + i];
+    }
+    while (page > 0 && read_real(l, frame, FRAME_HEAD_BYTES, at) == SQLITE_OK &&
+           memcmp(frame + FRAME_SALTS_AT, head + SALTS_AT, SALTS_BYTES) == 0) {
+        at += FRAME_HEAD_BYTES + page;
+    }
+    return at;
+}
+
+/* Everything that was written by anybody is on the disk now. Where that ends, this connection knows
+ * from its own last write or, when it wrote nothing, looks up once for each log. */
 static void note_safe(log_file *l)
 {
     unsigned char head[HEAD_BYTES];
     bool told = read_real(l, head, HEAD_BYTES, 0) == SQLITE_OK;
     bool same = told && memcmp(head, l->safe_head, HEAD_BYTES) == 0;
-    l->safe_bytes = same && l->safe_bytes > l->end_bytes ? l->safe_bytes : told ? l->end_bytes : 0;
+    if (!told || !same) {
+        l->safe_bytes = 0;
+    }
+    if (told && l->end_bytes > l->safe_bytes) {
+        l->safe_bytes = l->end_bytes;
+    } else if (told && !same) {
+        l->safe_bytes = end_of(l, head);
+    }
     l->end_bytes = 0;
     if (told) {
         memcpy(l->safe_head, head, HEAD_BYTES);
@@ -76,6 +108,7 @@ static int x_write(sqlite3_file *f, const void *data, int amount, sqlite3_int64 
 {
     log_file *l = (log_file *)f;
     l->end_bytes = offset + amount;
+    l->safe_bytes = offset < l->safe_bytes ? offset : l->safe_bytes; /* what was rolled back */
     return l->pass.real->pMethods->xWrite(l->pass.real, data, amount, offset);
 }
 

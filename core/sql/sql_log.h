@@ -10,6 +10,9 @@
  *   LOG-1  a sync answers SQLITE_OK only when everything this connection wrote is on the disk
  *   LOG-2  what an earlier sync made to last is not written again: a power loss may spoil a write
  *
+ * A log that this connection only found is safe as far as it reaches at the first sync; what was
+ * written behind its end and taken back is not counted once this connection writes there.
+ *
  * Another connection's failed sync is not known here; Linux tells each open file of it once. */
 #ifndef FB_SQL_SQL_LOG_H
 #define FB_SQL_SQL_LOG_H
