@@ -280,7 +280,23 @@ fb_code journal_follow(journal *j, fb_code (*fn)(void *ctx, const journal_record
     return FB_OK;
 }
 
+bool journal_has_more(const journal *j)
+{
+    uint64_t size = 0;
+    return sql_file_size(j->file, &size) == FB_OK && size > j->end;
+}
+
 /* --- writing ------------------------------------------------------------------------- */
+
+fb_code journal_sync(journal *j)
+{
+    if (j->file == NULL || !j->unsynced) {
+        return FB_OK;
+    }
+    FB_TRY(sql_file_sync(j->file));
+    j->unsynced = false;
+    return FB_OK;
+}
 
 static fb_code build_record(journal *j, journal_type type, int64_t gseq, fb_text payload)
 {
@@ -302,11 +318,27 @@ static fb_code build_record(journal *j, journal_type type, int64_t gseq, fb_text
     return FB_OK;
 }
 
+/* JRN-5. Whoever left what stands behind `end`: once it is gone for good, the mark of the record
+ * that takes its place cannot become its own. */
+static fb_code tail_remove(journal *j)
+{
+    if (!j->tail_in_doubt && !journal_has_more(j)) {
+        return FB_OK;
+    }
+    j->tail_in_doubt = true; /* until a sync says that it is gone */
+    FB_TRY(sql_file_truncate(j->file, j->end));
+    j->unsynced = true;
+    FB_TRY(journal_sync(j));
+    j->tail_in_doubt = false;
+    return FB_OK;
+}
+
 fb_code journal_append(journal *j, journal_type type, int64_t gseq, fb_text payload, bool open)
 {
     uint8_t sum[JOURNAL_SUM_BYTES];
     sql_file *f = j->making != NULL ? j->making : j->file;
     FB_REQUIRE(f != NULL && !j->open && (!open || j->making == NULL));
+    FB_TRY(j->making == NULL ? tail_remove(j) : FB_OK);
     FB_TRY(build_record(j, type, gseq, payload));
     uint8_t *at = (uint8_t *)j->bytes.data;
     sum_of(at, j->bytes.size, sum);
@@ -349,16 +381,6 @@ void journal_withdraw(journal *j)
 void journal_leave_open(journal *j)
 {
     j->open = false;
-}
-
-fb_code journal_sync(journal *j)
-{
-    if (j->file == NULL || !j->unsynced) {
-        return FB_OK;
-    }
-    FB_TRY(sql_file_sync(j->file));
-    j->unsynced = false;
-    return FB_OK;
 }
 
 /* --- a new segment ------------------------------------------------------------------- */

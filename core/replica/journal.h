@@ -19,6 +19,8 @@
  *   JRN-3  records are synced before the write-ahead log is brought into the database: what is not
  *          synced here is still in that log, synced
  *   JRN-4  the current segment alone is enough: nothing in it refers to another file
+ *   JRN-5  where a record that does not count stood, the next one is written only when nothing of
+ * it can come back: with the power gone, the later one's mark would make it count
  *
  * Knows nothing of tables; second.c says what is written and when, salvage.c reads it back. */
 #ifndef FB_REPLICA_JOURNAL_H
@@ -58,8 +60,9 @@ typedef struct journal {
     bool open; /* at `end` stands a record with mark 0: confirm or withdraw it */
     uint64_t open_size;
     uint8_t open_sum[JOURNAL_SUM_BYTES];
-    bool unsynced;    /* something was written since the last sync */
-    sql_file *making; /* the other segment, being written */
+    bool unsynced;      /* something was written since the last sync */
+    bool tail_in_doubt; /* what stood behind `end` is not known to be gone: JRN-5 */
+    sql_file *making;   /* the other segment, being written */
     int64_t making_life;
     uint64_t kept_end; /* of the current one meanwhile */
     uint8_t kept_sum[JOURNAL_SUM_BYTES];
@@ -80,7 +83,8 @@ FB_MUST_USE fb_code journal_open(journal *j);
 FB_MUST_USE fb_code journal_follow(journal *j,
                                    fb_code (*fn)(void *ctx, const journal_record *record),
                                    void *ctx);
-void journal_rewind(journal *j); /* follow from the first record again */
+bool journal_has_more(const journal *j); /* something stands behind `end` */
+void journal_rewind(journal *j);         /* follow from the first record again */
 
 /* Write one record behind the others. `open`: with mark 0. On failure nothing was added. */
 FB_MUST_USE fb_code journal_append(journal *j, journal_type type, int64_t gseq, fb_text payload,
