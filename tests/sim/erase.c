@@ -244,7 +244,8 @@ static const char kept_text[] =
 /* Two copies of one phone drive each other into a new life whenever one was heard after the other:
  * that of which a backup would hold a group never comes, and what earlier lives were answered stays
  * (protocol.md 10.8, 5.5). As often as those groups have the text, and not once more, each file of
- * such a phone may have it: no free page or log has it besides. Every other phone: nowhere. */
+ * such a phone may have it: no free page has it besides. Its log has such a page as often as the
+ * page was written since the last checkpoint. Every other phone: nowhere. */
 static uint32_t kept_count(sim *s, const sim_device *d, const char *text)
 {
     uint32_t count = 0;
@@ -270,6 +271,12 @@ static bool is_living(const char *file)
            strstr(file, "-damaged") == NULL;
 }
 
+static bool is_log(const char *file)
+{
+    size_t n = strlen(file);
+    return n > 4 && strcmp(file + n - 4, "-wal") == 0;
+}
+
 static uint32_t kept_in(const search *w, const char *file)
 {
     size_t n = strcspn(file, "/");
@@ -286,7 +293,8 @@ static void file_search(void *ctx, const char *file, const void *data, size_t si
 {
     search *w = ctx;
     uint32_t count = is_living(file) ? text_count(w->text, data, size) : 0;
-    if (count > kept_in(w, file)) {
+    uint32_t kept = kept_in(w, file);
+    if (count > kept && !(kept > 0 && is_log(file))) {
         w->hits += count;
         snprintf(w->where, sizeof w->where, "%s", file);
     }
