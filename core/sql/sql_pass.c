@@ -16,11 +16,6 @@ int pass_truncate(sqlite3_file *f, sqlite3_int64 size)
     return pass_real(f)->pMethods->xTruncate(pass_real(f), size);
 }
 
-int pass_sync(sqlite3_file *f, int flags)
-{
-    return pass_real(f)->pMethods->xSync(pass_real(f), flags);
-}
-
 int pass_file_size(sqlite3_file *f, sqlite3_int64 *out)
 {
     return pass_real(f)->pMethods->xFileSize(pass_real(f), out);

@@ -19,7 +19,6 @@ static inline sqlite3_file *pass_real(sqlite3_file *f)
 int pass_close(sqlite3_file *f);
 int pass_read(sqlite3_file *f, void *out, int amount, sqlite3_int64 offset);
 int pass_truncate(sqlite3_file *f, sqlite3_int64 size);
-int pass_sync(sqlite3_file *f, int flags);
 int pass_file_size(sqlite3_file *f, sqlite3_int64 *out);
 int pass_lock(sqlite3_file *f, int level);
 int pass_unlock(sqlite3_file *f, int level);

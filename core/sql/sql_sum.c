@@ -12,6 +12,7 @@
 
 #include "sql/sql_log.h"
 #include "sql/sql_pass.h"
+#include "sql/sql_unsynced.h"
 
 enum { PAGE_BYTES = 4096, SUM_BYTES = 8, RESERVED_AT = 20, HEAD_BYTES = 100 };
 static const char PREFIX[] = "fieldbook-";
@@ -24,6 +25,7 @@ typedef struct sum_layer {
 
 typedef struct sum_file {
     pass_file pass; /* the real one stands behind this struct */
+    unsynced written;
     bool on;
     unsigned char page[PAGE_BYTES]; /* a page on its way out: the caller's bytes are not ours */
 } sum_file;
@@ -103,6 +105,10 @@ static int x_read(sqlite3_file *f, void *out, int amount, sqlite3_int64 offset)
 static int x_write(sqlite3_file *f, const void *data, int amount, sqlite3_int64 offset)
 {
     sum_file *s = (sum_file *)f;
+    int rc = unsynced_note(&s->written, offset, amount);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
     if (offset == 0 && amount >= HEAD_BYTES) {
         s->on = is_head_with_sums(data);
     }
@@ -112,6 +118,18 @@ static int x_write(sqlite3_file *f, const void *data, int amount, sqlite3_int64 
     memcpy(s->page, data, PAGE_BYTES - SUM_BYTES);
     sum_of(s->page, (uint64_t)(offset / PAGE_BYTES), s->page + PAGE_BYTES - SUM_BYTES);
     return s->pass.real->pMethods->xWrite(s->pass.real, s->page, amount, offset);
+}
+
+static int x_sync(sqlite3_file *f, int flags)
+{
+    sum_file *s = (sum_file *)f;
+    return unsynced_sync(&s->written, s->pass.real, flags);
+}
+
+static int x_close(sqlite3_file *f)
+{
+    unsynced_clear(&((sum_file *)f)->written);
+    return pass_close(f);
 }
 
 static int x_shm_map(sqlite3_file *f, int region, int bytes, int extend, void volatile **out)
@@ -137,11 +155,11 @@ static int x_shm_unmap(sqlite3_file *f, int delete_it)
 /* Version 2: no mapping of pages into memory, which would go round the check. */
 static const sqlite3_io_methods METHODS = {
     .iVersion = 2,
-    .xClose = pass_close,
+    .xClose = x_close,
     .xRead = x_read,
     .xWrite = x_write,
     .xTruncate = pass_truncate,
-    .xSync = pass_sync,
+    .xSync = x_sync,
     .xFileSize = pass_file_size,
     .xLock = pass_lock,
     .xUnlock = pass_unlock,
@@ -176,6 +194,7 @@ static int open_database(sqlite3_vfs *base, const char *name, sqlite3_file *f, i
     sum_file *s = (sum_file *)f;
     s->pass.real = (sqlite3_file *)(void *)(s + 1);
     s->on = false;
+    s->written = (unsynced){.bits = NULL};
     int rc = base->xOpen(base, name, s->pass.real, flags, flags_out);
     if (s->pass.real->pMethods == NULL) {
         return rc;

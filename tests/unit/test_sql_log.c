@@ -262,6 +262,39 @@ static void frames_taken_back__are_not_the_log(void **state)
     }
 }
 
+/* The simulator's seed 611: somebody read an older state, so a checkpoint ended in the middle of
+ * the log, without a sync; then the sync of the next one failed. */
+static void pages_of_a_checkpoint_cut_short__are_written_again(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 16; seed++) {
+        crash_vfs_remove(disk, "phone");
+        crash_vfs_reseed(disk, seed);
+        sql_db *db = opened();
+        assert_int_equal(sql_exec(db, "CREATE TABLE a (v); CREATE TABLE b (v);"
+                                      "INSERT INTO a VALUES (0); INSERT INTO b VALUES (0)"),
+                         FB_OK);
+        assert_int_equal(sql_checkpoint_all(db), FB_OK);
+        assert_int_equal(sql_exec(db, "UPDATE a SET v=1"), FB_OK);
+        sql_db *reader = opened();
+        assert_int_equal(sql_begin_read(reader), FB_OK);
+        assert_int_equal(value_of(reader, "SELECT v FROM a"), 1);
+        assert_int_equal(sql_exec(db, "UPDATE b SET v=1"), FB_OK);
+        assert_int_equal(sql_checkpoint(db), FB_OK);
+        sql_rollback(reader);
+        crash_vfs_fail_sync(disk, "phone", 2); /* the log's, then the database's */
+        assert_int_equal(sql_checkpoint(db), FB_E_IO);
+        assert_int_equal(sql_checkpoint(db), FB_OK);
+        assert_int_equal(sql_exec(db, "UPDATE b SET v=2"), FB_OK); /* the log begins anew */
+        crash_vfs_crash(disk, "phone");
+        sql_close(reader);
+        db = after_power_loss(db);
+        assert_int_equal(value_of(db, "SELECT v FROM a"), 1);
+        assert_int_equal(value_of(db, "SELECT v FROM b"), 2);
+        sql_close(db);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +304,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(kept_commit__is_not_written_again, setup, teardown),
         cmocka_unit_test_setup_teardown(log_that_was_there__is_not_written_again, setup, teardown),
         cmocka_unit_test_setup_teardown(frames_taken_back__are_not_the_log, setup, teardown),
+        cmocka_unit_test_setup_teardown(pages_of_a_checkpoint_cut_short__are_written_again, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(sync_that_failed_for_another__is_made_good, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(log_begun_by_another__is_written_again_whole, setup,
