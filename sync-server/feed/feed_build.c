@@ -241,8 +241,7 @@ static fb_code row_add(pack_builder *b)
         return FB_E_BUSY; /* a newer catalogue: again later */
     }
     fb_code rc = store_row_view(b->view, e, &id, values);
-    FB_ASSERT(rc != FB_E_NOT_FOUND); /* STO-2 */
-    FB_TRY(rc);
+    FB_TRY(rc == FB_E_NOT_FOUND ? FB_E_CORRUPT : rc); /* STO-2 */
     if (e != b->entity) {
         block_head_put(&b->raw, e, BLOCK_ROW, b->all_columns, e->columns_count);
         b->entity = e;

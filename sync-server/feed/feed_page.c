@@ -102,10 +102,11 @@ static fb_code sink_entry(page_sink *k, const feed_entry *entry, bool in_dropped
     }
     if (send == SEND_ROW || send == SEND_MOVE) {
         fb_code rc = store_row_view(k->view->store, e, &entry->id, values);
-        FB_ASSERT(rc != FB_E_NOT_FOUND);
-        FB_TRY(rc);
-        int64_t ver = values[cat_ver_column(e)].u.i; /* STO-2 */
-        FB_ASSERT(entry->kind == FEED_CAME ? ver < entry->pos : ver == entry->pos);
+        FB_TRY(rc == FB_E_NOT_FOUND ? FB_E_CORRUPT : rc); /* STO-2 */
+        int64_t ver = values[cat_ver_column(e)].u.i;
+        if (entry->kind == FEED_CAME ? ver >= entry->pos : ver != entry->pos) {
+            return FB_E_CORRUPT;
+        }
         return sink_row(k, e, send == SEND_ROW ? BLOCK_ROW : BLOCK_MOVE, values);
     }
     values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = entry->id};

@@ -1,6 +1,7 @@
 /* test_pack_settings.c - what fieldbookd.conf says about packs: whether, where. A first download
  * ends the same with and without them. */
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -111,6 +112,26 @@ static void scopes_of_fewer_rows_have_none(void **state)
     assert_int_equal(download(fleet_device_new(&f, &f.users[0])), 0);
 }
 
+/* A disk that lost a page of the server's: no pack is made, and the server goes on. */
+static void scope_with_a_lost_row_has_none(void **state)
+{
+    sqlite3 *raw = NULL;
+    (void)state;
+    assert_int_equal(sqlite3_open_v2("server/master.db", &raw, SQLITE_OPEN_READWRITE, "fleetfs"),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(raw, "DELETE FROM customer WHERE code = 'K7'", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(raw);
+    bool more = true, done = false;
+    fb_error err = {0};
+    for (int i = 0; more && i < EXCHANGES_MAX; i++) {
+        more = server_build(f.srv, (uint64_t)f.now_ms);
+    }
+    assert_false(more);
+    fleet_device *d = fleet_device_new(&f, &f.users[0]);
+    assert_true(fleet_exchange(d, &done, &err) != FB_OK || d->report.chunks_count == 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -119,6 +140,7 @@ int main(void)
         TEST(none_is_made_where_they_are_off_from_the_beginning),
         TEST(they_lie_where_the_company_says),
         TEST(scopes_of_fewer_rows_have_none),
+        TEST(scope_with_a_lost_row_has_none),
     };
     return cmocka_run_group_tests_name("pack settings", tests, NULL, NULL);
 }

@@ -253,6 +253,30 @@ static void feed__class_that_vanished_is_damage(void **state)
     one_closed(&f, &one);
 }
 
+/* A disk that lost pages: an entry names a row that is not there, or is there as of another commit.
+ */
+static void feed__entry_without_its_row_is_damage(void **state)
+{
+    static const char *const DAMAGE[] = {"UPDATE visit SET ver = ver + 1", "DELETE FROM visit",
+                                         "UPDATE fs_feed SET kind = 3, pos = pos - 1, since = pos"
+                                         " WHERE entity = (SELECT number FROM fs_entity WHERE name"
+                                         " = 'customer')"};
+    (void)state;
+    for (size_t i = 0; i < sizeof DAMAGE / sizeof DAMAGE[0]; i++) {
+        fixture f;
+        device one;
+        asking a;
+        one_rep(&f, &one);
+        asking_begin(&a, &f, &one);
+        a.q.token = text_of("");
+        ok(page_once(&a));
+        raw_run(&f, DAMAGE[i]);
+        assert_int_equal(page_once(&a), FB_E_CORRUPT);
+        asking_end(&a);
+        one_closed(&f, &one);
+    }
+}
+
 /* A scope whose number was lost: rows in it are in the others all the same. */
 static void feed__row_of_a_lost_scope_is_in_its_others(void **state)
 {
@@ -738,6 +762,7 @@ int main(void)
         cmocka_unit_test(feed__missing_entries_are_made_with_the_next_change),
         cmocka_unit_test(feed__class_that_was_tampered_with_stops_the_writer),
         cmocka_unit_test(feed__class_that_vanished_is_damage),
+        cmocka_unit_test(feed__entry_without_its_row_is_damage),
         cmocka_unit_test(feed__row_of_a_lost_scope_is_in_its_others),
         cmocka_unit_test(feed__row_without_an_entry_in_a_kept_scope_is_sent),
         cmocka_unit_test(feed__page_without_digests_says_no_totals),
