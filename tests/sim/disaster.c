@@ -122,6 +122,7 @@ bool disaster_phone_cloned(sim *s, sim_device *d)
     numbers_copied(d, true);
     numbers_copied(twin, true);
     d->cloned = twin->cloned = true;
+    twin->damaged = d->damaged; /* a page that nobody has touched is copied too */
     device_boot(twin);
     return true;
 }
