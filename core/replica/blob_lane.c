@@ -51,7 +51,8 @@ static const char thumbs_text[] =
 static fb_code all_is_settled(replica *r, bool *out)
 {
     int64_t open = 0;
-    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state IN (1,2,3)", &open));
+    FB_TRY(
+        read_count(r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state IN (1,2,3)", &open));
     *out = open == 0 && r->state.settled == r->state.last && !r->state.base_stale;
     return FB_OK;
 }

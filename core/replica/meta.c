@@ -292,10 +292,11 @@ static fb_code identity_write(replica *r, const replica_identity *in)
 static fb_code hand_over(replica *r)
 {
     int64_t open = 0;
-    FB_TRY(read_count(r,
-                      "SELECT (SELECT count(*) FROM fb_outbox WHERE state IN (1, 2, 3)) +"
-                      " (SELECT count(*) FROM fb_draft)",
-                      &open));
+    FB_TRY(
+        read_count(r,
+                   "SELECT (SELECT count(*) FROM fb_outbox WHERE state<>0 AND state IN (1, 2, 3)) +"
+                   " (SELECT count(*) FROM fb_draft)",
+                   &open));
     if (open > 0 || r->state.last > r->state.acked) {
         return FB_E_STATE;
     }

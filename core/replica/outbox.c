@@ -211,7 +211,8 @@ static fb_code versions_first(replica *r, int64_t *limit)
     if (*limit <= r->state.versioned) {
         return FB_OK;
     }
-    FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_outbox WHERE state=1)", &held));
+    FB_TRY(
+        read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_outbox WHERE state<>0 AND state=1)", &held));
     if (held != 0 || r->state.last > r->state.based) {
         *limit = r->state.versioned;
         return FB_OK;
@@ -232,9 +233,10 @@ fb_code outbox_prune(replica *r)
     }
     /* A backup that holds a group of this life holds what earlier lives were answered before it. */
     if (r->state.backed_up > 0) {
-        FB_TRY(run_text(r, "DELETE FROM fb_outbox WHERE state=5"));
+        FB_TRY(run_text(r, "DELETE FROM fb_outbox WHERE state<>0 AND state=5"));
     }
     int64_t now = replica_now_ms(r, NULL, NULL);
-    return run_int2(r, "DELETE FROM fb_outbox WHERE state=4 AND gseq <= ?1 AND at_ms < ?2",
-                    r->state.pruned, now - ARCHIVE_DAYS * DAY_MS);
+    return run_int2(
+        r, "DELETE FROM fb_outbox WHERE state<>0 AND state=4 AND gseq <= ?1 AND at_ms < ?2",
+        r->state.pruned, now - ARCHIVE_DAYS * DAY_MS);
 }

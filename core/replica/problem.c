@@ -21,10 +21,11 @@ static fb_code tray_numbers(tray *t, int64_t **out, size_t *count_out)
 {
     bool row = false;
     int64_t count = 0;
-    FB_TRY(read_count(t->r, "SELECT count(*) FROM fb_outbox WHERE state IN (1, 2, 3)", &count));
+    FB_TRY(read_count(t->r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state IN (1, 2, 3)",
+                      &count));
     int64_t *made = arena_take(t->memory, ((size_t)count + 1) * sizeof *made);
-    sql_stmt *s =
-        sql_prepare(t->r->db, "SELECT gseq FROM fb_outbox WHERE state IN (1, 2, 3) ORDER BY gseq");
+    sql_stmt *s = sql_prepare(
+        t->r->db, "SELECT gseq FROM fb_outbox WHERE state<>0 AND state IN (1, 2, 3) ORDER BY gseq");
     if (made == NULL) {
         return FB_E_NO_MEMORY;
     }

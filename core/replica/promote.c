@@ -78,7 +78,8 @@ static const char groups_text[] =
     " LEFT JOIN fb_verdict v ON v.gseq=o.gseq AND v.in_effect=0 WHERE o.gseq > ?1 AND o.gseq > 0"
     " UNION ALL "
     "SELECT o.gseq, o.state, coalesce(v.code, 0), coalesce(v.echo, 0) FROM fb_outbox o"
-    " LEFT JOIN fb_verdict v ON v.gseq=o.gseq AND v.in_effect=0 WHERE o.state=1 AND o.gseq BETWEEN "
+    " LEFT JOIN fb_verdict v ON v.gseq=o.gseq AND v.in_effect=0 WHERE o.state<>0 AND o.state=1 AND "
+    "o.gseq BETWEEN "
     "1 AND ?1"
     " ORDER BY 1";
 
@@ -363,7 +364,7 @@ static fb_code drop_images(replica *r)
 {
     return run_int(r,
                    "DELETE FROM fb_undo WHERE gseq <= ?1 AND gseq NOT IN (SELECT gseq FROM "
-                   "fb_outbox WHERE state=1)",
+                   "fb_outbox WHERE state<>0 AND state=1)",
                    r->state.settled);
 }
 

@@ -132,7 +132,7 @@ fb_code rebirth_revive(replica *r)
 {
     int64_t count = 0;
     FB_TRY(rebirth_inside(r));
-    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state=5", &count));
+    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state=5", &count));
     if (count == 0) {
         return FB_OK;
     }
@@ -140,7 +140,7 @@ fb_code rebirth_revive(replica *r)
     FB_TRY(run_text(r, "UPDATE fb_verdict SET gseq=gseq+" OUT_OF_THE_WAY " WHERE gseq > 0"));
     for (int64_t g = 1; g <= count; g++) {
         int64_t next = 0;
-        FB_TRY(read_count(r, "SELECT min(gseq) FROM fb_outbox WHERE state=5", &next));
+        FB_TRY(read_count(r, "SELECT min(gseq) FROM fb_outbox WHERE state<>0 AND state=5", &next));
         FB_TRY(revive_one(r, next, g));
     }
     FB_TRY(

@@ -43,7 +43,7 @@ static int64_t smaller(int64_t a, int64_t b)
 static fb_code forget_answers(replica *r, int64_t backed_up)
 {
     FB_TRY(run_text(r, "UPDATE fb_verdict SET code=4, in_effect=1 WHERE in_effect=0 AND gseq IN"
-                       " (SELECT gseq FROM fb_outbox WHERE state=1)"));
+                       " (SELECT gseq FROM fb_outbox WHERE state<>0 AND state=1)"));
     FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE in_effect=0 AND gseq > ?1", backed_up));
     FB_TRY(run_int(r, "DELETE FROM fb_alias WHERE gseq > ?1", backed_up));
     FB_TRY(run_text(r, "DELETE FROM fb_ack"));
@@ -116,7 +116,7 @@ static fb_code take_epoch(taking *t)
     FB_TRY(pack_forgive(r));
     FB_TRY(forget_answers(r, s->backed_up));
     int64_t answered = 0;
-    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state=5", &answered));
+    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state=5", &answered));
     if (is_older || answered > 0) {
         t->result->reborn = true;
         return rebirth_revive(r);

@@ -2,10 +2,11 @@
 #include "replica/room.h"
 
 static const char counts_text[] =
-    "SELECT count(*) FILTER (WHERE state=0 AND gseq > ?1), count(*) FILTER (WHERE state=2),"
-    " count(*) FILTER (WHERE state=1), count(*) FILTER (WHERE state=3),"
-    " coalesce(min(at_ms) FILTER (WHERE state=0 AND gseq > ?1), 0) FROM fb_outbox WHERE gseq > ?1 "
-    "OR state<>0";
+    "SELECT (SELECT count(*) FROM fb_outbox WHERE state=0 AND gseq > ?1),"
+    " count(*) FILTER (WHERE state=2), count(*) FILTER (WHERE state=1),"
+    " count(*) FILTER (WHERE state=3),"
+    " coalesce((SELECT min(at_ms) FROM fb_outbox WHERE state=0 AND gseq > ?1), 0)"
+    " FROM fb_outbox WHERE state<>0";
 
 static fb_code count_groups(replica *r, replica_status *out)
 {
