@@ -323,7 +323,7 @@ fb_code capture_insert(replica *r, const cat_entity *e, fb_value *values, fb_err
     }
     values[cat_ver_column(e)] = (fb_value){.kind = FB_KIND_INT, .u.i = 0};
     stamp_insert(r, p, r->capture.head.captured_at_ms, values);
-    fb_code rc = p->has_refs ? alias_values(r, e, NULL, values, e->columns_count) : FB_OK;
+    fb_code rc = alias_values(r, e, NULL, values, e->columns_count);
     if (rc == FB_OK) {
         rc = row_derive(e, values, r->capture.memory);
     }
@@ -437,7 +437,7 @@ fb_code capture_update(replica *r, const cat_entity *e, const fb_id *id, const i
     FB_TRY(change_take(e, columns, mine, count, &c, err));
     fb_id row = *id;
     fb_code rc = alias_of(r, &row);
-    if (rc == FB_OK && p->has_refs) {
+    if (rc == FB_OK) {
         rc = alias_values(r, e, c.columns, c.values, c.count);
     }
     if (rc == FB_OK) {
@@ -541,9 +541,10 @@ fb_code capture_number(replica *r, const char *prefix, buf *out, fb_error *err)
                            " ON CONFLICT (name) DO UPDATE SET next=next+1 RETURNING next-1");
     sql_bind_text(s, 1, text_of(prefix));
     fb_code rc = sql_step(s, &row);
-    if (rc != FB_OK || !row) {
-        return op_broke(r, rc != FB_OK ? rc : FB_E_CORRUPT, err);
+    if (rc != FB_OK) {
+        return op_broke(r, rc, err);
     }
+    FB_ASSERT(row); /* RETURNING always has one */
     long long number = (long long)sql_int(s, 0);
     sql_reset(s);
     buf_printf(&r->capture.numbers, "%s %lld\n", prefix, number + 1);

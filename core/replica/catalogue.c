@@ -209,5 +209,5 @@ fb_code catalog_boot(replica *r, fb_error *err)
                                          "the file holds no catalogue: restore it");
     }
     fb_code rc = catalog_install(r, catalog_builtin_text(), &changed, err);
-    return rc == FB_E_CATALOG && r->edition != NULL ? FB_OK : rc;
+    return rc == FB_E_CATALOG ? FB_OK : rc;
 }

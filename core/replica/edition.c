@@ -37,17 +37,6 @@ void edition_free(edition *e)
     free(e);
 }
 
-static bool is_stamp(const entity_plan *p, int column)
-{
-    const int stamps[] = {p->created_by, p->created_at, p->created_device, p->updated_by,
-                          p->updated_at};
-    bool found = false;
-    for (size_t i = 0; i < sizeof stamps / sizeof *stamps; i++) {
-        found |= column == stamps[i];
-    }
-    return found;
-}
-
 static void find_stamps(entity_plan *p, const cat_entity *e)
 {
     p->created_by = p->created_at = p->created_device = p->updated_by = p->updated_at = -1;
@@ -60,16 +49,13 @@ static void find_stamps(entity_plan *p, const cat_entity *e)
     }
 }
 
-/* Stamps and derived columns are made on each side and never travel. */
+/* Derived columns, as id, ver and stamps are, are made on each side and never travel. */
 static void plan_init(entity_plan *p, const cat_entity *e)
 {
     p->entity = e;
     find_stamps(p, e);
     for (uint32_t i = 0; i < e->columns_count; i++) {
-        const cat_column *c = &e->columns[i];
-        p->has_derived |= c->derived;
-        p->has_refs |= c->type == CAT_REF;
-        p->carried[i] = i > 0 && (int)i != cat_ver_column(e) && !c->derived && !is_stamp(p, (int)i);
+        p->carried[i] = !e->columns[i].derived;
     }
 }
 

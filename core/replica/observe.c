@@ -7,16 +7,14 @@ void observe_entity(replica *r, const cat_entity *e)
     const catalog *c = r->edition->catalog;
     const cat_entity *now =
         e >= c->entities && e < c->entities + c->entities_count ? e : catalog_entity(c, e->name);
-    r->stamp++;
-    if (now != NULL) {
-        r->edition->changed_at[now->number] = r->stamp;
-    }
+    FB_ASSERT(now != NULL); /* a row of it was written, and a table is gone with its entity */
+    r->edition->changed_at[now->number] = ++r->stamp;
 }
 
 void observe_all(replica *r)
 {
     r->stamp++;
-    for (uint32_t i = 0; r->edition != NULL && i < r->edition->catalog->entities_count; i++) {
+    for (uint32_t i = 0; i < r->edition->catalog->entities_count; i++) {
         r->edition->changed_at[i] = r->stamp;
     }
 }

@@ -77,7 +77,8 @@ fb_code read_count(replica *r, const char *text, int64_t *out)
     sql_stmt *s = sql_prepare(r->db, text);
     bool found = false;
     FB_TRY(first_int(s, &found, out));
-    return found ? FB_OK : FB_E_CORRUPT;
+    FB_ASSERT(found);
+    return FB_OK;
 }
 
 /* --- migrations ---------------------------------------------------------------------- */

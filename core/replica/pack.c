@@ -310,16 +310,16 @@ static fb_code chunk_write(replica *r, const missing *m, fb_text frame)
     return rc;
 }
 
-/* PAK-1. FB_E_INVALID: these are not the bytes. */
-static fb_code chunk_compare(const missing *m, fb_text frame)
+/* PAK-1. */
+static bool chunk_fits(const missing *m, fb_text frame)
 {
     const pack_chunk *c = &m->manifest->chunks[m->want.chunk];
     digest made;
     if (frame.size != c->size_bytes) {
-        return FB_E_INVALID;
+        return false;
     }
     digest_of(frame.data, frame.size, &made);
-    return memcmp(made.b, c->hash.b, sizeof made.b) == 0 ? FB_OK : FB_E_INVALID;
+    return memcmp(made.b, c->hash.b, sizeof made.b) == 0;
 }
 
 static fb_code chunk_inside(replica *r, const pack_want *want, fb_text frame, pack_taken *out)
@@ -332,12 +332,10 @@ static fb_code chunk_inside(replica *r, const pack_want *want, fb_text frame, pa
     if (!same) {
         return FB_OK; /* another connection was faster, or began anew */
     }
-    fb_code rc = chunk_compare(&m, frame);
-    if (rc == FB_E_INVALID) {
+    if (!chunk_fits(&m, frame)) {
         out->refused = true;
         return pack_failed(r);
     }
-    FB_TRY(rc);
     FB_TRY(chunk_write(r, &m, frame));
     out->rows = m.want.chunk == 0 ? (uint32_t)m.manifest->rows : 0;
     out->left = m.want.left - 1;

@@ -338,7 +338,7 @@ static fb_code upsert_row(walk *w)
 /* A row without a version, or beside rows that await a newer catalogue, is counted afterwards. */
 static void count_row_in(walk *w, const fb_id *id)
 {
-    if (w->ver_at == UINT32_MAX || w->values[w->ver_at].kind != FB_KIND_INT || w->has_unknown) {
+    if (w->ver_at == UINT32_MAX || w->has_unknown) { /* null is none: the table refuses it */
         w->r->sums.uncertain = true;
         return;
     }

@@ -49,8 +49,8 @@ typedef struct promo {
 
 bool group_is_on_top(const replica *r, int64_t gseq, int64_t state)
 {
-    return gseq > 0 &&
-           (state == STATE_HELD || (state == STATE_PENDING && gseq > r->state.based)); /* VIS-1 */
+    FB_ASSERT(gseq > 0); /* of this life */
+    return state == STATE_HELD || (state == STATE_PENDING && gseq > r->state.based); /* VIS-1 */
 }
 
 /* --- which groups, in which role ----------------------------------------------------- */
@@ -220,9 +220,7 @@ static fb_code take_aliases(promo *m, int64_t gseq)
     sql_stmt *s = sql_prepare(m->r->db, "SELECT body FROM fb_verdict WHERE gseq=?1");
     sql_bind_int(s, 1, gseq);
     FB_TRY(sql_step(s, &row));
-    if (!row) {
-        return FB_E_CORRUPT;
-    }
+    FB_ASSERT(row); /* load_groups has joined it */
     fb_text line = arena_text(m->memory, sql_text(s, 0));
     sql_reset(s);
     FB_TRY(line.data != NULL ? FB_OK : FB_E_NO_MEMORY); /* which is no damage */
@@ -464,8 +462,7 @@ static fb_code promote_rows(replica *r, const promotion *p)
 static fb_code rows_move(replica *r, const promotion *p, bool *out)
 {
     int64_t any = 0;
-    if (!p->direct || p->lines.size > 0 || p->page->reset || p->page->totals.size > 0 ||
-        p->head->applied > r->state.acked) {
+    if (!p->direct || p->lines.size > 0 || p->page->reset || p->page->totals.size > 0) {
         *out = true;
         return FB_OK;
     }

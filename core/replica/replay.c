@@ -85,9 +85,7 @@ static fb_code replay_insert(replay *w, entity_plan *p, const group_op *op)
     values[cat_ver_column(e)] = (fb_value){.kind = FB_KIND_INT, .u.i = version_of(w, op)};
     stamp_insert(w->r, p, w->g->head.captured_at_ms, values);
     FB_TRY(alias_values(w->r, e, NULL, values, e->columns_count));
-    if (p->has_derived) {
-        FB_TRY(row_derive(e, values, w->r->scratch));
-    }
+    FB_TRY(row_derive(e, values, w->r->scratch));
     FB_TRY(row_insert(w->r, p, values));
     sums_add(w->r, e, &id, version_of(w, op));
     if (keeps_image(w)) {
@@ -139,10 +137,8 @@ static fb_code replay_update(replay *w, entity_plan *p, const group_op *op)
     memcpy(columns, op->columns, count * sizeof columns[0]);
     memcpy(values, op->mine, count * sizeof values[0]);
     FB_TRY(alias_values(w->r, op->entity, columns, values, count));
-    if (p->has_derived) {
-        FB_TRY(row_derive_update(op->entity, columns, values, &count, CATALOG_COLUMNS_LIMIT,
-                                 w->r->scratch));
-    }
+    FB_TRY(row_derive_update(op->entity, columns, values, &count, CATALOG_COLUMNS_LIMIT,
+                             w->r->scratch));
     stamp_update(w->r, p, w->g->head.captured_at_ms, columns, values, &count);
     return set_columns(w, p, &id, current, columns, values, count, version_of(w, op));
 }

@@ -97,11 +97,11 @@ static fb_code read_lines(reply_reader *in)
         FB_TRY(take_item(in, line));
     }
     FB_TRY(in->lines.code);
-    if (in->out->packs.size > 0 && !in->out->has_page && in->ended) {
-        return FB_E_PROTOCOL; /* the page says what the packs do not */
-    }
     if (!in->ended) {
         return FB_E_TRUNCATED;
+    }
+    if (in->out->packs.size > 0 && !in->out->has_page) {
+        return FB_E_PROTOCOL; /* the page says what the packs do not */
     }
     return in->lines.at == in->lines.end ? FB_OK : FB_E_PROTOCOL;
 }

@@ -75,7 +75,6 @@ typedef struct entity_plan {
     int update_columns[CATALOG_COLUMNS_LIMIT];
     uint32_t update_count;
     int created_by, created_at, created_device, updated_by, updated_at; /* columns, -1: none */
-    bool has_derived, has_refs;
     uint8_t carried[CATALOG_COLUMNS_LIMIT]; /* columns that travel in insert ops */
     const int *insert_columns; /* last insert op's list; lives in the capture's arena */
     uint32_t insert_count;

@@ -220,7 +220,7 @@ static fb_code show_pending(replica *r)
         bool found = false;
         int64_t state = 0;
         FB_TRY(read_int(r, "SELECT state FROM fb_outbox WHERE gseq=?1", g, &found, &state));
-        if (!found || !group_is_on_top(r, g, state)) {
+        if (!group_is_on_top(r, g, state)) {
             continue;
         }
         FB_TRY(sql_savepoint(r->db));

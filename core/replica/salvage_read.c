@@ -24,12 +24,9 @@ static fb_code extra_add(extras *x, journal_type type, int64_t gseq, fb_text pay
     if (e == NULL) {
         return FB_E_NO_MEMORY;
     }
-    *e = (extra){.type = type, .gseq = gseq, .payload = {"", 0}};
-    if (payload.size > 0) {
-        e->payload = arena_text(x->memory, payload);
-        if (e->payload.data == NULL) {
-            return FB_E_NO_MEMORY;
-        }
+    *e = (extra){.type = type, .gseq = gseq, .payload = arena_text(x->memory, payload)};
+    if (e->payload.data == NULL) {
+        return FB_E_NO_MEMORY;
     }
     *x->end = e;
     x->end = &e->next;

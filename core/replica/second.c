@@ -222,7 +222,7 @@ fb_code second_align(replica *r)
     bool known = s->j.file != NULL && s->seen.identity;
     bool before = false;
     s->check |= known && journal_has_more(&s->j); /* another program's records, perhaps */
-    if (s->check || !known) {
+    if (s->check) {
         FB_TRY(look(r, &known));
     }
     if (!known || s->j.life < r->life) {
@@ -365,8 +365,7 @@ fb_code second_start(replica *r, const replica_options *o, second_verdict *out)
 static bool is_worn(const replica *r)
 {
     const second *s = &r->second;
-    if (s->j.file == NULL || s->j.life != r->life ||
-        s->seen.catalog_version != r->edition->catalog->version ||
+    if (s->j.life != r->life || s->seen.catalog_version != r->edition->catalog->version ||
         !id_equal(&s->seen.epoch, &r->me.epoch)) {
         return true;
     }
@@ -386,7 +385,7 @@ static fb_code tend_segment(replica *r)
 void second_tend(replica *r)
 {
     second *s = &r->second;
-    if (s->on && r->me.enrolled && !r->capture.open) {
+    if (s->on && r->me.enrolled) {
         fb_code rc = tend_segment(r);
         if (rc != FB_OK) {
             trace(r->port, TRACE_SECOND, "code=%s", fb_code_name(rc));
@@ -402,7 +401,7 @@ void second_tend(replica *r)
     }
     if (r->purge_due && sql_checkpoint_all(r->db) == FB_OK) {
         r->purge_due = false; /* PUR-1; else it is tried again after the next commit */
-    } else if (r->purge_due || sql_log_pages(r->db) >= CHECKPOINT_PAGES) {
+    } else {
         (void)!sql_checkpoint(r->db); /* a later one does it */
     }
 }

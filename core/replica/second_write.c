@@ -144,11 +144,11 @@ static fb_code write_segment(replica *r)
                             .pruned = r->state.pruned,
                             .last = r->state.pruned,
                             .chain_last = r->state.pruned_chain};
-    fb_code rc = append_all(r);
-    if (rc == FB_OK && s->seen.last != r->state.last) {
-        rc = file_broken(r); /* OUT-2 */
+    FB_TRY(append_all(r));
+    if (s->seen.last != r->state.last) {
+        return file_broken(r); /* OUT-2 */
     }
-    return rc == FB_OK ? journal_end(&s->j) : rc;
+    return journal_end(&s->j);
 }
 
 fb_code second_write(replica *r)

@@ -231,7 +231,7 @@ static fb_code take_later(taking *t, const verdict_msg *v, fb_text line)
 static fb_code take_verdict(taking *t, const verdict_msg *v, fb_text line)
 {
     replica_state *s = &t->r->state;
-    if (v->gseq < 1 || v->gseq > s->acked + 1 || v->gseq > s->last) {
+    if (v->gseq > s->acked + 1 || v->gseq > s->last) {
         return refuse_number(t);
     }
     if (v->gseq <= s->acked) {
@@ -462,17 +462,14 @@ static fb_code take_in_transaction(taking *t, int64_t request_wall_ms)
         t->err->code = FB_OK;
     }
     rc = take_reply(t, request_wall_ms);
-    if (rc != FB_OK && (t->err == NULL || t->err->code == FB_OK)) {
+    if (rc == FB_OK && (rc = sql_commit(r->db)) == FB_OK) {
+        return FB_OK;
+    }
+    if (t->err == NULL || t->err->code == FB_OK) {
         (void)sql_fail(r, rc, t->err); /* nobody has told yet: it came from the database */
     }
-    if (rc != FB_OK) {
-        sql_rollback(r->db);
-    } else if ((rc = sql_commit(r->db)) != FB_OK) {
-        (void)sql_fail(r, rc, t->err);
-    }
-    if (rc != FB_OK) {
-        (void)!replica_reload(r); /* the first failure is the one to report */
-    }
+    sql_rollback(r->db);
+    (void)!replica_reload(r); /* the first failure is the one to report */
     return rc;
 }
 

@@ -301,17 +301,29 @@ static fb_code version_group(replica *r, int64_t gseq)
     return FB_OK;
 }
 
+/* The settled group that stood as sent, behind *gseq. */
+static fb_code next_settled(replica *r, int64_t *gseq, bool *found)
+{
+    sql_stmt *s = sql_prepare(r->db, "SELECT gseq FROM fb_outbox WHERE gseq > ?1 AND gseq <= ?2"
+                                     " AND state=0 ORDER BY gseq LIMIT 1");
+    sql_bind_int(s, 1, *gseq);
+    sql_bind_int(s, 2, r->state.settled);
+    FB_TRY(sql_step(s, found));
+    if (*found) {
+        *gseq = sql_int(s, 0);
+        sql_reset(s);
+    }
+    return FB_OK;
+}
+
 fb_code sums_own_versions(replica *r)
 {
     int64_t gseq = r->state.versioned;
-    bool found = true;
-    while (gseq < r->state.settled) {
-        FB_TRY(read_int(r, "SELECT min(gseq) FROM fb_outbox WHERE gseq > ?1 AND state=0", gseq,
-                        &found, &gseq));
-        if (!found || gseq == 0 || gseq > r->state.settled) {
-            break;
-        }
+    bool found = false;
+    FB_TRY(next_settled(r, &gseq, &found));
+    while (found) {
         FB_TRY(version_group(r, gseq));
+        FB_TRY(next_settled(r, &gseq, &found));
     }
     r->state.versioned = r->state.settled;
     return FB_OK;

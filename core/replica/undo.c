@@ -208,7 +208,7 @@ fb_code image_row_get(fb_text image, const cat_entity *e, fb_value *values)
     fb_value got[CATALOG_COLUMNS_LIMIT];
     image_entry entry;
     get_entry(&in, &entry);
-    if (in.failed || entry.kind != '*' || !entry_values(&entry, e, columns, got)) {
+    if (entry.kind != '*' || !entry_values(&entry, e, columns, got)) {
         return FB_E_CORRUPT;
     }
     memset(values, 0, e->columns_count * sizeof *values);
