@@ -17,30 +17,6 @@ typedef struct tray {
     void *ctx;
 } tray;
 
-static fb_code tray_numbers(tray *t, int64_t **out, size_t *count_out)
-{
-    bool row = false;
-    int64_t count = 0;
-    FB_TRY(read_count(t->r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state IN (1, 2, 3)",
-                      &count));
-    int64_t *made = arena_take(t->memory, ((size_t)count + 1) * sizeof *made);
-    sql_stmt *s = sql_prepare(
-        t->r->db, "SELECT gseq FROM fb_outbox WHERE state<>0 AND state IN (1, 2, 3) ORDER BY gseq");
-    if (made == NULL) {
-        return FB_E_NO_MEMORY;
-    }
-    size_t n = 0;
-    FB_TRY(sql_step(s, &row));
-    while (row && n < (size_t)count) {
-        made[n++] = sql_int(s, 0);
-        FB_TRY(sql_step(s, &row));
-    }
-    sql_reset(s);
-    *out = made;
-    *count_out = n;
-    return FB_OK;
-}
-
 static verdict_code code_of_state(int64_t state)
 {
     return state == STATE_HELD      ? VERDICT_HELD
@@ -71,22 +47,26 @@ static fb_code fill_verdict(tray *t, fb_text line, problem *out)
     return FB_OK;
 }
 
-static fb_code tray_load(tray *t, int64_t gseq, problem *out)
+static const char next_text[] =
+    "SELECT o.gseq, o.kind, o.at_ms, o.state, o.body, coalesce(v.body, '') FROM fb_outbox o"
+    " LEFT JOIN fb_verdict v ON v.gseq=o.gseq WHERE o.gseq > ?1 AND o.state<>0 AND o.state IN (1, 2, 3)"
+    " ORDER BY o.gseq LIMIT 1";
+
+/* The one behind out->gseq. */
+static fb_code tray_next(tray *t, problem *out, bool *found)
 {
-    bool row = false;
-    sql_stmt *s = sql_prepare(
-        t->r->db, "SELECT o.kind, o.at_ms, o.state, o.body, coalesce(v.body, '') FROM fb_outbox o"
-                  " LEFT JOIN fb_verdict v ON v.gseq=o.gseq WHERE o.gseq=?1");
-    sql_bind_int(s, 1, gseq);
-    FB_TRY(sql_step(s, &row));
-    if (!row) {
-        return FB_E_NOT_FOUND;
+    sql_stmt *s = sql_prepare(t->r->db, next_text);
+    sql_bind_int(s, 1, out->gseq);
+    FB_TRY(sql_step(s, found));
+    if (!*found) {
+        return FB_OK;
     }
-    *out = (problem){
-        .gseq = gseq, .code = code_of_state(sql_int(s, 2)), .captured_at_ms = sql_int(s, 1)};
-    out->kind = arena_text(t->memory, sql_text(s, 0));
-    fb_text line = arena_text(t->memory, sql_text(s, 4));
-    fb_code rc = body_unpack(&t->body, sql_blob(s, 3), (size_t)4 << 20);
+    *out = (problem){.gseq = sql_int(s, 0),
+                     .code = code_of_state(sql_int(s, 3)),
+                     .captured_at_ms = sql_int(s, 2)};
+    out->kind = arena_text(t->memory, sql_text(s, 1));
+    fb_text line = arena_text(t->memory, sql_text(s, 5));
+    fb_code rc = body_unpack(&t->body, sql_blob(s, 4), (size_t)4 << 20);
     sql_reset(s);
     FB_TRY(rc);
     out->body = buf_text(&t->body);
@@ -94,19 +74,15 @@ static fb_code tray_load(tray *t, int64_t gseq, problem *out)
                                                        : FB_E_NO_MEMORY;
 }
 
+/* One statement each: fn may close what it is shown. */
 static fb_code tray_each(tray *t)
 {
-    int64_t *numbers = NULL;
-    size_t count = 0;
-    FB_TRY(tray_numbers(t, &numbers, &count));
-    for (size_t i = 0; i < count; i++) {
-        problem p;
-        fb_code rc = tray_load(t, numbers[i], &p);
-        if (rc == FB_E_NOT_FOUND) {
-            continue; /* fn closed it meanwhile */
-        }
-        FB_TRY(rc);
+    problem p = {.gseq = INT64_MIN};
+    bool found = false;
+    FB_TRY(tray_next(t, &p, &found));
+    while (found) {
         FB_TRY(t->fn(t->ctx, &p));
+        FB_TRY(tray_next(t, &p, &found));
     }
     return FB_OK;
 }
