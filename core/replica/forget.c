@@ -152,44 +152,17 @@ static fb_code verdict_forget(forgetting *f, int64_t gseq)
 
 /* ---- rows that left while open groups need them ---- */
 
-typedef struct parked_at {
-    const cat_entity *e;
-    fb_id id;
-    fb_value *row;
-} parked_at;
-
-static fb_code parked_next(forgetting *f, parked_at *at, bool *found)
-{
-    static const char text[] =
-        "SELECT entity, id, body FROM fb_parked WHERE (entity, id) > (?1, ?2)"
-        " ORDER BY entity, id LIMIT 1";
-    sql_stmt *s = sql_prepare(f->r->db, text);
-    sql_bind_text(s, 1, at->e != NULL ? at->e->name : text_of(""));
-    sql_bind_blob(s, 2, at->id.b, sizeof at->id.b);
-    FB_TRY(sql_step(s, found));
-    if (!*found) {
-        return FB_OK;
-    }
-    at->e = catalog_entity(f->r->edition->catalog, sql_text(s, 0));
-    at->id = sql_id(s, 1);
-    at->row = at->e != NULL ? arena_take(f->memory, at->e->columns_count * sizeof *at->row) : NULL;
-    fb_text image = arena_text(f->memory, sql_blob(s, 2));
-    sql_reset(s);
-    FB_TRY(at->e == NULL ? file_broken(f->r) : at->row == NULL ? FB_E_NO_MEMORY : FB_OK);
-    return image.data == NULL ? FB_E_NO_MEMORY : image_row_get(image, at->e, at->row);
-}
-
-static fb_code parked_put(forgetting *f, const parked_at *at)
+static fb_code parked_put(forgetting *f, const cat_entity *e, const fb_id *id, const fb_value *row)
 {
     buf image;
-    buf_init(&image, GROUP_BYTES_MAX);
-    image_put_row(&image, at->e, at->row);
+    buf_init(&image, (size_t)4 * GROUP_BYTES_MAX); /* as parked.c made it */
+    image_put_row(&image, e, row);
     fb_code rc = image.code;
     if (rc == FB_OK) {
         sql_stmt *s =
             sql_prepare(f->r->db, "UPDATE fb_parked SET body=?3 WHERE entity=?1 AND id=?2");
-        sql_bind_text(s, 1, at->e->name);
-        sql_bind_id(s, 2, &at->id);
+        sql_bind_text(s, 1, e->name);
+        sql_bind_id(s, 2, id);
         sql_bind_blob(s, 3, image.data, image.size);
         rc = sql_run(s);
     }
@@ -197,29 +170,21 @@ static fb_code parked_put(forgetting *f, const parked_at *at)
     return rc;
 }
 
-static fb_code parked_empty(forgetting *f, parked_at *at)
+static fb_code parked_empty(void *ctx, const cat_entity *e, const fb_id *id)
 {
+    forgetting *f = ctx;
+    fb_value row[CATALOG_COLUMNS_LIMIT];
+    parked_row at;
     erased_columns gone;
-    FB_TRY(erased_columns_of(&f->view, at->e, &at->id, at->row, f->memory, &gone));
-    for (int i = 1; gone.any && i < cat_ver_column(at->e); i++) {
+    arena_reset(f->memory);
+    FB_TRY(parked_load(f->r, e, id, f->memory, &at, row));
+    FB_TRY(erased_columns_of(&f->view, e, id, row, f->memory, &gone));
+    for (int i = 1; gone.any && i < cat_ver_column(e); i++) {
         if (gone.column[i]) {
-            FB_TRY(erased_value(&f->view, at->e, i, at->row, f->memory, &at->row[i]));
+            FB_TRY(erased_value(&f->view, e, i, row, f->memory, &row[i]));
         }
     }
-    return gone.any ? parked_put(f, at) : FB_OK;
-}
-
-static fb_code parked_rows_forget(forgetting *f)
-{
-    parked_at at = {.e = NULL};
-    bool found = true;
-    FB_TRY(parked_next(f, &at, &found));
-    while (found) {
-        FB_TRY(parked_empty(f, &at));
-        arena_reset(f->memory);
-        FB_TRY(parked_next(f, &at, &found));
-    }
-    return FB_OK;
+    return gone.any ? parked_put(f, e, id, row) : FB_OK;
 }
 
 /* ---- the tray ---- */
@@ -262,7 +227,7 @@ fb_code forget_erased(replica *r)
     fb_code rc = f.memory == NULL ? FB_E_NO_MEMORY : forget_due(r, &due);
     f.view = (erased_view){r, r->edition->catalog, listed, row_of};
     if (rc == FB_OK && due) {
-        rc = parked_rows_forget(&f);
+        rc = parked_walk(r, parked_empty, &f);
     }
     if (rc == FB_OK && due) {
         rc = tray_forget(&f);

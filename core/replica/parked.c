@@ -17,6 +17,7 @@
 
 #include "base/decimal.h"
 #include "replica/room.h"
+#include "schema/limits.h"
 
 typedef fb_code (*need_fn)(void *ctx, const cat_entity *e, const fb_id *id, int64_t gseq);
 
@@ -33,7 +34,7 @@ static fb_code need_refs(replica *r, const group_op *op, int64_t gseq, need_fn f
     const cat_entity *e = op->entity;
     for (uint32_t i = 0; i < op->columns_count; i++) {
         const cat_column *c = &e->columns[op->columns[i]];
-        if (c->type != CAT_REF || op->mine == NULL || op->mine[i].kind != FB_KIND_ID) {
+        if (c->type != CAT_REF || op->mine[i].kind != FB_KIND_ID) {
             continue;
         }
         fb_id id = op->mine[i].u.id;
@@ -164,28 +165,46 @@ fb_code parked_forget(replica *r, const cat_entity *e, const fb_id *id)
     return sql_run(statement_of(r, "DELETE FROM fb_parked WHERE entity=?1 AND id=?2", e->name, id));
 }
 
-/* The parked row behind (*entity, *id). The name lives in the catalogue; of an entity that is not
- * known any more nothing can be shown: it is passed over. */
-static fb_code parked_next(replica *r, fb_text *entity, fb_id *id, const cat_entity **e,
+/* The parked row behind (*entity, *id), whose name stands in entity->data. */
+static fb_code parked_next(replica *r, fb_text *entity, char name[NAME_BYTES_MAX], fb_id *id,
                            bool *found)
 {
     sql_stmt *s = sql_prepare(r->db, "SELECT entity, id FROM fb_parked WHERE (entity, id) >"
-                                     " (?1, ?2) ORDER BY entity, id LIMIT 1");
+                                     " (?1, ?2) AND length(CAST(entity AS BLOB)) <= ?3"
+                                     " ORDER BY entity, id LIMIT 1");
     sql_bind_text(s, 1, *entity);
     sql_bind_blob(s, 2, id->b, sizeof id->b);
+    sql_bind_int(s, 3, NAME_BYTES_MAX);
     FB_TRY(sql_step(s, found));
-    if (!*found) {
-        return FB_OK;
+    if (*found) {
+        fb_text read = sql_text(s, 0);
+        memcpy(name, read.data, read.size);
+        *entity = (fb_text){name, read.size};
+        *id = sql_id(s, 1);
+        sql_reset(s);
     }
-    *e = catalog_entity(r->edition->catalog, sql_text(s, 0));
-    *entity = *e != NULL ? (*e)->name : (fb_text){"\xff", 1};
-    *id = sql_id(s, 1);
-    sql_reset(s);
     return FB_OK;
 }
 
-static fb_code settle_one(replica *r, const cat_entity *e, const fb_id *id)
+fb_code parked_walk(replica *r, fb_code (*fn)(void *ctx, const cat_entity *e, const fb_id *id),
+                    void *ctx)
 {
+    char name[NAME_BYTES_MAX];
+    fb_text entity = {"", 0};
+    fb_id id = {{0}};
+    bool found = false;
+    FB_TRY(parked_next(r, &entity, name, &id, &found));
+    while (found) {
+        const cat_entity *e = catalog_entity(r->edition->catalog, entity);
+        FB_TRY(e != NULL ? fn(ctx, e, &id) : FB_OK);
+        FB_TRY(parked_next(r, &entity, name, &id, &found));
+    }
+    return FB_OK;
+}
+
+static fb_code settle_one(void *ctx, const cat_entity *e, const fb_id *id)
+{
+    replica *r = ctx;
     bool here = false;
     entity_plan *p = plan_of(r, e);
     FB_TRY(row_exists(r, p, id, &here));
@@ -203,16 +222,7 @@ static fb_code settle_one(replica *r, const cat_entity *e, const fb_id *id)
 
 fb_code parked_settle(replica *r)
 {
-    fb_text entity = {"", 0};
-    fb_id id = {{0}};
-    const cat_entity *e = NULL;
-    bool found = false;
-    FB_TRY(parked_next(r, &entity, &id, &e, &found));
-    while (found) {
-        FB_TRY(e != NULL ? settle_one(r, e, &id) : FB_OK);
-        FB_TRY(parked_next(r, &entity, &id, &e, &found));
-    }
-    return FB_OK;
+    return parked_walk(r, settle_one, r);
 }
 
 static fb_code mark_needed(void *ctx, const cat_entity *e, const fb_id *id, int64_t gseq)
@@ -244,7 +254,7 @@ fb_code parked_prune(replica *r)
 static void op_on(const group_op *op, fb_value *mine, arena *memory, bool *deleted)
 {
     *deleted |= op->kind == OP_DELETE;
-    for (uint32_t i = 0; i < op->columns_count && op->kind != OP_DELETE; i++) {
+    for (uint32_t i = 0; i < op->columns_count; i++) {
         fb_value *at = &mine[op->columns[i]];
         if (op->kind == OP_DELTA) {
             int64_t now = value_number(at);
@@ -280,8 +290,8 @@ static fb_code groups_on(replica *r, parked_row *row, fb_value *mine, arena *mem
     return FB_OK;
 }
 
-static fb_code show_one(replica *r, const cat_entity *e, const fb_id *id, arena *memory,
-                        parked_row *out, fb_value *theirs, fb_value *mine)
+fb_code parked_load(replica *r, const cat_entity *e, const fb_id *id, arena *memory,
+                    parked_row *out, fb_value *theirs)
 {
     bool found = false;
     sql_stmt *s = statement_of(
@@ -291,35 +301,31 @@ static fb_code show_one(replica *r, const cat_entity *e, const fb_id *id, arena 
         return FB_E_CORRUPT;
     }
     *out = (parked_row){
-        .e = e, .id = *id, .left_ms = sql_int(s, 0), .gseq = sql_int(s, 1), .mine = mine};
+        .e = e, .id = *id, .left_ms = sql_int(s, 0), .gseq = sql_int(s, 1), .theirs = theirs};
     fb_text body = arena_text(memory, sql_blob(s, 2));
     sql_reset(s);
-    out->theirs = theirs;
-    FB_TRY(body.data != NULL ? image_row_get(body, e, theirs) : FB_E_NO_MEMORY);
-    memcpy(mine, theirs, e->columns_count * sizeof *mine);
-    return groups_on(r, out, mine, memory);
+    return body.data != NULL ? image_row_get(body, e, theirs) : FB_E_NO_MEMORY;
 }
 
-static fb_code show_all(replica *r, arena *memory, fb_code (*fn)(void *, const parked_row *),
-                        void *ctx)
+typedef struct showing {
+    replica *r;
+    arena *memory;
+    fb_code (*fn)(void *ctx, const parked_row *row);
+    void *ctx;
+} showing;
+
+static fb_code show_one(void *ctx, const cat_entity *e, const fb_id *id)
 {
+    const showing *w = ctx;
     fb_value theirs[CATALOG_COLUMNS_LIMIT];
     fb_value mine[CATALOG_COLUMNS_LIMIT];
-    fb_text entity = {"", 0};
-    fb_id id = {{0}};
-    const cat_entity *e = NULL;
     parked_row row;
-    bool found = false;
-    FB_TRY(parked_next(r, &entity, &id, &e, &found));
-    while (found) {
-        arena_reset(memory);
-        if (e != NULL) {
-            FB_TRY(show_one(r, e, &id, memory, &row, theirs, mine));
-            FB_TRY(fn(ctx, &row));
-        }
-        FB_TRY(parked_next(r, &entity, &id, &e, &found));
-    }
-    return FB_OK;
+    arena_reset(w->memory);
+    FB_TRY(parked_load(w->r, e, id, w->memory, &row, theirs));
+    memcpy(mine, theirs, e->columns_count * sizeof *mine);
+    row.mine = mine;
+    FB_TRY(groups_on(w->r, &row, mine, w->memory));
+    return w->fn(w->ctx, &row);
 }
 
 fb_code parked_each(replica *r, fb_code (*fn)(void *ctx, const parked_row *row), void *ctx)
@@ -330,7 +336,7 @@ fb_code parked_each(replica *r, fb_code (*fn)(void *ctx, const parked_row *row),
     if (memory == NULL) {
         return FB_E_NO_MEMORY;
     }
-    fb_code rc = show_all(r, memory, fn, ctx);
+    fb_code rc = parked_walk(r, show_one, &(showing){r, memory, fn, ctx});
     arena_free(memory);
     return rc;
 }

@@ -331,6 +331,13 @@ FB_MUST_USE fb_code parked_settle(replica *r);
 FB_MUST_USE fb_code parked_prune(replica *r);
 FB_MUST_USE fb_code parked_forget(replica *r, const cat_entity *e, const fb_id *id);
 FB_MUST_USE fb_code parked_has(replica *r, const cat_entity *e, const fb_id *id, bool *out);
+/* fn for each; one of an entity that the catalogue in use does not know is passed over. */
+FB_MUST_USE fb_code parked_walk(replica *r,
+                                fb_code (*fn)(void *ctx, const cat_entity *e, const fb_id *id),
+                                void *ctx);
+/* The row as it left, in theirs[columns_count], and since when; texts in `memory`. */
+FB_MUST_USE fb_code parked_load(replica *r, const cat_entity *e, const fb_id *id, arena *memory,
+                                parked_row *out, fb_value *theirs);
 /* --- warning.c --- */
 /* op NULL: the whole group. */
 FB_MUST_USE fb_code warning_add(replica *r, int64_t gseq, const char *word, const group_op *op);

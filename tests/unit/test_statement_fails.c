@@ -3,79 +3,14 @@
  * met anew has another catalogue, a first download is large, rows come that were kept for a newer
  * catalogue, a refused group is corrected or discarded, changes of every kind are saved, the rows
  * are not what the server says, a row is known under another name, rows leave, a person is erased.
- *
- * Method: as fb-torture --calls. A step runs once undisturbed; then, from the same files, it runs
- * once for each first statement that makes some call of the product fail. Whatever it says, the
- * file is as before or as after; then the step succeeds, and replica_check passes. */
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "fault/torture/calls.h"
+ * Method: steps_fixture.h. Smaller ones: test_more_statements_fail.c. */
+#include "person_fixture.h"
 #include "schema/limits.h"
-#include "support/lab.h"
+#include "steps_fixture.h"
 #include "wire/sync_msg.h"
 
 #define DB lab_path("statement_fails")
-enum { FILES_MAX = 4, ROWS_LARGE = 2005 }; /* so many that indexes are made afterwards */
-#ifdef __SANITIZE_ADDRESS__
-enum { EVERY = 14 }; /* of the sites, for every test run; ./run coverage takes them all */
-#else
-enum { EVERY = 1 };
-#endif
-
-/* --- the same files again ------------------------------------------------------------------- */
-
-static const char *const ENDS[FILES_MAX] = {"", "-outbox1", "-outbox2", "-wal"};
-typedef struct kept {
-    char *data[FILES_MAX];
-    size_t size[FILES_MAX];
-} kept;
-
-static const char *name_of(const lab *l, int i)
-{
-    static char name[200];
-    snprintf(name, sizeof name, "%s%s", l->path, ENDS[i]);
-    return name;
-}
-
-static void files_keep(const lab *l, kept *k)
-{
-    for (int i = 0; i < FILES_MAX; i++) {
-        FILE *f = fopen(name_of(l, i), "rb");
-        k->data[i] = NULL;
-        k->size[i] = 0;
-        if (f != NULL) {
-            fseek(f, 0, SEEK_END);
-            k->size[i] = (size_t)ftell(f);
-            rewind(f);
-            k->data[i] = malloc(k->size[i] + 1);
-            assert_non_null(k->data[i]);
-            assert_int_equal(fread(k->data[i], 1, k->size[i], f), k->size[i]);
-            fclose(f);
-        }
-    }
-}
-
-static void files_put(lab *l, const kept *k)
-{
-    lab_stop(l);
-    for (int i = 0; i < FILES_MAX; i++) {
-        if (k->data[i] != NULL) {
-            FILE *f = fopen(name_of(l, i), "wb");
-            assert_non_null(f);
-            assert_int_equal(fwrite(k->data[i], 1, k->size[i], f), k->size[i]);
-            fclose(f);
-        }
-    }
-    lab_reopen(l);
-}
-
-static void files_drop(kept *k)
-{
-    for (int i = 0; i < FILES_MAX; i++) {
-        free(k->data[i]);
-    }
-}
+enum { ROWS_LARGE = 2005 }; /* so many that indexes are made afterwards */
 
 /* --- steps ---------------------------------------------------------------------------------- */
 
@@ -189,45 +124,6 @@ static void two_held_make(lab *l)
     reply_verdict(&out, 2, VERDICT_HELD, false);
     reply_page(&out, "0.6", true, false);
     reply_take(l, &out);
-}
-
-/* A contact's numbers in a refused group, in its verdict, and in a row that left. */
-static const char CONTACT[] =
-    "{\"e\":\"contact\",\"k\":\"row\",\"c\":[\"id\",\"ver\",\"name\",\"phone\"]}\n"
-    "[\"01900000-0000-7000-8000-000000000031\",\"50\",\"Li\",\"0101\"]\n";
-static const char CONTACT_LEAVES[] = "{\"e\":\"contact\",\"k\":\"leave\"}\n"
-                                     "[\"01900000-0000-7000-8000-000000000031\"]\n";
-static const char REFUSED[] =
-    "{\"m\":\"verdict\",\"g\":\"1\",\"code\":\"rejected\",\"err\":\"E_INVALID\",\"field\":"
-    "\"contact.phone\",\"en\":\"no\",\"zh\":\"否\",\"row\":{\"id\":"
-    "\"01900000-0000-7000-8000-000000000031\",\"phone\":\"0303\"}}\n";
-static const char ERASED[] =
-    "{\"e\":\"erasure\",\"k\":\"row\",\"c\":[\"id\",\"ver\",\"entity\",\"entity_id\"]}\n"
-    "[\"01900000-0000-7000-8000-000000000041\",\"60\",\"contact\","
-    "\"01900000-0000-7000-8000-000000000031\"]\n";
-
-static void person_make(lab *l)
-{
-    buf out;
-    fb_error err = {.code = FB_OK};
-    const fb_id id = lab_id(0x31);
-    const cat_entity *contact = catalog_entity_str(replica_catalog(l->r), "contact");
-    int phone = cat_column_str(contact, "phone");
-    const fb_value mine = {.kind = FB_KIND_TEXT, .u.text = T("0202")};
-    reply_begin(l, &out, 0, 0, 6);
-    reply_page(&out, "0.6", true, true);
-    reply_role(l, &out, "REP");
-    buf_put_str(&out, CONTACT);
-    reply_take(l, &out);
-    lab_begin(l, "contact.edit");
-    assert_int_equal(capture_update(l->r, contact, &id, &phone, &mine, 1, &err), FB_OK);
-    lab_commit(l);
-    reply_begin(l, &out, 1, 1, 7);
-    buf_put_str(&out, REFUSED);
-    reply_page(&out, "0.7", true, false);
-    buf_put_str(&out, CONTACT_LEAVES);
-    reply_take(l, &out);
-    assert_int_equal(lab_count(l, "SELECT count(*) FROM fb_parked"), 1);
 }
 
 static buf newer; /* the text of a catalogue: making it must not fail */
@@ -452,22 +348,7 @@ static fb_code taken_over(lab *l, fb_error *err)
         &gseq, err);
 }
 
-static fb_code erased(lab *l, fb_error *err)
-{
-    buf out;
-    stage_result got;
-    reply_begin(l, &out, 1, 1, 8);
-    reply_page(&out, "0.8", true, false);
-    buf_put_str(&out, ERASED);
-    return reply_try(l, &out, &got, err);
-}
-
-static const struct step {
-    const char *why;
-    void (*make)(lab *l);
-    fb_code (*play)(lab *l, fb_error *err);
-    const char *changes; /* SQL: 1 before, 0 after */
-} STEPS[] = {
+static const struct step STEPS[] = {
     {"another person takes the phone over", settled_make, another_person,
      "SELECT EXISTS (SELECT 1 FROM fb_outbox)"},
     {"groups of an earlier life go again", answered_make, another_epoch,
@@ -504,70 +385,10 @@ static const struct step {
      " (SELECT count(*) FROM fb_parked WHERE instr(CAST(body AS TEXT), '0101') > 0) = 3"},
 };
 
-/* --- the loop ------------------------------------------------------------------------------- */
-
-static void site_try(lab *l, const struct step *s, call_kind kind, uint64_t site)
-{
-    fb_error err = {.code = FB_OK};
-    calls_arm(kind, site, false);
-    fb_code rc = s->play(l, &err);
-    assert_true(calls_disarm());
-    if (rc != FB_OK) {
-        if (!code_is_machines(rc)) {
-            fail_msg("%s, site %llu: %s %s", s->why, (unsigned long long)site, fb_code_name(rc),
-                     err.message);
-        }
-        lab_reopen(l); /* as before or as after, and nothing in between */
-        rc = lab_count(l, s->changes) == 1 ? s->play(l, &err) : FB_OK;
-    }
-    if (rc != FB_OK) {
-        fail_msg("%s, after site %llu: %s %s", s->why, (unsigned long long)site, fb_code_name(rc),
-                 err.message);
-    }
-    if (lab_count(l, s->changes) != 0) {
-        fail_msg("%s, after site %llu: nothing was changed", s->why, (unsigned long long)site);
-    }
-    lab_check(l);
-}
-
-static void sites_of(lab *l, const struct step *s, call_kind kind, const kept *files)
-{
-    static uint64_t sites[SITES_MAX];
-    size_t count = 0;
-    fb_error err = {.code = FB_OK};
-    files_put(l, files);
-    assert_int_equal(lab_count(l, s->changes), 1);
-    sites_begin((int)kind);
-    calls_arm(kind, 0, false);
-    fb_code rc = s->play(l, &err);
-    (void)calls_disarm();
-    memcpy(sites, sites_end(&count), sizeof sites);
-    if (rc != FB_OK) {
-        fail_msg("%s: %s %s %s", s->why, fb_code_name(rc), err.field, err.message);
-    }
-    assert_int_equal(lab_count(l, s->changes), 0);
-    for (size_t k = 0; k < count; k += EVERY) {
-        files_put(l, files);
-        site_try(l, s, kind, sites[k]);
-    }
-}
-
 static void step__fails_whole_or_succeeds(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof STEPS / sizeof STEPS[0]; i++) {
-        lab l;
-        kept files;
-        lab_start(&l, DB, 9);
-        STEPS[i].make(&l);
-        lab_close(&l);
-        files_keep(&l, &files);
-        for (int kind = 0; kind < CALL_KINDS; kind++) {
-            sites_of(&l, &STEPS[i], (call_kind)kind, &files);
-        }
-        lab_stop(&l);
-        files_drop(&files);
-    }
+    steps_fail(STEPS, sizeof STEPS / sizeof STEPS[0], DB);
     buf_clear(&newer);
 }
 
