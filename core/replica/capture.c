@@ -232,18 +232,23 @@ static fb_code op_row(replica *r, entity_plan *p, const fb_id *id, fb_value *cur
 {
     bool parked = false;
     fb_code rc = row_load(r, p, id, r->capture.memory, current);
-    if (rc == FB_E_NOT_FOUND && parked_has(r, p->entity, id, &parked) == FB_OK && parked) {
+    bool missing = rc == FB_E_NOT_FOUND;
+    rc = missing ? parked_has(r, p->entity, id, &parked) : rc;
+    if (rc != FB_OK) {
+        return op_broke(r, rc, err);
+    }
+    if (parked) {
         return fail(err, FB_E_SCOPE, "id",
                     "this %.*s has left your area: what you changed before is sent, no more can be "
                     "changed; ask your manager",
                     (int)p->entity->name.size, p->entity->name.data);
     }
-    if (rc == FB_E_NOT_FOUND) {
-        return fail(err, rc, "id",
+    if (missing) {
+        return fail(err, FB_E_NOT_FOUND, "id",
                     "there is no such %.*s: it may have left your territory; read again",
                     (int)p->entity->name.size, p->entity->name.data);
     }
-    return rc == FB_OK ? FB_OK : op_broke(r, rc, err);
+    return FB_OK;
 }
 
 /* --- insert -------------------------------------------------------------------------- */

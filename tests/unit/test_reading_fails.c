@@ -1,8 +1,10 @@
 /* test_reading_fails.c - calls that change nothing: the check of every promise, the lists a person
- * looks at, the request that goes up next. When a statement fails, or memory is short, they say so
+ * looks at, the request that goes up next, the opening of files in every state, each time of the
+ * same ones. When a statement fails, or memory is short, they say so
  * (each_site.h); the same call made again has its answer. */
+#include "replica/second.h"
+#include "steps_fixture.h"
 #include "support/each_site.h"
-#include "support/lab.h"
 #include "sync/push.h"
 
 #define DB lab_path("reading_fails")
@@ -28,6 +30,18 @@ static void everything_make(lab *l)
     reply_take(l, &out);
     const draft d = {.id = lab_id(500), .kind = T("order"), .updated_ms = 5, .body = T("{}")};
     assert_int_equal(draft_put(l->r, &d), FB_OK);
+}
+
+/* A group that stands since no row moved: its versions are still to be given. */
+static void settled_make(lab *l)
+{
+    buf out;
+    lab_start(l, DB, 9);
+    lab_save(l, 1, "one", 1);
+    reply_begin(l, &out, 1, 0, 6);
+    verdict_run_put(&out, 1, 1, 5);
+    reply_page(&out, "0.6", true, false);
+    reply_take(l, &out);
 }
 
 /* --- the calls ------------------------------------------------------------------------------ */
@@ -118,10 +132,27 @@ static fb_code request(void *ctx)
     return rc;
 }
 
+/* Nobody may change it, and nobody is told that there is no such row because it cannot be looked
+ * up. */
+static fb_code change_parked(void *ctx)
+{
+    lab *l = ctx;
+    const fb_id six = lab_id(6);
+    const fb_value mine = {.kind = FB_KIND_TEXT, .u.text = T("mine")};
+    fb_error err = {.code = FB_OK};
+    fb_code rc = capture_begin(l->r, "lab.save", 0, 0, &err);
+    if (rc == FB_OK) {
+        rc = capture_update(l->r, l->item, &six, &l->name, &mine, 1, &err);
+    }
+    capture_abort(l->r);
+    assert_true(rc != FB_OK);
+    return rc == FB_E_SCOPE ? FB_OK : rc;
+}
+
 static void reading__says_what_failed(void **state)
 {
-    static fb_code (*const CALLS[])(void *ctx) = {check_it, check_untold, problems, parked,
-                                                  warnings, drafts,       status,   request};
+    static fb_code (*const CALLS[])(void *ctx) = {
+        check_it, check_untold, problems, parked, warnings, drafts, status, change_parked, request};
     lab l;
     (void)state;
     everything_make(&l);
@@ -153,10 +184,163 @@ static void list__ends_where_its_reader_stops(void **state)
     lab_stop(&l);
 }
 
+static void check__of_versions_says_what_failed(void **state)
+{
+    lab l;
+    (void)state;
+    settled_make(&l);
+    each_site_fails(&(each_site){check_it, NULL, &l});
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+enum { BASE = 1, FIRST = 2, SECOND = 4, LOG = 8 }; /* files, as steps_fixture.h counts them */
+
+typedef struct opening {
+    const char *why;
+    unsigned files;
+    bool broken;      /* it was found damaged in use */
+    const buf *waits; /* a record of the newest group, whose commit is there; NULL: none */
+    int64_t newest;
+    kept *all;
+    lab to; /* where they are put each time */
+    int64_t groups;
+} opening;
+
+static void broken_put(const lab *l)
+{
+    char name[200];
+    snprintf(name, sizeof name, "%s-broken", l->path);
+    FILE *f = fopen(name, "wb");
+    assert_non_null(f);
+    fclose(f);
+}
+
+static void record_put(const opening *o)
+{
+    journal j;
+    assert_int_equal(journal_init(&j, NULL, o->to.path), FB_OK);
+    assert_int_equal(journal_open(&j), FB_OK);
+    assert_int_equal(journal_follow(&j, NULL, NULL), FB_OK);
+    assert_int_equal(journal_append(&j, JOURNAL_GROUP, o->newest, buf_text(o->waits), true), FB_OK);
+    journal_clear(&j);
+}
+
+static fb_code open_copy(void *ctx)
+{
+    opening *o = ctx;
+    kept some = *o->all;
+    fb_error err = {.code = FB_OK};
+    for (int i = 0; i < FILES_MAX; i++) {
+        some.data[i] = (o->files & 1u << i) != 0 ? some.data[i] : NULL;
+    }
+    files_write(&o->to, &some);
+    if (o->broken) {
+        broken_put(&o->to);
+    }
+    if (o->waits != NULL) {
+        record_put(o);
+    }
+    fb_code rc = lab_open(&o->to, &err);
+    if (rc == FB_OK) {
+        rc = count_try(&o->to, "SELECT count(*) FROM fb_outbox", &o->groups);
+    }
+    lab_stop(&o->to);
+    return rc;
+}
+
+static fb_code keep_newest(void *ctx, const journal_record *record)
+{
+    if (record->type == JOURNAL_GROUP) {
+        buf_reset(ctx);
+        buf_put_text(ctx, record->payload);
+    }
+    return FB_OK;
+}
+
+static void newest_read(const lab *l, buf *out)
+{
+    journal j;
+    assert_int_equal(journal_init(&j, NULL, l->path), FB_OK);
+    assert_int_equal(journal_open(&j), FB_OK);
+    assert_int_equal(journal_follow(&j, keep_newest, out), FB_OK);
+    journal_clear(&j);
+}
+
+/* Refused groups of an earlier life, one of them corrected; some that wait; the newest one apart.
+ */
+static void lives_make(lab *l, kept *before, kept *closed, kept *killed, buf *newest)
+{
+    int64_t gseq = 0;
+    fb_error err = {.code = FB_OK};
+    everything_make(l);
+    assert_int_equal(replica_rebirth(l->r, &err), FB_OK);
+    const problem_patch patch = {
+        l->item, lab_id(5), l->name, {.kind = FB_KIND_TEXT, .u.text = T("corrected")}};
+    const int64_t refused = lab_count(l, "SELECT gseq FROM fb_outbox WHERE state=2");
+    if (problem_resubmit(l->r, refused, &patch, 1, &gseq, &err) != FB_OK) {
+        fail_msg("%s", err.message);
+    }
+    lab_close(l);
+    files_keep(l, before);
+    lab_reopen(l);
+    lab_save(l, 2, "newest", 1);
+    files_keep(l, killed); /* as it stands now, its log too */
+    lab_close(l);
+    files_keep(l, closed);
+    newest_read(l, newest);
+    lab_reopen(l);
+}
+
+static void open__says_what_failed(void **state)
+{
+    lab l;
+    kept before, closed, killed, mixed;
+    buf newest;
+    (void)state;
+    buf_init(&newest, 1 << 20);
+    lives_make(&l, &before, &closed, &killed, &newest);
+    const int64_t groups = lab_count(&l, "SELECT count(*) FROM fb_outbox");
+    const int64_t last = lab_count(&l, "SELECT max(gseq) FROM fb_outbox");
+    mixed = closed;
+    for (int i = 1; i < 3; i++) { /* the second copy of before */
+        mixed.data[i] = before.data[i];
+        mixed.size[i] = before.size[i];
+    }
+    opening openings[] = {
+        {"in order", BASE | FIRST | SECOND, false, NULL, 0, &closed, l, 0},
+        {"the program was killed", BASE | FIRST | SECOND | LOG, false, NULL, 0, &killed, l, 0},
+        {"the database is lost", FIRST | SECOND, false, NULL, 0, &closed, l, 0},
+        {"the second copy is lost", BASE, true, NULL, 0, &closed, l, 0},
+        {"both, and damaged", BASE | FIRST | SECOND, true, NULL, 0, &closed, l, 0},
+        {"a mark was not written", BASE | FIRST | SECOND, false, &newest, last, &mixed, l, 0},
+    };
+    for (size_t i = 0; i < sizeof openings / sizeof openings[0]; i++) {
+        opening *o = &openings[i];
+        snprintf(o->to.path, sizeof o->to.path, "%s", lab_path("reading_fails_to"));
+        o->to.r = NULL;
+        lab_port(&o->to);
+        each_site_fails(&(each_site){open_copy, NULL, o});
+        if (o->groups < groups - 1) { /* from the database alone: what was answered is not there */
+            fail_msg("%s: %d groups", o->why, (int)o->groups);
+        }
+    }
+    lab_check(&l);
+    lab_stop(&l);
+    buf_clear(&newest);
+    files_drop(&before);
+    files_drop(&closed);
+    files_drop(&killed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reading__says_what_failed),
+        cmocka_unit_test(check__of_versions_says_what_failed),
+        cmocka_unit_test(open__says_what_failed),
         cmocka_unit_test(list__ends_where_its_reader_stops),
     };
     return cmocka_run_group_tests_name("reading_fails", tests, NULL, NULL);
