@@ -7,7 +7,7 @@
 
 #define DB lab_path("blob_rows")
 #define PHOTO "a photo of a shelf"
-enum { NOW_MS = 5000 };
+enum { NOW_MS = 5000, LATE_MS = 7 * 3600 * 1000 }; /* LATE: the server is asked again */
 
 typedef struct world {
     lab l;
@@ -211,6 +211,117 @@ static void piece__of_a_file_that_is_shorter_or_gone_is_lost_and_said_so(void **
     }
 }
 
+/* A disk, or another program, in the middle of what a person does. */
+typedef enum read_trouble { READ_FAILS, READ_SHRINKS, READ_NEVER_ENDS } read_trouble;
+static struct {
+    read_trouble kind;
+    int left; /* reads that are as they should be */
+    const fb_files *real;
+} trouble;
+
+static fb_code troubled_read(void *ctx, const char *path, int64_t at, void *out, size_t size,
+                             size_t *got)
+{
+    if (trouble.kind == READ_NEVER_ENDS) {
+        memset(out, 'x', size);
+        *got = size;
+        return FB_OK;
+    }
+    if (trouble.left-- > 0) {
+        return trouble.real->read(ctx, path, at, out, size, got);
+    }
+    *got = 0;
+    return trouble.kind == READ_FAILS ? FB_E_IO : FB_OK;
+}
+
+static fb_code write_nothing(void *ctx, const char *path, int64_t at, fb_text bytes, bool sync)
+{
+    (void)ctx;
+    (void)path;
+    (void)at;
+    (void)bytes;
+    (void)sync;
+    return FB_OK;
+}
+
+static void trouble_begin(world *w, read_trouble kind, int left)
+{
+    trouble.kind = kind;
+    trouble.left = left;
+    trouble.real = mem_files_port(w->files);
+    w->port.read = troubled_read;
+}
+
+static void trouble_end(world *w)
+{
+    w->port = *mem_files_port(w->files);
+}
+
+static void read__that_fails_changes_nothing(void **state)
+{
+    world w;
+    fb_error err = {.code = FB_OK};
+    digest hash;
+    int64_t size = 0;
+    (void)state;
+    world_make(&w);
+    mem_files_put(w.files, "camera/shelf.jpg", PHOTO "!", sizeof PHOTO);
+    lab_begin(&w.l, "lab.save");
+    lab_insert(&w.l, 2, "two", 1);
+    trouble_begin(&w, READ_FAILS, 0);
+    assert_int_equal(blob_add_file(w.l.r, "camera/shelf.jpg", &hash, &size, &err), FB_E_IO);
+    trouble_begin(&w, READ_NEVER_ENDS, 0); /* larger than any attachment */
+    w.port.write = write_nothing;
+    assert_int_equal(blob_add_file(w.l.r, "camera/shelf.jpg", &hash, &size, &err), FB_E_LENGTH);
+    trouble_end(&w);
+    assert_int_equal(blob_add_file(w.l.r, "camera/shelf.jpg", &hash, &size, &err), FB_OK);
+    assert_int_equal(size, sizeof PHOTO);
+    lab_commit(&w.l);
+    trouble_begin(&w, READ_FAILS, 1); /* checked, and then not to be read */
+    assert_int_equal(blob_lend(w.l.r, &w.hash, nothing, NULL), FB_E_IO);
+    trouble_begin(&w, READ_SHRINKS, 1);
+    assert_int_equal(blob_lend(w.l.r, &w.hash, nothing, NULL), FB_E_CORRUPT);
+    trouble_end(&w);
+    assert_int_equal(blob_lend(w.l.r, &w.hash, nothing, NULL), FB_OK);
+    sql(&w, "UPDATE fb_blob SET state=2");
+    blob_info b = info(&w, &w.hash);
+    trouble_begin(&w, READ_FAILS, 0); /* the server calls them wrong, and nobody can look */
+    assert_int_equal(blob_failed(w.l.r, &b, FB_E_INVALID, NOW_MS), FB_E_IO);
+    trouble_end(&w);
+    assert_int_equal(info(&w, &w.hash).stage, BLOB_SEND);
+    w.port.folder = no_folder;
+    sql(&w, "UPDATE fb_blob SET state=5, direction=2");
+    b = info(&w, &w.hash);
+    const blob_got got = {.size = b.size, .bytes = T("a ph")};
+    assert_int_equal(blob_got_take(w.l.r, &b, &got, NOW_MS), FB_E_DISK_FULL);
+    trouble_end(&w);
+    assert_int_equal(info(&w, &w.hash).offset, 0);
+    world_end(&w);
+}
+
+/* What the server sent is asked for again; and bytes that are lost come back when they are made
+ * once more. */
+static void damaged__what_was_fetched_is_fetched_again(void **state)
+{
+    world w;
+    fb_error err = {.code = FB_OK};
+    digest hash;
+    (void)state;
+    world_make(&w);
+    sql(&w, "UPDATE fb_blob SET state=6, direction=2");
+    assert_true(mem_files_flip(w.files, w.file, 2));
+    assert_int_equal(blob_lend(w.l.r, &w.hash, nothing, NULL), FB_E_CORRUPT);
+    assert_int_equal(info(&w, &w.hash).stage, BLOB_WANTED);
+    sql(&w, "UPDATE fb_blob SET state=7, direction=1");
+    lab_begin(&w.l, "lab.save");
+    lab_insert(&w.l, 2, "two", 1);
+    assert_int_equal(blob_add_bytes(w.l.r, T(PHOTO), false, &hash, &err), FB_OK);
+    lab_commit(&w.l);
+    assert_int_equal(info(&w, &w.hash).stage, BLOB_ASK);
+    assert_int_equal(blob_lend(w.l.r, &w.hash, nothing, NULL), FB_OK);
+    world_end(&w);
+}
+
 /* --- strays --------------------------------------------------------------------------------- */
 
 typedef struct stray {
@@ -302,6 +413,66 @@ static void round__a_file_that_cannot_be_read_now_stays(void **state)
     }
 }
 
+static fb_code long_name(void *ctx, const char *folder, fb_code (*fn)(void *, const char *),
+                         void *fn_ctx)
+{
+    char name[400];
+    (void)ctx;
+    (void)folder;
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = '\0';
+    return fn(fn_ctx, name);
+}
+
+/* A name that no file system gives; a clock that was put back; a base that is gone: with it nobody
+ * can say that a row is missing for good. */
+static void round__odd_names_and_times(void **state)
+{
+    world w;
+    buf out;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    world_make(&w);
+    w.port.each = long_name;
+    assert_int_equal(blob_round_begin(w.l.r, NOW_MS), FB_E_LIMIT);
+    trouble_end(&w);
+    assert_int_equal(blob_round_begin(w.l.r, LATE_MS), FB_OK);
+    sql(&w, "UPDATE fb_blob SET state=3, epoch=(SELECT value FROM fb_meta WHERE key='epoch')");
+    assert_int_equal(blob_round_begin(w.l.r, LATE_MS + 1), FB_OK);
+    assert_int_equal(info(&w, &w.hash).stage, BLOB_SENT);
+    assert_int_equal(blob_round_begin(w.l.r, LATE_MS - 1), FB_OK); /* asked again */
+    assert_int_equal(info(&w, &w.hash).stage, BLOB_ASK);
+    sql(&w, "UPDATE fb_blob SET state=6, direction=2");
+    reply_begin(&w.l, &out, 1, 1, 6);
+    verdict_run_put(&out, 1, 1, 5);
+    reply_page(&out, "0.6", true, false);
+    reply_take(&w.l, &out);
+    assert_int_equal(replica_rebirth(w.l.r, &err), FB_OK);
+    assert_int_equal(blob_round_begin(w.l.r, NOW_MS), FB_OK);
+    assert_int_equal(info(&w, &w.hash).stage, BLOB_HERE);
+    world_end(&w);
+}
+
+static void next__asks_no_more_than_a_request_holds(void **state)
+{
+    world w;
+    blob_work work;
+    (void)state;
+    world_make(&w);
+    for (int i = 0; i <= BLOB_ASK_MAX; i++) {
+        char text[220];
+        snprintf(text, sizeof text,
+                 "INSERT INTO fb_blob (hash, size, thumb, direction, state, at_ms, metered) VALUES "
+                 "('%064x', 5, 0, 1, 1, 1, 1)",
+                 i);
+        sql(&w, text);
+    }
+    assert_int_equal(blob_next(w.l.r, &(blob_rules){true, true}, NOW_MS, &work), FB_OK);
+    assert_int_equal(work.todo, BLOB_TODO_ASK);
+    assert_int_equal(work.count, BLOB_ASK_MAX);
+    world_end(&w);
+}
+
 /* --- wishes --------------------------------------------------------------------------------- */
 
 static void want__what_is_here_or_going_up_is_not_disturbed(void **state)
@@ -321,6 +492,25 @@ static void want__what_is_here_or_going_up_is_not_disturbed(void **state)
     b = info(&w, &w.hash);
     assert_true(b.stage == BLOB_WANTED && !b.metered && b.next_ms == 0);
     assert_int_equal(blob_want(w.l.r, &w.hash, sizeof PHOTO - 1, false, false), FB_OK);
+    sql(&w, "UPDATE fb_blob SET next_ms=9"); /* a person asks: no waiting */
+    assert_int_equal(blob_want(w.l.r, &w.hash, sizeof PHOTO - 1, false, false), FB_OK);
+    assert_int_equal(info(&w, &w.hash).next_ms, 0);
+    world_end(&w);
+}
+
+static void evict__stops_where_there_is_room(void **state)
+{
+    world w;
+    int64_t freed = 0;
+    (void)state;
+    world_make(&w);
+    sql(&w, "UPDATE fb_blob SET state=6");
+    assert_int_equal(blob_evict(w.l.r, sizeof PHOTO, &freed), FB_OK);
+    assert_int_equal(freed, 0);
+    assert_true(is_there(&w, w.file));
+    assert_int_equal(blob_evict(w.l.r, 1, &freed), FB_OK);
+    assert_int_equal(freed, sizeof PHOTO - 1);
+    assert_false(is_there(&w, w.file));
     world_end(&w);
 }
 
@@ -334,7 +524,12 @@ int main(void)
         cmocka_unit_test(piece__of_a_file_that_is_shorter_or_gone_is_lost_and_said_so),
         cmocka_unit_test(round__every_file_has_a_row_or_goes),
         cmocka_unit_test(round__a_file_that_cannot_be_read_now_stays),
+        cmocka_unit_test(read__that_fails_changes_nothing),
+        cmocka_unit_test(damaged__what_was_fetched_is_fetched_again),
+        cmocka_unit_test(round__odd_names_and_times),
+        cmocka_unit_test(next__asks_no_more_than_a_request_holds),
         cmocka_unit_test(want__what_is_here_or_going_up_is_not_disturbed),
+        cmocka_unit_test(evict__stops_where_there_is_room),
     };
     return cmocka_run_group_tests_name("blob_rows", tests, NULL, NULL);
 }

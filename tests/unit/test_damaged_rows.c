@@ -6,7 +6,7 @@
 
 #define DB lab_path("damaged")
 
-typedef enum deed { PROMOTE, SAVE, REOPEN, CHECK, PARKED, GROW, WARNINGS } deed;
+typedef enum deed { PROMOTE, SAVE, REOPEN, CHECK, PARKED, GROW, WARNINGS, BACKUP, STANDS } deed;
 
 typedef struct damage {
     const char *sql;
@@ -43,6 +43,19 @@ static fb_code promote(lab *l, fb_error *err)
     reply_begin(l, &out, 1, 0, 7);
     reply_page(&out, "0.7", true, false);
     reply_row(l, &out, 7, "seven", NULL, 7, 70);
+    return reply_try(l, &out, &got, err);
+}
+
+/* What stood as sent is in a backup, or stands now; no row comes. */
+static fb_code stand(lab *l, int64_t applied, int64_t backed_up, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    reply_begin(l, &out, applied, backed_up, 7);
+    if (applied > 1) {
+        verdict_run_put(&out, 2, applied, 6);
+    }
+    reply_page(&out, "0.7", true, false);
     return reply_try(l, &out, &got, err);
 }
 
@@ -103,6 +116,10 @@ static fb_code deed_do(lab *l, deed what, fb_error *err)
         return grow(l, err);
     case WARNINGS:
         return warning_each(l->r, no_warning, NULL);
+    case BACKUP:
+        return stand(l, 1, 1, err);
+    case STANDS:
+        return stand(l, 2, 0, err);
     case REOPEN:
         break;
     }
@@ -132,6 +149,7 @@ static const damage DAMAGES[] = {
     {"UPDATE fb_stage SET body=x''", PROMOTE, FB_E_CORRUPT, true},
     {"UPDATE fb_stage SET body=x'28b52ffd0001'", PROMOTE, FB_E_CORRUPT, true},
     {"UPDATE fb_stage SET counts='lab_item'", PROMOTE, FB_E_CORRUPT, true},
+    {"UPDATE fb_stage SET counts='lab_item'||char(10)", PROMOTE, FB_E_CORRUPT, true},
     {"UPDATE fb_stage SET counts='lab_item x'||char(10)", PROMOTE, FB_E_CORRUPT, true},
     {"UPDATE fb_stage SET counts='lab_item -1'||char(10)", PROMOTE, FB_E_CORRUPT, true},
     {"UPDATE fb_stage SET counts='lab_item 99999999999'||char(10)", PROMOTE, FB_E_CORRUPT, true},
@@ -140,8 +158,15 @@ static const damage DAMAGES[] = {
      "INSERT INTO fb_verdict (gseq, code, cid, echo, body) VALUES (1, 77, 0, 0, '')",
      PROMOTE, FB_E_CORRUPT, false},
     {"UPDATE fb_outbox SET state=1 WHERE gseq=1;"
+     "INSERT INTO fb_verdict (gseq, code, cid, echo, body) VALUES (1, -1, 0, 0, '')",
+     PROMOTE, FB_E_CORRUPT, false},
+    {"UPDATE fb_outbox SET state=1 WHERE gseq=1;"
      "INSERT INTO fb_verdict (gseq, code, cid, echo, body) VALUES (1, 5, 0, 0, 'no line')",
      PROMOTE, FB_E_CORRUPT, false},
+    {"INSERT INTO fb_verdict (gseq, code, cid, echo, body) VALUES (2, 3, 0, 0, '')", PROMOTE, FB_OK,
+     false}, /* nobody has answered it */
+    {"UPDATE fb_digest SET buckets=x'00'", PROMOTE, FB_OK, false},
+    {"DELETE FROM fb_digest", PROMOTE, FB_OK, false},
     {"UPDATE fb_outbox SET chain=x'01' WHERE gseq=3", CHECK, FB_E_CORRUPT, false},
     {"UPDATE fb_outbox SET chain=zeroblob(32) WHERE gseq=3", CHECK, FB_E_CORRUPT, false},
     {"DELETE FROM fb_outbox WHERE gseq=3", CHECK, FB_E_CORRUPT, false},
@@ -152,6 +177,10 @@ static const damage DAMAGES[] = {
     {"UPDATE fb_meta SET value=99 WHERE key='pruned'", REOPEN, FB_OK, false},
     {KEPT("lab_more", "one line"), GROW, FB_E_CORRUPT, false},
     {KEPT("lab_more", ""), GROW, FB_E_CORRUPT, false},
+    {KEPT("lab_more", "{}'||char(10)||'"), GROW, FB_E_CORRUPT, false},
+    {KEPT("lab_item", "{\"e\":\"lab_item\",\"k\":\"move\",\"c\":[\"id\",\"later\"]}'||char(10)||'"
+                      "[\"01900000-0000-7000-8000-000000000001\",\"x\",\"y\"]'||char(10)||'"),
+     GROW, FB_OK, false},
     {KEPT("lab_more", "no head'||char(10)||'[]'||char(10)||'"), GROW, FB_E_JSON, false},
     {KEPT("lab_more", "{\"e\":\"lab_more\",\"k\":\"row\",\"c\":[\"title\"]}'||char(10)||'[\"x\"]"
                       "'||char(10)||'"),
@@ -177,6 +206,11 @@ static const damage DAMAGES[] = {
     {STANDS_ASIDE("2a" ITEM NO_ID "00"), PARKED, FB_E_CORRUPT, false},
     {STANDS_ASIDE("2a" ITEM NO_ID "01017800"), PARKED, FB_E_CORRUPT, false},
     {"UPDATE fb_outbox SET chain=x'01' WHERE gseq=2", REOPEN, FB_OK, false},
+    {"UPDATE fb_meta SET value='a code that is longer than a code' WHERE key='device_code'", REOPEN,
+     FB_OK, false},
+    {"UPDATE fb_outbox SET chain=x'01' WHERE gseq=1", BACKUP, FB_E_CORRUPT, false},
+    {"UPDATE fb_undo SET body=substr(body, 1, 12) WHERE gseq=2", STANDS, FB_OK, false},
+    {"DELETE FROM lab_item WHERE name='changed'", BACKUP, FB_OK, false},
     {"INSERT INTO fb_parked VALUES ('lab_item', zeroblob(16), 5, 2, x'07')", PARKED, FB_E_CORRUPT,
      false},
     {"INSERT INTO fb_parked VALUES ('no_such_thing', zeroblob(16), 5, 2, x'07')", PARKED, FB_OK,
@@ -198,6 +232,7 @@ static void damage__is_told_and_moves_nothing(void **state)
             fail_msg("%s: %s", d->sql, sql_message(replica_sql(l.r)));
         }
         fb_code rc = deed_do(&l, d->deed, &err);
+        assert_true(d->deed != CHECK || replica_check(l.r, NULL) == d->code);
         if (rc != d->code) {
             print_error("%s: %s, not %s (%s)\n", d->sql, fb_code_name(rc), fb_code_name(d->code),
                         err.message);
@@ -238,6 +273,11 @@ static const reply_case REPLIES[] = {
     {"{\"m\":\"verdict\",\"g\":\"9\",\"code\":\"held\"}\n" PAGE, FB_E_PROTOCOL, NULL},
     {"{\"m\":\"verdict\",\"g\":\"0\",\"code\":\"held\"}\n" PAGE, FB_E_PROTOCOL, NULL},
     {"{\"m\":\"verdict\",\"g\":\"3\",\"code\":\"held\"}\n" PAGE, FB_E_PROTOCOL, NULL},
+    {"{\"m\":\"ok\",\"g\":\"2\",\"to\":\"3\",\"cid\":\"6\"}\n"
+     "{\"m\":\"verdict\",\"g\":\"4\",\"code\":\"held\"}\n" PAGE,
+     FB_E_PROTOCOL, NULL},
+    {PAGE "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[\"name\",\"id\"]}\n[\"x\",null]\n",
+     FB_E_PROTOCOL, "page"},
     {PAGE "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[\"id\",\"name\"]}\n[null,\"x\"]\n",
      FB_E_PROTOCOL, "page"},
     {PAGE "{\"e\":\"strange\",\"k\":\"row\",\"c\":[\"id\",\"a\"]}\n[5,\"x\"]\n", FB_E_PROTOCOL,

@@ -119,6 +119,37 @@ static void same_bucket__twice_means_anew(void **state)
     }
 }
 
+/* In MENDING: without a base, or a sum of one's own, there is nothing to ask with; and a page of a
+ * download, whose request named no bucket, proves nothing. */
+static void mending__asks_with_what_there_is(void **state)
+{
+    lab l;
+    buf out;
+    stage_result got;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_start(&l, DB, 1);
+    (void)page_take(&l, WRONG, false, NULL);
+    assert_true(asks_buckets(&l));
+    assert_int_equal(sql_exec(replica_sql(l.r), "CREATE TABLE kept AS SELECT * FROM fb_digest;"
+                                                "DELETE FROM fb_digest"),
+                     FB_OK);
+    assert_false(asks_buckets(&l));
+    assert_int_equal(sql_exec(replica_sql(l.r), "INSERT INTO fb_digest SELECT * FROM kept"), FB_OK);
+    reply_begin(&l, &out, 0, 0, 1000);
+    reply_page(&out, "0.1000", false, false);
+    reply_row(&l, &out, 5, "five", NULL, 5, 50);
+    assert_int_equal(reply_try(&l, &out, &got, &err), FB_OK);
+    const page_head last = {.token = T("0.1001"), .complete = true, .totals = WRONG};
+    reply_begin(&l, &out, 0, 0, 1001);
+    page_head_put(&out, &last);
+    assert_int_equal(reply_try(&l, &out, &got, &err), FB_OK);
+    assert_true(got.digest_again && asks_buckets(&l)); /* still mending */
+    assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
+    assert_false(asks_buckets(&l)); /* everything comes anew */
+    lab_stop(&l);
+}
+
 static void alarm__stands_for_a_day_and_ends_when_they_agree(void **state)
 {
     lab l;
@@ -169,6 +200,64 @@ static void strayed_sum__is_told_and_put_right(void **state)
     lab_stop(&l);
 }
 
+static stage_result row_take(lab *l, unsigned id)
+{
+    static int64_t head = 500;
+    buf out;
+    char token[20];
+    head++;
+    snprintf(token, sizeof token, "0.%d", (int)head);
+    reply_begin(l, &out, 0, 0, head);
+    reply_page(&out, token, true, false);
+    reply_row(l, &out, id, "row", NULL, 1, head);
+    return reply_take(l, &out);
+}
+
+static void sum_stray(lab *l)
+{
+    assert_int_equal(sql_exec(replica_sql(l->r), "UPDATE fb_digest SET rows = rows + 1"), FB_OK);
+    lab_reopen(l);
+    l->wall_ms += DAY + 1;
+}
+
+/* Nobody told the totals: it is told, and they are asked for. */
+static void strayed_sum__is_found_without_totals(void **state)
+{
+    lab l;
+    bool check = false;
+    buf buckets;
+    (void)state;
+    lab_start(&l, DB, 1);
+    (void)right_take(&l);
+    sum_stray(&l);
+    const stage_result got = row_take(&l, 5);
+    assert_true(got.digest_wrong && !got.digest_again && faults(&l) == 1);
+    buf_init(&buckets, 1 << 16);
+    assert_int_equal(digest_ask(l.r, &check, &buckets), FB_OK);
+    assert_true(check);
+    buf_clear(&buckets);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+/* Its fault was told when the mending began: it ends, and nothing new is said. */
+static void strayed_sum__in_the_midst_of_mending(void **state)
+{
+    lab l;
+    char room[ROW_TOTALS_TEXT_BYTES];
+    (void)state;
+    lab_start(&l, DB, 1);
+    (void)right_take(&l);
+    const row_totals right = totals_now(&l);
+    (void)page_take(&l, WRONG, false, NULL);
+    sum_stray(&l);
+    const stage_result got = page_take(&l, row_totals_put(&right, room), false, NULL);
+    assert_false(got.digest_wrong || got.digest_again);
+    assert_int_equal(faults(&l), 1);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +265,9 @@ int main(void)
         cmocka_unit_test(same_bucket__twice_means_anew),
         cmocka_unit_test(alarm__stands_for_a_day_and_ends_when_they_agree),
         cmocka_unit_test(strayed_sum__is_told_and_put_right),
+        cmocka_unit_test(strayed_sum__is_found_without_totals),
+        cmocka_unit_test(strayed_sum__in_the_midst_of_mending),
+        cmocka_unit_test(mending__asks_with_what_there_is),
     };
     return cmocka_run_group_tests_name("digest_judge", tests, NULL, NULL);
 }

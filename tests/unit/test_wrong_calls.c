@@ -74,6 +74,8 @@ static void asking_without_what_is_needed(lab *l)
     REFUSED(replica_meta_get(l->r, "k", NULL));
     REFUSED(replica_meta_set(NULL, "k", T("v")));
     REFUSED(replica_meta_set(l->r, NULL, T("v")));
+    REFUSED(replica_meta_set(l->r, "acked", T("v")));
+    REFUSED(replica_meta_set(l->r, "secret", T("v")));
     REFUSED(replica_status_get(NULL, &status));
     REFUSED(replica_status_get(l->r, NULL));
     REFUSED(replica_changed_since(NULL, 0, changed, &stamp));
@@ -129,6 +131,11 @@ static void asking_for_what_was_not_wanted(lab *l)
     REFUSED(blob_next(NULL, &rules, 1, &work));
     REFUSED(blob_next(l->r, NULL, 1, &work));
     REFUSED(blob_next(l->r, &rules, 1, NULL));
+    buf piece;
+    buf_init(&piece, 100);
+    REFUSED(blob_piece(l->r, &(blob_info){.size = 5, .offset = -1}, 5, &piece));
+    REFUSED(blob_piece(l->r, &(blob_info){.size = 5, .offset = 5}, 5, &piece));
+    buf_clear(&piece);
 }
 
 /* The second copy has a place of its own; the replica's is left alone. */
@@ -204,6 +211,9 @@ static void writing(lab *l, replica *r)
     REFUSED(parked_each(r, parked_fn, NULL));
     REFUSED(warning_each(r, warning_fn, NULL));
     REFUSED(rescue_take(r, T("{}"), &gseq, &err));
+    if (r != NULL) {
+        REFUSED(blob_round_begin(r, 1));
+    }
 }
 
 /* r NULL, or no group is open. */
@@ -236,6 +246,9 @@ static void inside_a_group(lab *l)
     REFUSED(capture_update(l->r, l->item, NULL, &l->name, &text, 1, &err));
     REFUSED(capture_update(l->r, l->item, &id, NULL, &text, 1, &err));
     REFUSED(capture_update(l->r, l->item, &id, &l->name, NULL, 1, &err));
+    const cat_entity stranger = *l->item; /* of no catalogue of this replica */
+    REFUSED(capture_update(l->r, &stranger, &id, &l->name, &text, 1, &err));
+    assert_int_equal(capture_update(l->r, l->item, &id, NULL, NULL, 0, &err), FB_OK); /* nothing */
     REFUSED(capture_delta(l->r, NULL, &id, l->qty, 1, &err));
     REFUSED(capture_delta(l->r, l->item, NULL, l->qty, 1, &err));
     REFUSED(capture_delta(l->r, l->item, &id, 0, 1, &err));
