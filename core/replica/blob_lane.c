@@ -260,11 +260,12 @@ static fb_code next_asks(replica *r, const blob_rules *rules, int64_t now_ms, bl
     bool row = false;
     sql_stmt *s = ready(r,
                         "SELECT hash FROM fb_blob WHERE state=1" MAY_GO
-                        "ORDER BY thumb DESC, at_ms, hash LIMIT 500",
+                        "ORDER BY thumb DESC, at_ms, hash LIMIT ?4",
                         rules, now_ms);
+    sql_bind_int(s, 4, BLOB_ASK_MAX);
     out->count = 0;
     fb_code rc = FB_OK;
-    while ((rc = sql_step(s, &row)) == FB_OK && row && out->count < BLOB_ASK_MAX) {
+    while ((rc = sql_step(s, &row)) == FB_OK && row) {
         if (!blob_name_get(sql_text(s, 0), &out->hashes[out->count])) {
             rc = FB_E_CORRUPT;
             break;

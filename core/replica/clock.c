@@ -28,11 +28,10 @@ int64_t replica_now_ms(replica *r, int64_t *offset_out, bool *suspect_out)
 /* Small differences are the network's, not the clock's: they change nothing and write nothing. */
 void clock_take(replica *r, int64_t server_wall_ms, int64_t device_wall_ms)
 {
-    int64_t offset = 0;
-    if (server_wall_ms <= 0 || device_wall_ms <= 0 ||
-        !i64_add(server_wall_ms, -device_wall_ms, &offset)) {
+    if (server_wall_ms <= 0 || device_wall_ms <= 0) {
         return;
     }
+    int64_t offset = server_wall_ms - device_wall_ms; /* of two that are positive */
     int64_t off_by = 0;
     if (!i64_add(offset, -r->state.clock_offset_ms, &off_by)) {
         return;

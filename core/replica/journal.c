@@ -153,6 +153,25 @@ static void take_segment(journal *j, int segment, const segment_head *head, sql_
     journal_rewind(j);
 }
 
+/* The newer of the two, unless it is the one that is being read. */
+static fb_code take_newer(journal *j, sql_file *files[2], const segment_head heads[2])
+{
+    int best = heads[1].generation > heads[0].generation;
+    if (heads[best].generation == 0) {
+        return FB_E_NOT_FOUND;
+    }
+    if (heads[best].newer) {
+        return FB_E_NEWER;
+    }
+    if (heads[best].generation == j->generation && j->file != NULL) {
+        j->unsynced = true; /* the same one: reading goes on at `end` */
+        return FB_OK;
+    }
+    take_segment(j, best + 1, &heads[best], files[best]);
+    files[best] = NULL;
+    return FB_OK;
+}
+
 fb_code journal_open(journal *j)
 {
     sql_file *files[2] = {NULL, NULL};
@@ -165,17 +184,7 @@ fb_code journal_open(journal *j)
         }
         rc = rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }
-    int best = heads[1].generation > heads[0].generation;
-    if (rc == FB_OK && heads[best].generation == 0) {
-        rc = FB_E_NOT_FOUND;
-    } else if (rc == FB_OK && heads[best].newer) {
-        rc = FB_E_NEWER;
-    } else if (rc == FB_OK && heads[best].generation == j->generation && j->file != NULL) {
-        j->unsynced = true; /* the same one: reading goes on at `end` */
-    } else if (rc == FB_OK) {
-        take_segment(j, best + 1, &heads[best], files[best]);
-        files[best] = NULL;
-    }
+    rc = rc == FB_OK ? take_newer(j, files, heads) : rc;
     sql_file_close(files[0]);
     sql_file_close(files[1]);
     return rc;

@@ -38,7 +38,7 @@ fb_text outbox_pack(replica *r, fb_text body)
         return body;
     }
     buf_reset(&r->packed);
-    if (packer_put(r->packer, &r->packed, body) != FB_OK || r->packed.size >= body.size) {
+    if (packer_put(r->packer, &r->packed, body) != FB_OK) {
         return body;
     }
     return buf_text(&r->packed);

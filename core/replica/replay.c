@@ -100,9 +100,6 @@ static fb_code set_columns(replay *w, entity_plan *p, const fb_id *id, const fb_
 {
     fb_value old[CATALOG_COLUMNS_LIMIT];
     const int ver = cat_ver_column(p->entity);
-    if (count == 0) {
-        return FB_OK;
-    }
     if (version > 0) {
         sums_take(w->r, p->entity, id, value_number(&current[ver]));
         sums_add(w->r, p->entity, id, version);

@@ -365,7 +365,7 @@ fb_code second_start(replica *r, const replica_options *o, second_verdict *out)
 static bool is_worn(const replica *r)
 {
     const second *s = &r->second;
-    if (s->j.life != r->life || s->seen.catalog_version != r->edition->catalog->version ||
+    if (s->seen.catalog_version != r->edition->catalog->version ||
         !id_equal(&s->seen.epoch, &r->me.epoch)) {
         return true;
     }
