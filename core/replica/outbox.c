@@ -93,7 +93,7 @@ fb_code outbox_body(replica *r, int64_t gseq, buf *out)
     sql_bind_int(s, 1, gseq);
     FB_TRY(sql_step(s, &row));
     if (!row) {
-        return FB_E_NOT_FOUND;
+        return file_broken(r); /* OUT-2: whoever asks knows that it is there */
     }
     fb_code rc = line_unpack(r, sql_blob(s, 0), out);
     sql_reset(s);

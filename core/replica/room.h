@@ -271,7 +271,7 @@ FB_MUST_USE fb_code forget_erased(replica *r);
 /* --- outbox.c --- */
 FB_MUST_USE fb_code outbox_append(replica *r, int64_t gseq, const group_head *head, fb_text stored,
                                   const digest *chain);
-/* The group's line, unpacked into `out` (reset first). E_NOT_FOUND. */
+/* The group's line, unpacked into `out` (reset first). E_CORRUPT: it is not there. */
 FB_MUST_USE fb_code outbox_body(replica *r, int64_t gseq, buf *out);
 FB_MUST_USE fb_code outbox_state_put(replica *r, int64_t gseq, group_state state);
 FB_MUST_USE fb_code outbox_last_load(replica *r); /* state.last, chain_last */

@@ -6,7 +6,18 @@
 
 #define DB lab_path("damaged")
 
-typedef enum deed { PROMOTE, SAVE, REOPEN, CHECK, PARKED, GROW, WARNINGS, BACKUP, STANDS } deed;
+typedef enum deed {
+    PROMOTE,
+    SAVE,
+    REOPEN,
+    CHECK,
+    PARKED,
+    GROW,
+    WARNINGS,
+    BACKUP,
+    STANDS,
+    NEW_LIFE
+} deed;
 
 typedef struct damage {
     const char *sql;
@@ -118,6 +129,8 @@ static fb_code deed_do(lab *l, deed what, fb_error *err)
         return warning_each(l->r, no_warning, NULL);
     case BACKUP:
         return stand(l, 1, 1, err);
+    case NEW_LIFE:
+        return replica_rebirth(l->r, err);
     case STANDS:
         return stand(l, 2, 0, err);
     case REOPEN:
@@ -134,10 +147,10 @@ static fb_code deed_do(lab *l, deed what, fb_error *err)
 
 /* Images of rows: a sign, the entity, an id, so many columns. */
 #define NO_ID "00000000000000000000000000000000"
+#define SOME_ID "x'00000000000000000000000000000007'"
 #define ITEM "086c61625f6974656d"
 #define IMAGE(hex) "UPDATE fb_undo SET body=x'" hex "' WHERE gseq=2"
-#define STANDS_ASIDE(hex) \
-    "INSERT INTO fb_parked VALUES ('lab_item', zeroblob(16), 5, 2, x'" hex "')"
+#define STANDS_ASIDE(hex) "INSERT INTO fb_parked VALUES ('lab_item', " SOME_ID ", 5, 2, x'" hex "')"
 
 static const damage DAMAGES[] = {
     {"UPDATE fb_outbox SET body=x'' WHERE gseq=2", PROMOTE, FB_E_CORRUPT, false},
@@ -210,8 +223,8 @@ static const damage DAMAGES[] = {
      FB_OK, false},
     {"UPDATE fb_outbox SET chain=x'01' WHERE gseq=1", BACKUP, FB_E_CORRUPT, false},
     {"UPDATE fb_undo SET body=substr(body, 1, 12) WHERE gseq=2", STANDS, FB_OK, false},
-    {"DELETE FROM lab_item WHERE name='changed'", BACKUP, FB_OK, false},
-    {"INSERT INTO fb_parked VALUES ('lab_item', zeroblob(16), 5, 2, x'07')", PARKED, FB_E_CORRUPT,
+    {"DELETE FROM fb_outbox WHERE gseq=2", NEW_LIFE, FB_E_CORRUPT, false},
+    {"INSERT INTO fb_parked VALUES ('lab_item', " SOME_ID ", 5, 2, x'07')", PARKED, FB_E_CORRUPT,
      false},
     {"INSERT INTO fb_parked VALUES ('no_such_thing', zeroblob(16), 5, 2, x'07')", PARKED, FB_OK,
      false},
