@@ -34,6 +34,9 @@ typedef struct machine {
     int fail_result;
     bool fail_for_ever, failed;
     fail_what fail_counts;
+    void (*watch)(uint64_t n);
+    fail_what watch_counts;
+    uint64_t watched;
 } machine;
 
 typedef struct image {
@@ -332,6 +335,9 @@ static bool machine_step(crash_vfs *v, machine *m)
 /* The result that an injected fault asks for, or SQLITE_OK. */
 static int machine_fault(machine *m, fail_what call)
 {
+    if (m->watch != NULL && m->watch_counts == call) {
+        m->watch(++m->watched);
+    }
     if (m->fail_in == 0 || m->fail_counts != call) {
         return SQLITE_OK;
     }
@@ -912,15 +918,28 @@ void crash_vfs_fail_sync(crash_vfs *v, const char *name, uint64_t syncs)
     machine_get(v, name)->fail_sync_in = syncs;
 }
 
+static fail_what counts_of(int result)
+{
+    return result == SQLITE_IOERR_READ ? FAIL_READS
+           : result == SQLITE_CANTOPEN ? FAIL_OPENS
+                                       : FAIL_CHANGES;
+}
+
+void crash_vfs_watch(crash_vfs *v, const char *name, int result, void (*fn)(uint64_t n))
+{
+    machine *m = machine_get(v, name);
+    m->watch = fn;
+    m->watch_counts = counts_of(result);
+    m->watched = 0;
+}
+
 void crash_vfs_fail(crash_vfs *v, const char *name, uint64_t calls, int result, bool for_ever)
 {
     machine *m = machine_get(v, name);
     m->fail_in = calls;
     m->fail_result = result;
     m->fail_for_ever = for_ever;
-    m->fail_counts = result == SQLITE_IOERR_READ ? FAIL_READS
-                     : result == SQLITE_CANTOPEN ? FAIL_OPENS
-                                                 : FAIL_CHANGES;
+    m->fail_counts = counts_of(result);
     m->failed = false;
 }
 

@@ -51,6 +51,8 @@ void crash_vfs_fail_sync(crash_vfs *v, const char *machine, uint64_t syncs);
  * n-th read instead; SQLITE_CANTOPEN: its n-th open of a file (no descriptor, no inode left). 0 =
  * never. */
 void crash_vfs_fail(crash_vfs *v, const char *machine, uint64_t calls, int result, bool for_ever);
+/* fn is told of every call that a fault of this result could meet, counted from 1; NULL: nobody. */
+void crash_vfs_watch(crash_vfs *v, const char *machine, int result, void (*fn)(uint64_t n));
 /* Did a fault of crash_vfs_fail fire since it was set? */
 bool crash_vfs_failed(const crash_vfs *v, const char *machine);
 

@@ -2,6 +2,7 @@
  * row that has another name by now, buckets that are mended, packs that are refused, a server that
  * was restored, what is saved after a refused reply, bytes of attachments. Method: steps_fixture.h.
  */
+#include "person_fixture.h"
 #include "replica/blob.h"
 #include "sql/sql.h"
 #include "steps_fixture.h"
@@ -468,7 +469,18 @@ static fb_code room_is_made(lab *l, fb_error *err)
 #define NO_GROUP(gseq) "SELECT NOT EXISTS (SELECT 1 FROM fb_outbox WHERE gseq=" gseq ")"
 #define NO_OTHER_ROW "SELECT NOT EXISTS (SELECT 1 FROM lab_item WHERE ver=90)"
 
+/* And some row has another name: each id of a group is looked up. */
+static void renamed_person_make(lab *l)
+{
+    person_make(l);
+    sql(l, "INSERT INTO fb_alias VALUES (x'01900000000070008000000000000061', 'lab_item',"
+           " x'01900000000070008000000000000062', 0)");
+    lab_reopen(l);
+}
+
 static const struct step STEPS[] = {
+    {"a person is erased where a row has another name", renamed_person_make, erased,
+     "SELECT EXISTS (SELECT 1 FROM fb_verdict WHERE instr(body, '0303') > 0)"},
     {"changes of a row by its earlier name are saved", renamed_make, renamed_change, NO_GROUP("3")},
     {"they are put on again", renamed_pending_make, another_row, NO_OTHER_ROW},
     {"a group is taken over whose row has another name", renamed_make, taken_over, NO_GROUP("3")},

@@ -1,6 +1,7 @@
 /* test_odd_pages.c - pages that no server of ours sends, and that are no mistake: rows without a
  * version, moves of what is not known, names for entities that are not here, many rows into a table
  * that has some, all buckets at once; and packs that were kept and do not fit what comes. */
+#include "schema/limits.h"
 #include "sql/sql.h"
 #include "support/lab.h"
 #include "wire/pack_msg.h"
@@ -89,6 +90,57 @@ static void alias__of_an_entity_that_is_not_here_goes_into_drafts(void **state)
     lab_stop(&l);
 }
 
+/* Looked at when it comes, not when it is shown: nothing of it is kept. */
+static void row__without_an_id_is_refused_at_once(void **state)
+{
+    lab l;
+    buf out;
+    stage_result got;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_start(&l, DB, 1);
+    reply_begin(&l, &out, 0, 0, 9);
+    reply_page(&out, "0.9", false, false);
+    buf_put_str(&out, "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[\"name\",\"id\"]}\n[\"x\",null]\n");
+    assert_int_equal(reply_try(&l, &out, &got, &err), FB_E_PROTOCOL);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_stage"), 0);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+/* What a later catalogue will know has its limit too: the line fits one, and with the names of its
+ * columns it is more. */
+static void row__with_too_much_that_is_not_known_is_refused(void **state)
+{
+    enum { ROOM = LINE_BYTES_MAX - 600, NAMES = 60 };
+    lab l;
+    buf out;
+    stage_result got;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_start(&l, DB, 1);
+    reply_begin(&l, &out, 0, 0, 9);
+    reply_page(&out, "0.9", true, false);
+    buf_put_str(&out, "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[\"id\",\"ver\"");
+    for (int i = 0; i < NAMES; i++) {
+        buf_printf(&out, ",\"a_column_of_which_nobody_knows_anything_%d\"", i);
+    }
+    buf_put_str(&out, "]}\n[\"" ID "5\",\"50\",[1");
+    for (int i = 0; i < ROOM; i += 2) {
+        buf_put_str(&out, ",1");
+    }
+    buf_put_str(&out, "]");
+    for (int i = 1; i < NAMES; i++) {
+        buf_put_str(&out, ",1");
+    }
+    buf_put_str(&out, "]\n");
+    assert_int_equal(reply_try(&l, &out, &got, &err), FB_E_LIMIT);
+    assert_string_equal(err.field, "page");
+    assert_false(lab_has(&l, 5));
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 /* --- many rows ------------------------------------------------------------------------------ */
 
 static void rows_put(lab *l, buf *out, unsigned from, unsigned count, int64_t ver)
@@ -170,6 +222,27 @@ static void commit__without_a_number_gives_no_version(void **state)
     lab_stop(&l);
 }
 
+/* Its row is gone all the same, against all rules: nothing gets its version. */
+static void commit__whose_row_is_gone_gives_no_version(void **state)
+{
+    lab l;
+    buf out;
+    (void)state;
+    lab_start(&l, DB, 1);
+    lab_save(&l, 1, "one", 1);
+    reply_begin(&l, &out, 1, 0, 6);
+    verdict_run_put(&out, 1, 1, 5);
+    reply_page(&out, "0.6", true, false);
+    reply_take(&l, &out);
+    sql(&l, "DELETE FROM lab_item");
+    lines_take(&l, "0.7",
+               "{\"e\":\"lab_item\",\"k\":\"row\",\"c\":[\"id\",\"ver\",\"name\"]}\n"
+               "[\"" ID "5\",\"50\",\"five\"]\n");
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item"), 1);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 /* --- packs ---------------------------------------------------------------------------------- */
 
 static void put_offer(buf *out, const fb_id *epoch, int64_t position)
@@ -211,7 +284,7 @@ static void offers__that_cannot_be_so_are_refused(void **state)
         if (i == BACKWARDS) {
             put_offer(&out, &epoch, 4);
         }
-        for (int n = 0; i == TOO_MANY && n < 8000; n++) {
+        for (int n = 0; i == TOO_MANY && n < 12000; n++) {
             put_offer(&out, &epoch, 6 + n);
         }
         reply_page(&out, "0.9", false, true);
@@ -308,9 +381,12 @@ int main(void)
         cmocka_unit_test(row__that_says_little_is_taken),
         cmocka_unit_test(move__of_what_is_not_known_is_no_fault),
         cmocka_unit_test(alias__of_an_entity_that_is_not_here_goes_into_drafts),
+        cmocka_unit_test(row__without_an_id_is_refused_at_once),
+        cmocka_unit_test(row__with_too_much_that_is_not_known_is_refused),
         cmocka_unit_test(many_rows__join_those_that_are_here),
         cmocka_unit_test(buckets__all_at_once_replace_every_row),
         cmocka_unit_test(commit__without_a_number_gives_no_version),
+        cmocka_unit_test(commit__whose_row_is_gone_gives_no_version),
         cmocka_unit_test(offers__that_cannot_be_so_are_refused),
         cmocka_unit_test(reply__that_ends_behind_an_offer_was_cut),
         cmocka_unit_test(chunk__that_is_not_wanted_any_more_is_left),

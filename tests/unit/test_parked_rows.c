@@ -139,12 +139,38 @@ static void erasure__passes_over_a_row_of_no_entity(void **state)
     lab_stop(&l);
 }
 
+/* A tray and a row that left which say nothing of the person stay as they are, also where a verdict
+ * was lost. */
+static void erasure__leaves_what_is_not_the_persons(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_start(&l, DB, 4);
+    person_make(&l);
+    sql(&l,
+        "INSERT INTO fb_parked SELECT entity, x'01900000000070008000000000000032', left_ms, gseq,"
+        " body FROM fb_parked");
+    sql(&l, "INSERT INTO fb_outbox SELECT -5, at_ms, kind, "
+            "CAST('{\"k\":\"x\",\"at\":\"5\",\"cv\":2,\"ops\":"
+            "[[\"+\",\"lab_item\",[\"id\",\"name\"],[[\"01900000-0000-7000-8000-000000000021\","
+            "\"y\"]]]]}' AS BLOB),"
+            " chain, 2 FROM fb_outbox");
+    assert_int_equal(erased(&l, &err), FB_OK);
+    assert_int_equal(lab_count(&l, NUMBERS), 0); /* the copy was needed by nobody */
+    assert_int_equal(
+        lab_count(&l, "SELECT instr(CAST(body AS TEXT), '\"y\"') > 0 FROM fb_outbox WHERE gseq=-5"),
+        1);
+    lab_stop(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(difference__is_shown_on_the_row_that_left),
         cmocka_unit_test(row_of_no_entity__is_passed_over),
         cmocka_unit_test(erasure__passes_over_a_row_of_no_entity),
+        cmocka_unit_test(erasure__leaves_what_is_not_the_persons),
     };
     return cmocka_run_group_tests_name("parked_rows", tests, NULL, NULL);
 }

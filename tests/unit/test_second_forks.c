@@ -247,6 +247,29 @@ static void first_page__that_lost_the_sums_is_damage(void **state)
     lab_close(&l);
 }
 
+/* The same of a file whose pages have room for none. */
+static void sums__that_a_file_cannot_have_are_damage(void **state)
+{
+    lab l;
+    sql_db *db = NULL;
+    fb_error err = {.code = FB_OK};
+    const sql_options o = {.create = true, .vfs = VFS};
+    (void)state;
+    assert_int_equal(sql_open(DB, &o, &db, &err), FB_OK);
+    assert_int_equal(sql_exec(db, "PRAGMA application_id=0x4642644B"), FB_OK);
+    sql_close(db);
+    start(&l);
+    lab_save(&l, 1, "one", 1);
+    lab_reopen(&l);
+    assert_false(is_salvaged(&l));
+    assert_int_equal(sql_exec(replica_sql(l.r), "INSERT INTO fb_meta VALUES ('page_sums', 1)"),
+                     FB_OK);
+    lab_reopen(&l);
+    assert_true(is_salvaged(&l) && lab_has(&l, 1));
+    lab_check(&l);
+    lab_close(&l);
+}
+
 /* There is no room for a group, and no reserve: another program removed it. */
 static void reserve__that_is_gone_gives_no_room(void **state)
 {
@@ -271,6 +294,32 @@ static void reserve__that_is_gone_gives_no_room(void **state)
     lab_close(&l);
 }
 
+/* A disk that is full, and fails when the reserve is given up: there is no more room than before.
+ */
+static void reserve__that_cannot_be_given_up_gives_no_room(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    fb_value values[CATALOG_COLUMNS_LIMIT] = {{.kind = FB_KIND_NULL}};
+    int64_t gseq = 0;
+    (void)state;
+    start(&l);
+    lab_begin(&l, "lab.save");
+    values[0] = (fb_value){.kind = FB_KIND_ID, .u.id = lab_id(5)};
+    values[l.name] = (fb_value){.kind = FB_KIND_TEXT, .u.text = T("five")};
+    assert_int_equal(capture_insert(l.r, l.item, values, &err), FB_OK);
+    crash_vfs_quota(disk, "phone", crash_vfs_used(disk, "phone"));
+    crash_vfs_fail_sync(disk, "phone", 1);
+    assert_int_equal(capture_commit(l.r, &gseq, &err), FB_E_DISK_FULL);
+    assert_non_null(strstr(err.message, "free some space; nothing was changed"));
+    crash_vfs_fail_sync(disk, "phone", 0);
+    crash_vfs_quota(disk, "phone", 0);
+    lab_save(&l, 6, "six", 1);
+    assert_false(lab_has(&l, 5));
+    lab_check(&l);
+    lab_close(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,7 +331,9 @@ int main(void)
         TEST(file_of_nobody__waits_for_the_disk),
         TEST(large_file__is_not_read_whole_after_a_kill),
         TEST(first_page__that_lost_the_sums_is_damage),
+        TEST(sums__that_a_file_cannot_have_are_damage),
         TEST(reserve__that_is_gone_gives_no_room),
+        TEST(reserve__that_cannot_be_given_up_gives_no_room),
     };
     return cmocka_run_group_tests_name("second_forks", tests, NULL, NULL);
 }

@@ -193,6 +193,7 @@ static const segment_case CASES[] = {
     {"a record of a later version", {{LATER, RAW, "x", 0}, {JOURNAL_GROUP, TWO, "", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
     {"a cut group", {{JOURNAL_GROUP, CUT, "", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 0, NULL, false},
     {"a group that cannot be unpacked", {{JOURNAL_GROUP, BODY, "\x28\xb5\x2f\xfd", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
+    {"a group that is none", {{JOURNAL_GROUP, BODY, "{}", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
     {"a cut archived group", {{JOURNAL_ARCHIVED, CUT, "", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 1, NULL, false},
     {"cut counters", {{JOURNAL_COUNTERS, RAW, "xx", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
     {"counters cut behind the first", {{JOURNAL_COUNTERS, NAMED, "xx", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},

@@ -156,6 +156,27 @@ static void catalogue__that_takes_away_is_refused_or_replaces(void **state)
     lab_stop(&l);
 }
 
+/* The database is lost: its second copy has a catalogue that takes away from the app's own. What
+ * was saved is sent all the same, and shown when the server's catalogue comes. */
+static void salvage__with_a_catalogue_that_takes_away(void **state)
+{
+    lab l;
+    outbox_state box;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    small_start(&l, 9, ITEM_OF(NOTE));
+    lab_save(&l, 1, "one", 1);
+    lab_close(&l);
+    assert_int_equal(remove(l.path), 0);
+    assert_int_equal(lab_open(&l, &err), FB_OK);
+    assert_int_equal(outbox_state_get(l.r, &box), FB_OK);
+    assert_int_equal(box.last, 1);
+    catalog_take(&l, 9, ITEM_OF(NOTE), true);
+    assert_string_equal(lab_text(&l, 1, l.name), "one");
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 /* Tables are made anew under groups of every kind: those that left with a backup, a refused one,
  * one that waits. */
 static void groups__are_put_on_other_tables(void **state)
@@ -326,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_catalogue__is_worked_with),
         cmocka_unit_test(catalogue__that_takes_away_is_refused_or_replaces),
+        cmocka_unit_test(salvage__with_a_catalogue_that_takes_away),
         cmocka_unit_test(groups__are_put_on_other_tables),
         cmocka_unit_test(group_on_what_is_gone__stays),
         cmocka_unit_test(catalogue__that_another_handle_brought_is_followed),
