@@ -6,7 +6,9 @@
 
 #include "sql/sql_inside.h"
 
-enum { COPY_BYTES = 64 << 10, NAME_ZEROS = 4 };
+/* SQLite's layer for Unix writes less than 128 KiB in one call and takes the rest for a full disk:
+ * its own writes are no larger than a page. */
+enum { COPY_BYTES = 64 << 10, PIECE_BYTES = 64 << 10, NAME_ZEROS = 4 };
 
 static const char LOG_SUFFIX[] = "-wal";
 
@@ -152,7 +154,13 @@ fb_code sql_file_read(sql_file *f, uint64_t offset, void *out, size_t size, size
 fb_code sql_file_write(sql_file *f, uint64_t offset, const void *data, size_t size)
 {
     FB_REQUIRE(f != NULL && data != NULL && size <= INT32_MAX);
-    return sql_code_of(f->file->pMethods->xWrite(f->file, data, (int)size, (sqlite3_int64)offset));
+    int rc = SQLITE_OK;
+    for (size_t at = 0; rc == SQLITE_OK && at < size; at += PIECE_BYTES) {
+        int n = size - at < PIECE_BYTES ? (int)(size - at) : PIECE_BYTES;
+        rc = f->file->pMethods->xWrite(f->file, (const char *)data + at, n,
+                                       (sqlite3_int64)(offset + at));
+    }
+    return sql_code_of(rc);
 }
 
 fb_code sql_file_truncate(sql_file *f, uint64_t size)

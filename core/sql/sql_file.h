@@ -23,6 +23,7 @@ void sql_file_close(sql_file *f); /* NULL is fine */
 /* *got_out: bytes there were; fewer than asked at the end of the file. */
 FB_MUST_USE fb_code sql_file_read(sql_file *f, uint64_t offset, void *out, size_t size,
                                   size_t *got_out);
+/* Of any size. E_DISK_FULL, E_IO: a part of it may have been written. */
 FB_MUST_USE fb_code sql_file_write(sql_file *f, uint64_t offset, const void *data, size_t size);
 FB_MUST_USE fb_code sql_file_truncate(sql_file *f, uint64_t size);
 FB_MUST_USE fb_code sql_file_sync(sql_file *f);

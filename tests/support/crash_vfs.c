@@ -6,7 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MACHINES_MAX = 64, NAME_MAX_BYTES = 160, SECTOR = 512, SHM_REGIONS_MAX = 64, SHM_LOCKS = 8 };
+enum {
+    MACHINES_MAX = 64,
+    NAME_MAX_BYTES = 160,
+    SECTOR = 512,
+    SHM_REGIONS_MAX = 64,
+    SHM_LOCKS = 8,
+    WRITE_BYTES_MAX = 0x1ffff
+};
 
 typedef struct pending_write {
     uint64_t offset;
@@ -76,6 +83,7 @@ typedef struct handle {
     uint32_t generation;
     uint32_t sync_errors; /* those of the file that it has been told of */
     bool temporary;
+    bool of_sqlite; /* not of disk_files.h */
     int lock;
     uint8_t shm_shared, shm_exclusive; /* bits held by this handle */
     bool shm_used;
@@ -418,6 +426,9 @@ static int x_write(sqlite3_file *base, const void *data, int amount, sqlite3_int
     if (fault != SQLITE_OK) {
         return fault;
     }
+    if (h->of_sqlite && amount > WRITE_BYTES_MAX) { /* as SQLite's layer for Unix says of it */
+        return SQLITE_FULL;
+    }
     uint64_t end = (uint64_t)offset + (uint64_t)amount;
     if (m->quota > 0 && end > h->file->now.size &&
         crash_vfs_used(h->vfs, m->name) + (end - h->file->now.size) > m->quota) {
@@ -714,7 +725,8 @@ static int x_open(sqlite3_vfs *base, const char *name, sqlite3_file *file, int f
 {
     crash_vfs *v = (crash_vfs *)base;
     handle *h = (handle *)file;
-    *h = (handle){.vfs = v};
+    const int kinds = ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    *h = (handle){.vfs = v, .of_sqlite = (flags & kinds) != 0};
     if (name == NULL) {
         h->temporary = true;
         h->file = file_make(v, "temporary/file");
