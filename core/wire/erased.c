@@ -296,10 +296,13 @@ static fb_code op_empty(const erased_view *v, bool also, group_op *op, arena *me
 {
     erased_columns gone;
     bool inserts = op->kind == OP_INSERT;
-    fb_value *row = arena_take(memory, op->entity->columns_count * sizeof *row);
     *keep_out = true;
-    if (op->kind == OP_DELETE || row == NULL) {
-        return row == NULL ? FB_E_NO_MEMORY : FB_OK;
+    if (op->kind == OP_DELETE) {
+        return FB_OK;
+    }
+    fb_value *row = arena_take(memory, op->entity->columns_count * sizeof *row);
+    if (row == NULL) {
+        return FB_E_NO_MEMORY;
     }
     op_values(op, row);
     FB_TRY(erased_columns_of(v, op->entity, &op->id, inserts ? row : NULL, memory, &gone));

@@ -257,11 +257,13 @@ static int64_t base_ver_get(group_in *g)
     return ver;
 }
 
-/* The column of this name; columns mostly come in the order of the catalogue, so `hint` first. */
+/* The column of this name; columns mostly come in the order of the catalogue, so `hint` first.
+ * Behind the last column that may be taken stands ver. */
 static int column_of(group_in *g, fb_text name, int hint)
 {
     const cat_entity *e = g->entity;
-    bool next = (uint32_t)hint < e->columns_count && text_equal(e->columns[hint].name, name);
+    FB_ASSERT(hint <= cat_ver_column(e));
+    bool next = text_equal(e->columns[hint].name, name);
     int column = next ? hint : cat_column_find(e, name);
     if (column < 0) {
         g->at_name = name;

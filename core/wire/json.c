@@ -113,10 +113,10 @@ static const char *digits_end(const char *p, const char *end)
     return p;
 }
 
-/* End of the number at p by JSON's grammar; NULL when it is none. */
+/* End of the number at p, which is before the end, by JSON's grammar; NULL when it is none. */
 static const char *number_end(const char *p, const char *end)
 {
-    p += p < end && *p == '-';
+    p += *p == '-';
     const char *whole = p;
     p = digits_end(p, end);
     if (p == whole || (*whole == '0' && p - whole > 1)) {

@@ -126,14 +126,12 @@ static uint32_t unicode_escape(const char **p_io, const char *end)
     return c;
 }
 
-/* One escape, p at the backslash: writes its character, moves both. False when it is none. */
+/* One escape, p at the backslash: writes its character, moves both. False when it is none.
+ * Something stands behind every backslash: quote_find has seen the quote that closes the string. */
 static bool escape_take(const char **p_io, const char *end, char **to_io)
 {
     static const char from[] = "\"\\/bfnrt", into[] = "\"\\/\b\f\n\r\t";
     const char *p = *p_io + 1;
-    if (p == end) {
-        return false;
-    }
     if (*p == 'u') {
         p++;
         uint32_t c = unicode_escape(&p, end);

@@ -13,10 +13,11 @@ void json_writer_init(json_writer *w, buf *out)
     w->after_key = false;
 }
 
-/* Room for n bytes; the usual case without a call. NULL after a failure of the buffer. */
+/* Room for n bytes; the usual case without a call, since what was allocated is within the limit.
+ * NULL after a failure of the buffer. */
 static inline char *room(buf *b, size_t n)
 {
-    if (b->code == FB_OK && n < b->capacity - b->size && n <= b->max - b->size) {
+    if (b->code == FB_OK && n < b->capacity - b->size) {
         return b->data + b->size;
     }
     return buf_reserve(b, n);

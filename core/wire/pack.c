@@ -92,8 +92,8 @@ static fb_code unpack(ZSTD_DCtx *ctx, buf *out, fb_text in, size_t rest)
         if (hint == 0) { /* the frame is complete: nothing may follow */
             return from.pos == from.size ? FB_OK : FB_E_PROTOCOL;
         }
-        if (into.pos < into.size && from.pos == from.size) {
-            return FB_E_PROTOCOL; /* cut short */
+        if (into.pos < into.size) { /* there was room: zstd stopped where the input ends */
+            return FB_E_PROTOCOL;   /* cut short */
         }
         if (rest == 0 && into.pos == 0) {
             return FB_E_LIMIT;

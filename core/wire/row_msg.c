@@ -94,7 +94,8 @@ void block_head_put(buf *out, const cat_entity *e, block_kind kind, const int *c
     json_put_string(&w, e->name);
     json_put_key(&w, "k");
     json_put_str(&w, KINDS[kind]);
-    if (kind == BLOCK_ROW || kind == BLOCK_MOVE || count > 1 || (count == 1 && columns[0] != 0)) {
+    FB_ASSERT(count > 0 && columns[0] == 0); /* the id comes first: block_head_get demands it */
+    if (kind == BLOCK_ROW || kind == BLOCK_MOVE || count > 1) {
         json_put_key(&w, "c");
         json_put_array(&w);
         for (uint32_t i = 0; i < count; i++) {

@@ -119,7 +119,7 @@ static void *list_grow(json_reader *r, void *list, uint32_t count, size_t entry_
         return list;
     }
     size_t room = count == 0 ? LIST_ROOM_FIRST : (size_t)count * 2;
-    void *made = r->scratch != NULL ? arena_take(r->scratch, room * entry_size) : NULL;
+    void *made = arena_take(r->scratch, room * entry_size); /* the keys so far are kept there too */
     if (made == NULL) {
         json_fail(r, FB_E_NO_MEMORY, "no memory for a verdict");
     } else if (count > 0) {
