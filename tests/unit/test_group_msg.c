@@ -318,6 +318,37 @@ static void group__wrong_shapes_are_refused_with_their_place(void **state)
     }
 }
 
+/* Columns mostly come in the order of the catalogue: here the last but one is followed by another.
+ */
+static void group__columns_come_in_any_order(void **state)
+{
+    (void)state;
+    const cat_entity *e = catalog_entity_str(cat, "customer");
+    const int last = cat_ver_column(e) - 1;
+    buf b;
+    group g;
+    fb_error err = {0};
+    buf_init(&b, 1 << 12);
+    buf_printf(&b,
+               HEAD "[\"+\",\"customer\",[\"id\",\"%.*s\",\"code\"],[[\"" ID1 "\",null,\"c\"]]]]}",
+               (int)e->columns[last].name.size, e->columns[last].name.data);
+    arena_reset(memory);
+    assert_int_equal(group_get(buf_text(&b), cat, memory, &g, &err), FB_OK);
+    assert_int_equal(g.ops[0].columns_count, 2);
+    assert_int_equal(g.ops[0].columns[0], last);
+    assert_int_equal(g.ops[0].columns[1], cat_column_str(e, "code"));
+    buf_clear(&b);
+}
+
+static void group__wrong_calls_are_refused(void **state)
+{
+    (void)state;
+    group g;
+    assert_int_equal(group_get(T(WHOLE), NULL, memory, &g, NULL), FB_E_MISUSE);
+    assert_int_equal(group_get(T(WHOLE), cat, NULL, &g, NULL), FB_E_MISUSE);
+    assert_int_equal(group_get(T(WHOLE), cat, memory, NULL, NULL), FB_E_MISUSE);
+}
+
 static fb_code many_get(int entries, int rows_each, group *g)
 {
     buf b;
@@ -380,6 +411,8 @@ int main(void)
         cmocka_unit_test(group__members_come_in_any_order_and_unknown_ones_are_skipped),
         cmocka_unit_test(group__blocks_are_split_where_columns_or_entities_change),
         cmocka_unit_test(group__wrong_shapes_are_refused_with_their_place),
+        cmocka_unit_test(group__columns_come_in_any_order),
+        cmocka_unit_test(group__wrong_calls_are_refused),
         cmocka_unit_test(group__limits_are_kept),
         cmocka_unit_test(group__out_of_memory_is_told),
     };

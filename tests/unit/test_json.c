@@ -61,7 +61,7 @@ static const fb_text REFUSED[] = {
     T("\"\\u1\""), T("\"\\u12\""), T("\"\\u123\""), T("\"\\u123g\""), T("\"\\u 123\""),
     T("\"\\u+123\""), T("\"\\u0000\""), T("\"a\\u0000b\""), T("\"\\ud800\""), T("\"\\udbff\""),
     T("\"\\udc00\""), T("\"\\udfff\""), T("\"\\ud800a\""), T("\"\\ud800\\u0041\""),
-    T("\"\\ud800\\ud800\""), T("\"\\udc00\\ud800\""), T("\"\\ud83d\\\""), T("\"\\ud83d\\n\""),
+    T("\"\\ud800\\ud800\""), T("\"\\ud800\\ndc00\""), T("\"\\udc00\\ud800\""), T("\"\\ud83d\\\""), T("\"\\ud83d\\n\""),
     T("\"\\ud83d\\u\""), T("\"\\ud83d\\ude\""), T("\"\\ud83d\""), T("\"\n\""), T("\"\t\""),
     T("\"\r\""), T("\"\0\""), T("\"a\0b\""), T("\"\x01\""), T("\"\x1F\""), T("\"12345678\x1F\""),
     T("\"1234567\n\""), T("\"123456789\0abcdef\""), T("\"\\uD834\\uDD\""), T("\"\\t\t\""),
@@ -412,6 +412,10 @@ static void reader__finish_wants_one_whole_value(void **state)
     assert_true(json_array_next(&r));
     assert_int_equal(json_int(&r), 1);
     assert_int_equal(json_finish(&r), FB_E_JSON);
+    json_reader_init(&r, T("["), scratch);
+    json_array_begin(&r);
+    assert_int_equal(json_finish(&r), FB_E_JSON); /* opened, and nothing follows */
+    assert_string_equal(r.why, "the value is not closed");
     json_reader_init(&r, T("  "), scratch);
     assert_int_equal(json_finish(&r), FB_E_JSON);
     json_reader_init(&r, T(" 1 "), scratch);

@@ -52,6 +52,7 @@ static void sums__go_through_their_texts(void **state)
                                       "1:0123456789ABCDEF",
                                       "1:123456789abcdef",
                                       "-1:0123456789abcdef",
+                                      "x:0123456789abcdef",
                                       "1.0123456789abcdef"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_false(row_totals_get(text_of(bad[i]), &t));

@@ -270,6 +270,33 @@ static void verdict__texts_of_any_kind_and_long_lists_go_round(void **state)
     buf_clear(&b);
 }
 
+/* What a group of the most rows can need, and no more. */
+static void verdict__lists_have_a_longest_length(void **state)
+{
+    static const struct {
+        const char *list, *entry;
+    } LISTS[] = {{"cols", "[\"e\",\"i\",\"c\",\"p\",0,1,2,3]"}, {"alias", "[\"e\",\"f\",\"t\"]"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof LISTS / sizeof LISTS[0]; i++) {
+        for (int more = 0; more < 2; more++) {
+            buf b;
+            reply_item item;
+            buf_init(&b, 1 << 20);
+            buf_printf(&b, "{\"m\":\"verdict\",\"g\":\"1\",\"code\":\"merged\",\"%s\":[",
+                       LISTS[i].list);
+            for (int n = 0; n < GROUP_ROWS_MAX + more; n++) {
+                buf_put_str(&b, n > 0 ? "," : "");
+                buf_put_str(&b, LISTS[i].entry);
+            }
+            buf_put_str(&b, "]}");
+            arena_reset(scratch);
+            assert_int_equal(reply_item_get(buf_text(&b), scratch, &item),
+                             more ? FB_E_LIMIT : FB_OK);
+            buf_clear(&b);
+        }
+    }
+}
+
 static void verdict__every_code_has_its_name(void **state)
 {
     (void)state;
@@ -311,6 +338,7 @@ int main(void)
         cmocka_unit_test(run__one_group_needs_no_end),
         cmocka_unit_test(run__ends_with_a_commit_that_a_number_can_name),
         cmocka_unit_test(verdict__texts_of_any_kind_and_long_lists_go_round),
+        cmocka_unit_test(verdict__lists_have_a_longest_length),
         cmocka_unit_test(verdict__every_code_has_its_name),
         cmocka_unit_test(catalog_line__is_one_line_whatever_the_text),
     };
