@@ -5,12 +5,15 @@
 
 enum {
     PROTOCOL_VERSION = 1,
-    /* A sync body: as carried, and unpacked. */
-    SYNC_BODY_BYTES_MAX = 1 << 20,
+    /* A sync body: as carried, and unpacked. A group of the largest size may not shrink at all, and
+     * a token stands before it: one always fits. */
+    SYNC_BODY_BYTES_MAX = (1 << 20) + (128 << 10),
     SYNC_BODY_UNPACKED_BYTES_MAX = 8 << 20,
     ENROL_BODY_BYTES_MAX = 4096,
-    /* A push: groups in one request, bytes of one group, operations and rows in one. */
+    /* A push: groups in one request, bytes aimed at as carried and unpacked, bytes of one group,
+     * operations and rows in one. */
     PUSH_GROUPS_MAX = 1000,
+    PUSH_BODY_BYTES_TARGET = 1 << 20,
     PUSH_BYTES_TARGET = 4 << 20,
     GROUP_BYTES_MAX = 1 << 20,
     GROUP_OPS_MAX = 2000,

@@ -6,6 +6,11 @@
 #include "schema/limits.h"
 #include "wire/pack.h"
 
+enum { TOKEN_BYTES_MAX = 64 << 10, HEAD_BYTES_MAX = 8 << 10, PACK_BYTES_EXTRA = 8 << 10 };
+_Static_assert(GROUP_BYTES_MAX + TOKEN_BYTES_MAX + HEAD_BYTES_MAX + PACK_BYTES_EXTRA <=
+                   SYNC_BODY_BYTES_MAX,
+               "a group that does not shrink fits a body, whatever stands before it");
+
 /* What one request is made of, read from the replica. */
 typedef struct push_source {
     replica_identity who;
@@ -21,8 +26,8 @@ typedef struct push_source {
 static void source_init(push_source *s)
 {
     *s = (push_source){0};
-    buf_init(&s->token, 64 << 10);
-    buf_init(&s->buckets, 64 << 10);
+    buf_init(&s->token, TOKEN_BYTES_MAX);
+    buf_init(&s->buckets, HEAD_BYTES_MAX);
     buf_init(&s->groups, PUSH_BYTES_TARGET + 2 * GROUP_BYTES_MAX);
     buf_init(&s->plain, SYNC_BODY_UNPACKED_BYTES_MAX);
 }
@@ -129,7 +134,7 @@ fb_code push_build(replica *r, const push_plan *plan, buf *body, push_request *o
         }
         m.wait_ms = m.groups_count == 0 && !m.no_page ? plan->wait_ms : 0;
         rc = write_body(&s, &m, body, &zstd);
-        if (rc != FB_OK || body->size <= SYNC_BODY_BYTES_MAX || m.groups_count <= 1) {
+        if (rc != FB_OK || body->size <= PUSH_BODY_BYTES_TARGET || m.groups_count <= 1) {
             break;
         }
     }

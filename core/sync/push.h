@@ -25,8 +25,8 @@ typedef struct push_request {
     bool zstd;
 } push_request;
 
-/* Write the next request into `body` (emptied before). The body as carried keeps
- * SYNC_BODY_BYTES_MAX: fewer groups go when it would be larger; one group always goes. FB_E_AUTH:
+/* Write the next request into `body` (emptied before). Fewer groups go when the body as carried
+ * would pass PUSH_BODY_BYTES_TARGET; one group always goes, within SYNC_BODY_BYTES_MAX. FB_E_AUTH:
  * not enrolled. */
 FB_MUST_USE fb_code push_build(replica *r, const push_plan *plan, buf *body, push_request *out,
                                fb_error *err);

@@ -52,7 +52,7 @@ static const char module_item[] =
     "{\"module\":\"lab\",\"entities\":[{\"name\":\"lab_item\",\"label\":{\"en\":\"Item\",\"zh\":\"项目\"},"
     "\"class\":\"shared\",\"stamps\":true,\"scope\":[{\"by\":\"global\"}],\"columns\":["
     "{\"name\":\"name\",\"type\":\"text\",\"max\":60,\"label\":{\"en\":\"Name\",\"zh\":\"名称\"}},"
-    "{\"name\":\"note\",\"type\":\"text\",\"max\":2000,\"label\":{\"en\":\"Note\",\"zh\":\"备注\"}},"
+    "{\"name\":\"note\",\"type\":\"text\",\"max\":65536,\"label\":{\"en\":\"Note\",\"zh\":\"备注\"}},"
     "{\"name\":\"qty\",\"type\":\"int64\",\"min\":-1000000,\"max\":1000000,\"policy\":\"DELTA\",\"label\":{\"en\":\"Quantity\",\"zh\":\"数量\"}},"
     "{\"name\":\"parent_id\",\"type\":\"ref\",\"to\":\"lab_item\",\"label\":{\"en\":\"Parent\",\"zh\":\"上级\"}}],"
     "\"indexes\":[[\"name\"],[\"parent_id\"]],\"grants\":{\"LAB\":\"cruda\"}}]}";
