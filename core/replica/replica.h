@@ -248,7 +248,8 @@ typedef struct rescued {
 } rescued;
 typedef fb_code (*rescue_fn)(void *ctx, const rescued *group);
 /* Every group of the second copy, and those of the database that it lacks and whose bytes the chain
- * proves. Writes nothing. E_NOT_FOUND: there is nothing at the path. */
+ * proves. Writes nothing. E_NOT_FOUND: there is nothing at the path. E_IO and other codes of the
+ * machine: fn was lent what could be read; asked again it may be more. */
 FB_MUST_USE fb_code rescue_each(const replica_options *o, rescue_fn fn, void *ctx, fb_error *err);
 /* The same line as a new group of this replica; *gseq_out 0: it is in the outbox already. E_AUTH:
  * not enrolled; E_PROTOCOL and friends: it is no group of this catalogue. Synced. */

@@ -120,9 +120,15 @@ fb_code rescue_each(const replica_options *o, rescue_fn fn, void *ctx, fb_error 
     if (rc == FB_OK) {
         rc = read_both(&w, o);
     }
+    fb_code trouble = rc == FB_OK ? w.x.trouble : FB_OK;
     bool nothing = rc == FB_OK && w.count == 0 && !w.seen.identity && !w.x.identity;
     extras_clear(&w.x);
     buf_clear(&w.closed);
+    if (trouble != FB_OK) {
+        return fail(err, trouble, "path",
+                    "the database could not be read whole: what could be read was given; check the "
+                    "disk and ask again");
+    }
     if (nothing) {
         return fail(err, FB_E_NOT_FOUND, "path",
                     "there is no outbox at this path, and no second copy of one: check the path");

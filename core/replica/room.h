@@ -418,6 +418,9 @@ fb_code file_broken(replica *r);
 /* The file was found damaged in use: the next open salvages. */
 void salvage_ask(const char *vfs, const char *path);
 bool salvage_is_asked(const char *vfs, const char *path);
+/* An opening ended with E_IO. True: so did those before it, and it is because the file has a place
+ * that cannot be read: salvage it. */
+bool salvage_is_last_way(const char *vfs, const char *path);
 /* Open without looking at the second copy. */
 FB_MUST_USE fb_code replica_open_plain(const replica_options *o, replica **out, fb_error *err);
 

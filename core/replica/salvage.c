@@ -16,6 +16,7 @@ typedef struct work {
     bool has_old;
     second_seen seen;
     extras x;
+    bool given_up;   /* what could not be read is damage */
     sql_file *alone; /* the database's file, locked */
     char *name;      /* scratch for file names */
     size_t name_room;
@@ -31,12 +32,12 @@ static const char *beside(work *w, const char *suffix)
 
 /* --- asked for while the file was in use --------------------------------------------- */
 
-static char *asked_name(const char *path)
+static char *name_of(const char *path, const char *suffix)
 {
     size_t room = strlen(path) + NAME_ROOM;
     char *name = malloc(room);
     if (name != NULL) {
-        snprintf(name, room, "%s-broken", path);
+        snprintf(name, room, "%s%s", path, suffix);
     }
     return name;
 }
@@ -44,7 +45,7 @@ static char *asked_name(const char *path)
 void salvage_ask(const char *vfs, const char *path)
 {
     sql_file *f = NULL;
-    char *name = asked_name(path);
+    char *name = name_of(path, "-broken");
     /* When even this cannot be written the damage will be met again. */
     if (name != NULL && sql_file_open(vfs, name, true, &f) == FB_OK) {
         (void)!sql_file_write(f, 0, "1", 1);
@@ -56,7 +57,7 @@ void salvage_ask(const char *vfs, const char *path)
 
 bool salvage_is_asked(const char *vfs, const char *path)
 {
-    char *name = asked_name(path);
+    char *name = name_of(path, "-broken");
     bool asked = name != NULL && sql_file_exists(vfs, name);
     if (asked && !sql_file_exists(vfs, path)) { /* that file is gone: nothing is said of the next */
         (void)!sql_file_delete(vfs, name);
@@ -64,6 +65,61 @@ bool salvage_is_asked(const char *vfs, const char *path)
     }
     free(name);
     return asked;
+}
+
+/* --- a disk that does not answer ----------------------------------------------------- */
+
+/* A byte for each opening. Where not even that can be written nothing could be put in order. */
+static fb_code count_opening(sql_file *f, uint64_t *count_out)
+{
+    FB_TRY(sql_file_size(f, count_out));
+    FB_TRY(sql_file_write(f, *count_out, "?", 1));
+    return sql_file_sync(f);
+}
+
+/* One more opening could not read the file. True: it is damage now (SLV-5). */
+static bool is_given_up(const char *vfs, const char *path)
+{
+    sql_file *f = NULL;
+    uint64_t before = 0;
+    char *name = name_of(path, "-unread");
+    if (name != NULL && sql_file_open(vfs, name, true, &f) == FB_OK) {
+        before = count_opening(f, &before) == FB_OK ? before : 0;
+        sql_file_close(f);
+    }
+    free(name);
+    return before >= UNREAD_OPENINGS;
+}
+
+static bool reads_whole(sql_file *f)
+{
+    enum { PIECE_BYTES = 4096 };
+    char piece[PIECE_BYTES];
+    size_t got = sizeof piece;
+    fb_code rc = FB_OK;
+    for (uint64_t at = 0; rc == FB_OK && got == sizeof piece; at += got) {
+        rc = sql_file_read(f, at, piece, sizeof piece, &got);
+    }
+    return rc != FB_E_IO;
+}
+
+bool salvage_is_last_way(const char *vfs, const char *path)
+{
+    sql_file *f = NULL;
+    if (!is_given_up(vfs, path) || !sql_file_exists(vfs, path) ||
+        sql_file_open_alone(vfs, path, &f) != FB_OK) {
+        return false; /* rights, a lock: nothing is known of what is in it */
+    }
+    bool whole = reads_whole(f);
+    sql_file *log = NULL;
+    char *name = name_of(path, "-wal");
+    if (whole && name != NULL && sql_file_open(vfs, name, false, &log) == FB_OK) {
+        whole = reads_whole(log);
+    }
+    free(name);
+    sql_file_close(log);
+    sql_file_close(f);
+    return !whole;
 }
 
 /* --- what there is ------------------------------------------------------------------- */
@@ -169,27 +225,42 @@ static fb_code write_segment(work *w)
 
 /* --- evidence ------------------------------------------------------------------------ */
 
+/* What can be read of it. One that does not fit on the disk is given up. */
+static fb_code keep_copy(work *w, sql_file *from, const char *suffix)
+{
+    bool unread = false;
+    fb_code rc = sql_file_copy(from, w->o->vfs, beside(w, suffix), &unread);
+    if (rc == FB_OK && unread && !w->given_up) {
+        w->given_up = is_given_up(w->o->vfs, w->o->path);
+        rc = w->given_up ? FB_OK : FB_E_IO;
+    }
+    if (rc != FB_OK) {
+        (void)!sql_file_delete(w->o->vfs, beside(w, suffix));
+    }
+    return rc == FB_E_DISK_FULL ? FB_OK : rc;
+}
+
 /* SLV-4: the places take turns with the generations of the second copy, so that a salvage that was
- * cut short and begins again uses the same one. Copies that do not fit on the disk are given up. */
-static void keep_evidence(work *w)
+ * cut short and begins again uses the same one. */
+static fb_code keep_evidence(work *w)
 {
     char suffix[NAME_ROOM];
     sql_file *log = NULL;
     int place = (int)(w->old.generation % EVIDENCE_KEPT) + 1;
     snprintf(suffix, sizeof suffix, "-damaged%d", place);
-    if (sql_file_copy(w->alone, w->o->vfs, beside(w, suffix)) != FB_OK) {
-        (void)!sql_file_delete(w->o->vfs, beside(w, suffix));
-    }
-    if (sql_file_open(w->o->vfs, beside(w, "-wal"), false, &log) == FB_OK) {
+    FB_TRY(keep_copy(w, w->alone, suffix));
+    fb_code rc = sql_file_open(w->o->vfs, beside(w, "-wal"), false, &log);
+    if (rc == FB_OK) {
         snprintf(suffix, sizeof suffix, "-damaged%d-wal", place);
-        (void)!sql_file_copy(log, w->o->vfs, beside(w, suffix));
+        rc = keep_copy(w, log, suffix);
         sql_file_close(log);
     }
+    return rc == FB_E_NOT_FOUND || w->given_up ? FB_OK : rc;
 }
 
 static fb_code delete_old(work *w)
 {
-    static const char *const suffixes[] = {"-wal", "-shm", "-journal", "", "-broken"};
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal", "", "-broken", "-unread"};
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         FB_TRY(sql_file_delete(w->o->vfs, beside(w, suffixes[i])));
     }
@@ -211,6 +282,14 @@ static fb_code gather(work *w, fb_code why, fb_error *err)
         return why;
     }
     rc = extras_read(w->o, &w->seen, &w->x);
+    if (rc == FB_OK && w->x.trouble != FB_OK) {
+        w->given_up = w->x.trouble == FB_E_IO && is_given_up(w->o->vfs, w->o->path);
+        if (!w->given_up) {
+            return fail(err, w->x.trouble, "path",
+                        "the database is damaged, and what is left of it cannot be read now: check "
+                        "the disk and open it again; nothing was changed");
+        }
+    }
     if (rc == FB_OK && !w->has_old && !w->x.identity) {
         return fail(
             err, why, "path",
@@ -231,9 +310,11 @@ static fb_code replace(work *w, fb_code why, fb_error *err)
     FB_TRY(rc);
     if (!w->seen.salvage) {
         if (why != FB_E_NOT_FOUND) {
-            keep_evidence(w);
+            rc = keep_evidence(w);
         }
-        rc = write_segment(w);
+        if (rc == FB_OK) {
+            rc = write_segment(w);
+        }
     }
     if (rc == FB_OK) {
         rc = delete_old(w);

@@ -13,13 +13,16 @@
  *          files are all there, after it the database without its name counts for nothing
  *   SLV-2  a group of the database is taken only if the chain proves its bytes
  *   SLV-3  nothing of another file is taken: work of another person is never sent as this one's
- *   SLV-4  the damaged files are kept beside the database, the newest EVIDENCE_KEPT of them */
+ *   SLV-4  the damaged files are kept beside the database, the newest EVIDENCE_KEPT of them
+ *   SLV-5  a disk that does not answer says nothing of the file: the opening fails, everything
+ * stays as it was, and the next one tries again. What UNREAD_OPENINGS of them could not read is
+ *          damage, so that one bad sector does not keep the app out for ever */
 #ifndef FB_REPLICA_SALVAGE_H
 #define FB_REPLICA_SALVAGE_H
 
 #include "replica/room.h"
 
-enum { EVIDENCE_KEPT = 2, EXTRAS_BYTES_MAX = 512 << 20 };
+enum { EVIDENCE_KEPT = 2, EXTRAS_BYTES_MAX = 512 << 20, UNREAD_OPENINGS = 4 };
 
 /* Something that the second copy lacks. */
 typedef struct extra {
@@ -34,14 +37,15 @@ typedef struct extras {
     extra *first, **end;
     buf marks; /* uint64_t of every line that the second copy has */
     buf line, packed;
-    bool identity; /* an identity of the same file was read */
+    bool identity;   /* an identity of the same file was read */
+    fb_code trouble; /* of the machine, while reading: something may be left out that is sound */
     fb_id file_id;
 } extras;
 
 FB_MUST_USE fb_code extras_init(extras *x);
 void extras_clear(extras *x); /* safe after a failed init */
 /* salvage_read.c: whatever of the damaged database is sound. *seen: what the second copy has, or
- * nothing. Never fails for damage. */
+ * nothing. Never fails for damage, nor for what is in x->trouble: both are read around. */
 FB_MUST_USE fb_code extras_read(const replica_options *o, const second_seen *seen, extras *x);
 /* The line of a group is known already. */
 FB_MUST_USE fb_code extras_mark(extras *x, fb_text stored);

@@ -1,8 +1,9 @@
 /* salvage_read.c - what a damaged database still has to say. See salvage.h: SLV-2, SLV-3.
  *
- * Any statement may fail; what was read before stands. Groups are walked from the pruned end on:
- * one whose bytes do not give its chain is left out, and the walk goes on with the chain it
- * names, so that one bad page costs the groups on it only. */
+ * Any statement may fail; what was read before stands, and what the machine is to blame for is
+ * noted for the caller to judge (SLV-5). Groups are walked from the pruned end on: one whose bytes
+ * do not give its chain is left out, and the walk goes on with the chain it names, so that one bad
+ * page costs the groups on it only. */
 #include <string.h>
 
 #include "replica/salvage.h"
@@ -49,6 +50,14 @@ void extras_clear(extras *x)
     buf_clear(&x->line);
     buf_clear(&x->packed);
     arena_free(x->memory);
+}
+
+static fb_code note_trouble(extras *x, fb_code rc)
+{
+    if (x->trouble == FB_OK && code_is_machines(rc)) {
+        x->trouble = rc;
+    }
+    return rc == FB_E_NO_MEMORY ? rc : FB_OK;
 }
 
 static uint64_t mark_of(fb_text line)
@@ -186,8 +195,9 @@ static fb_code read_groups(reading *w)
     for (int bad = 0; bad < BAD_MAX; bad++) {
         int64_t before = gseq;
         fb_code rc = read_groups_from(w, &gseq);
-        if (rc != FB_E_CORRUPT) {
-            return rc == FB_E_NO_MEMORY ? rc : FB_OK;
+        FB_TRY(note_trouble(w->x, rc));
+        if (rc != FB_E_CORRUPT && rc != FB_E_IO) {
+            return FB_OK;
         }
         gseq += gseq == before; /* over the place that cannot be read */
         w->chain_known = w->chain_known && gseq != before + 1;
@@ -209,6 +219,7 @@ static fb_code read_counters(reading *w)
         rc = sql_step(q, &row);
     }
     sql_reset(q);
+    FB_TRY(note_trouble(w->x, rc));
     return w->x->packed.size > 0 ? extra_add(w->x, JOURNAL_COUNTERS, 0, buf_text(&w->x->packed))
                                  : FB_OK;
 }
@@ -232,26 +243,22 @@ static fb_code read_drafts(reading *w)
         }
     }
     sql_reset(q);
-    return rc;
+    return note_trouble(w->x, rc);
 }
 
 static fb_code read_all(reading *w)
 {
     fb_code rc = read_identity(w);
-    if (rc != FB_OK && rc != FB_E_NO_MEMORY) {
-        w->x->identity = false;
-        return FB_OK; /* nothing else in it can be trusted to be this file's */
+    if (rc != FB_OK) {
+        w->x->identity = false; /* nothing else in it can be trusted to be this file's */
+        return note_trouble(w->x, rc);
     }
-    FB_TRY(rc);
     if (w->seen->identity && !id_equal(&w->x->file_id, &w->seen->file_id)) {
         return FB_OK; /* SLV-3 */
     }
     FB_TRY(read_groups(w));
-    rc = read_counters(w);
-    if (rc != FB_E_NO_MEMORY && !w->seen->identity) {
-        rc = read_drafts(w);
-    }
-    return rc == FB_E_NO_MEMORY ? rc : FB_OK;
+    FB_TRY(read_counters(w));
+    return w->seen->identity ? FB_OK : read_drafts(w);
 }
 
 fb_code extras_read(const replica_options *o, const second_seen *seen, extras *x)
@@ -263,7 +270,7 @@ fb_code extras_read(const replica_options *o, const second_seen *seen, extras *x
     sql_db *db = NULL;
     fb_code rc = sql_open(o->path, &so, &db, NULL);
     if (rc != FB_OK) {
-        return rc == FB_E_NO_MEMORY ? rc : FB_OK;
+        return note_trouble(x, rc);
     }
     reading w = {.x = x, .seen = seen, .db = db};
     rc = read_all(&w);

@@ -8,7 +8,7 @@
 
 /* SQLite's layer for Unix writes less than 128 KiB in one call and takes the rest for a full disk:
  * its own writes are no larger than a page. */
-enum { COPY_BYTES = 64 << 10, PIECE_BYTES = 64 << 10, NAME_ZEROS = 4 };
+enum { COPY_BYTES = 4096, PIECE_BYTES = 64 << 10, NAME_ZEROS = 4 };
 
 static const char LOG_SUFFIX[] = "-wal";
 
@@ -216,31 +216,33 @@ fb_code sql_file_delete(const char *vfs_name, const char *path)
     return rc == SQLITE_IOERR_DELETE_NOENT ? FB_OK : sql_code_of(rc);
 }
 
-static fb_code copy_bytes(sql_file *from, sql_file *to, char *bytes)
+static fb_code copy_bytes(sql_file *from, sql_file *to, bool *unread)
 {
-    uint64_t at = 0;
-    size_t got = COPY_BYTES;
-    while (got == COPY_BYTES) {
-        FB_TRY(sql_file_read(from, at, bytes, COPY_BYTES, &got));
-        if (got > 0) {
-            FB_TRY(sql_file_write(to, at, bytes, got));
+    char bytes[COPY_BYTES];
+    uint64_t size = 0;
+    FB_TRY(sql_file_size(from, &size));
+    for (uint64_t at = 0; at < size; at += COPY_BYTES) {
+        size_t got = 0;
+        size_t wanted = size - at < COPY_BYTES ? (size_t)(size - at) : COPY_BYTES;
+        fb_code rc = sql_file_read(from, at, bytes, wanted, &got);
+        if (rc == FB_E_IO) {
+            memset(bytes, 0, wanted);
+            *unread = true;
         }
-        at += got;
+        FB_TRY(rc == FB_E_IO ? FB_OK : rc);
+        FB_TRY(sql_file_write(to, at, bytes, wanted));
     }
-    FB_TRY(sql_file_truncate(to, at));
+    FB_TRY(sql_file_truncate(to, size));
     return sql_file_sync(to);
 }
 
-fb_code sql_file_copy(sql_file *from, const char *vfs, const char *to)
+fb_code sql_file_copy(sql_file *from, const char *vfs, const char *to, bool *unread_out)
 {
-    FB_REQUIRE(from != NULL && to != NULL);
+    FB_REQUIRE(from != NULL && to != NULL && unread_out != NULL);
     sql_file *target = NULL;
-    char *bytes = malloc(COPY_BYTES);
-    fb_code rc = bytes == NULL ? FB_E_NO_MEMORY : sql_file_open(vfs, to, true, &target);
-    if (rc == FB_OK) {
-        rc = copy_bytes(from, target, bytes);
-    }
+    *unread_out = false;
+    FB_TRY(sql_file_open(vfs, to, true, &target));
+    fb_code rc = copy_bytes(from, target, unread_out);
     sql_file_close(target);
-    free(bytes);
     return rc;
 }

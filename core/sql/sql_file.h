@@ -32,8 +32,10 @@ bool sql_file_exists(const char *vfs, const char *path); /* and is not empty */
 bool sql_log_exists(const char *vfs, const char *path); /* the database has a write-ahead log: it is
                                                            in use, or was not closed */
 FB_MUST_USE fb_code sql_file_delete(const char *vfs, const char *path); /* an absent one is fine */
-/* Copy all bytes into the file `to`, which is replaced, and sync it. From the open file, because
- * opening a database's file a second time and closing it may drop its locks. */
-FB_MUST_USE fb_code sql_file_copy(sql_file *from, const char *vfs, const char *to);
+/* Copy all bytes into the file `to`, which is replaced, and sync it; *unread_out: zeros stand there
+ * for pages that could not be read. From the open file, because opening a database's file a second
+ * time and closing it may drop its locks. */
+FB_MUST_USE fb_code sql_file_copy(sql_file *from, const char *vfs, const char *to,
+                                  bool *unread_out);
 
 #endif

@@ -9,6 +9,7 @@
 typedef struct exporting {
     FILE *out;
     long groups;
+    bool failed; /* to be written */
 } exporting;
 
 static fb_code put_line(void *ctx, const fb_outbox_group *group)
@@ -21,6 +22,7 @@ static fb_code put_line(void *ctx, const fb_outbox_group *group)
     e->groups++;
     bool written = fwrite(group->line.data, 1, group->line.size, e->out) == group->line.size &&
                    fputc('\n', e->out) != EOF;
+    e->failed = !written;
     return written ? FB_OK : FB_E_IO;
 }
 
@@ -69,7 +71,9 @@ int run_outbox_export(cli *c, const cli_command *cmd)
     fb_code rc = fb_outbox_each(c->db_path, &o, put_line, &e, &err);
     bool closed = fclose(e.out) == 0;
     if (rc != FB_OK || !closed) {
-        (void)remove(name);
+        if (e.groups == 0 || e.failed || !closed) { /* else it is what could be read */
+            (void)remove(name);
+        }
         return rc != FB_OK ? report(c, &err) : file_failed(name);
     }
     say_count(c, e.groups);

@@ -59,7 +59,8 @@ typedef struct mem_file {
     shm_node shm;
     int lock_shared;
     bool lock_reserved, lock_pending, lock_exclusive;
-    bool deleted;
+    bool deleted, bad;
+    uint64_t bad_at; /* a byte of it that cannot be read */
     int handles;
     uint32_t sync_errors; /* failed syncs */
     struct mem_file *next;
@@ -398,6 +399,10 @@ static int x_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 offse
     int fault = h->temporary ? SQLITE_OK : machine_fault(h->file->owner, FAIL_READS);
     if (fault != SQLITE_OK) {
         return fault;
+    }
+    uint64_t from = (uint64_t)offset;
+    if (h->file->bad && from <= h->file->bad_at && h->file->bad_at < from + (uint64_t)amount) {
+        return SQLITE_IOERR_READ;
     }
     size_t have = (size_t)offset < h->file->now.size ? h->file->now.size - (size_t)offset : 0;
     size_t n = have < (size_t)amount ? have : (size_t)amount;
@@ -953,6 +958,14 @@ void crash_vfs_fail(crash_vfs *v, const char *name, uint64_t calls, int result, 
     m->fail_for_ever = for_ever;
     m->fail_counts = counts_of(result);
     m->failed = false;
+}
+
+void crash_vfs_bad_sector(crash_vfs *v, const char *name, uint64_t offset)
+{
+    for (mem_file *f = v->files; f != NULL; f = f->next) {
+        f->bad = name != NULL && !f->deleted && strcmp(f->name, name) == 0;
+        f->bad_at = offset;
+    }
 }
 
 bool crash_vfs_failed(const crash_vfs *v, const char *name)

@@ -56,6 +56,10 @@ void crash_vfs_watch(crash_vfs *v, const char *machine, int result, void (*fn)(u
 /* Did a fault of crash_vfs_fail fire since it was set? */
 bool crash_vfs_failed(const crash_vfs *v, const char *machine);
 
+/* What holds this byte of the file cannot be read, however often; a file made anew under the name
+ * can. One sector of all; NULL: none. */
+void crash_vfs_bad_sector(crash_vfs *v, const char *file, uint64_t offset);
+
 /* Be told of every mutating call that was carried out, in order; NULL: nobody. Borrowed for the
  * call. */
 typedef enum crash_vfs_op {

@@ -23,7 +23,9 @@ typedef struct fb_outbox_group {
 
 /* Lend every group that no backup of the server is known to hold, oldest first, to fn, which
  * returns FB_OK to go on. `options` needs a port; create and read_only are not looked at. Nothing
- * is written, whatever state the file is in. FB_E_NOT_FOUND: there is no outbox at this path. */
+ * is written, whatever state the file is in. FB_E_NOT_FOUND: there is no outbox at this path.
+ * FB_E_IO and other codes of the machine: fn was lent what could be read; asked again it may be
+ * more. */
 FB_API FB_MUST_USE fb_code fb_outbox_each(const char *path, const fb_db_options *options,
                                           fb_code (*fn)(void *ctx, const fb_outbox_group *group),
                                           void *ctx, fb_error *err);
