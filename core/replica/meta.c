@@ -34,7 +34,7 @@ static const char *const own_keys[] = {
     "pruned_chain", "base_stale", "digest_fixed", "epoch", "token", "token_staged", "packs",
     "packs_failed", "pack_key", "device", "user",
     "incarnation", "device_code", "user_code", "user_name", "secret", "server_url", "enrolled",
-    "life", "file_id", "salvaged", "salvaged_ms", "salvaged_groups", "outbox_generation",
+    "life", "file_id", "salvaged", "salvaged_ms", "salvaged_groups", "evidence", "outbox_generation",
     "adopted",
     "epochs_left",
     "page_sums",   "blobs_adopt",

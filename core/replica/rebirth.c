@@ -105,6 +105,7 @@ fb_code rebirth_inside(replica *r)
     FB_TRY(meta_put_blob(r, "incarnation", incarnation.b, sizeof incarnation.b));
     r->life++;
     FB_TRY(meta_put_int(r, "life", r->life));
+    FB_TRY(meta_put_int(r, "evidence", pending)); /* SLV-6: in the new life's numbers */
     FB_TRY(chain_again(r, pending));
     FB_TRY(numbers_skip(r));
     FB_TRY(forget_download(r));

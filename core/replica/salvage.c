@@ -247,15 +247,45 @@ static fb_code keep_evidence(work *w)
     char suffix[NAME_ROOM];
     sql_file *log = NULL;
     int place = (int)(w->old.generation % EVIDENCE_KEPT) + 1;
-    snprintf(suffix, sizeof suffix, "-damaged%d", place);
+    bool foreign = w->has_old && w->x.identity && !id_equal(&w->x.file_id, &w->seen.file_id);
+    const char *kind = foreign ? "foreign" : "damaged";
+    snprintf(suffix, sizeof suffix, "-%s%d", kind, place);
     FB_TRY(keep_copy(w, w->alone, suffix));
     fb_code rc = sql_file_open(w->o->vfs, beside(w, "-wal"), false, &log);
     if (rc == FB_OK) {
-        snprintf(suffix, sizeof suffix, "-damaged%d-wal", place);
+        snprintf(suffix, sizeof suffix, "-%s%d-wal", kind, place);
         rc = keep_copy(w, log, suffix);
         sql_file_close(log);
     }
     return rc == FB_E_NOT_FOUND || w->given_up ? FB_OK : rc;
+}
+
+static bool forget_file(const replica *r, const char *suffix)
+{
+    const journal *j = &r->second.j;
+    char *name = name_of(j->path, suffix);
+    bool gone =
+        name != NULL && (!sql_file_exists(j->vfs, name) || sql_file_delete(j->vfs, name) == FB_OK);
+    free(name);
+    return gone;
+}
+
+bool salvage_forget(replica *r)
+{
+    char suffix[NAME_ROOM];
+    int64_t saved_before = 0;
+    bool gone = true;
+    if (!r->second.on || meta_get_int(r, "evidence", &saved_before) != FB_OK ||
+        r->state.pruned < saved_before) {
+        return true; /* an erasure asks again when more is pruned */
+    }
+    for (int place = 1; place <= EVIDENCE_KEPT; place++) {
+        snprintf(suffix, sizeof suffix, "-damaged%d", place);
+        gone &= forget_file(r, suffix);
+        snprintf(suffix, sizeof suffix, "-damaged%d-wal", place);
+        gone &= forget_file(r, suffix);
+    }
+    return gone;
 }
 
 static fb_code delete_old(work *w)

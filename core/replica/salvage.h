@@ -13,10 +13,13 @@
  *          files are all there, after it the database without its name counts for nothing
  *   SLV-2  a group of the database is taken only if the chain proves its bytes
  *   SLV-3  nothing of another file is taken: work of another person is never sent as this one's
- *   SLV-4  the damaged files are kept beside the database, the newest EVIDENCE_KEPT of them
+ *   SLV-4  the damaged files are kept beside the database, the newest EVIDENCE_KEPT of them;
+ * another device's under a name of their own, because nobody here can tell what of it was sent
  *   SLV-5  a disk that does not answer says nothing of the file: the opening fails, everything
  * stays as it was, and the next one tries again. What UNREAD_OPENINGS of them could not read is
- *          damage, so that one bad sector does not keep the app out for ever */
+ *          damage, so that one bad sector does not keep the app out for ever
+ *   SLV-6  what must leave the files (PUR-1, FGT-2) leaves those set aside too, as soon as the
+ * server has in a backup everything that was saved before they were set aside */
 #ifndef FB_REPLICA_SALVAGE_H
 #define FB_REPLICA_SALVAGE_H
 
@@ -49,6 +52,9 @@ void extras_clear(extras *x); /* safe after a failed init */
 FB_MUST_USE fb_code extras_read(const replica_options *o, const second_seen *seen, extras *x);
 /* The line of a group is known already. */
 FB_MUST_USE fb_code extras_mark(extras *x, fb_text stored);
+
+/* SLV-6, after a purge. False: a file could not be deleted, try again. */
+bool salvage_forget(replica *r);
 
 /* salvage_build.c: open a new database at the path and fill it from the current segment. */
 FB_MUST_USE fb_code salvage_build(const replica_options *o, journal *j, replica **out,

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/trace.h"
-#include "replica/room.h"
+#include "replica/salvage.h"
 
 enum { TEND_FROM_BYTES = 256 << 10, CHECKPOINT_PAGES = 1000 };
 
@@ -400,7 +400,7 @@ void second_tend(replica *r)
         return;
     }
     if (r->purge_due && sql_checkpoint_all(r->db) == FB_OK) {
-        r->purge_due = false; /* PUR-1; else it is tried again after the next commit */
+        r->purge_due = !salvage_forget(r); /* PUR-1; else it is tried again after the next commit */
     } else {
         (void)!sql_checkpoint(r->db); /* a later one does it */
     }

@@ -238,6 +238,58 @@ static void crash_in_a_salvage__is_followed_by_the_same_one(void **state)
     assert_true(call > (step == 1 ? 50 : 80));
 }
 
+static bool stands(const char *name)
+{
+    file_bytes f = file_read(name);
+    free(f.data);
+    return f.size > 0;
+}
+
+static int64_t head = 10; /* of the server */
+
+/* Every group up to this one is applied, and in a backup. */
+static void answer(lab *l, int64_t gseq)
+{
+    buf out;
+    outbox_state box;
+    assert_int_equal(outbox_state_get(l->r, &box), FB_OK);
+    reply_begin(l, &out, gseq, gseq, ++head);
+    verdict_run_put(&out, box.acked + 1, gseq, head);
+    reply_page(&out, "0.9", true, false);
+    (void)reply_take(l, &out);
+}
+
+static void first_page(lab *l)
+{
+    buf out;
+    reply_begin(l, &out, 0, 0, ++head);
+    reply_page(&out, "0.9", true, true);
+    reply_rights(l, &out);
+    (void)reply_take(l, &out);
+}
+
+static void one_row(lab *l, unsigned id, bool leaves)
+{
+    buf out;
+    outbox_state box;
+    assert_int_equal(outbox_state_get(l->r, &box), FB_OK);
+    reply_begin(l, &out, box.acked, box.backed_up, ++head);
+    reply_page(&out, "0.9", true, false);
+    if (leaves) {
+        reply_gone(l, &out, BLOCK_LEAVE, id);
+    } else {
+        reply_row(l, &out, id, "of a territory", NULL, 1, head);
+    }
+    (void)reply_take(l, &out);
+}
+
+/* A row comes and leaves the scope. */
+static void purge(lab *l, unsigned id)
+{
+    one_row(l, id, false);
+    one_row(l, id, true);
+}
+
 static void foreign_database__is_moved_aside(void **state)
 {
     lab l;
@@ -260,6 +312,37 @@ static void foreign_database__is_moved_aside(void **state)
     lab_reopen(&l);
     assert_int_equal(groups_pending(&l), 1);
     assert_false(lab_has(&l, 77));
+    first_page(&l);
+    answer(&l, 1);
+    purge(&l, 50);
+    lab_close(&l);
+    assert_true(stands(DB "-foreign1")); /* nobody here knows what of it was sent: SLV-4 */
+    assert_false(stands(DB "-damaged1"));
+}
+
+/* What left the scope, or was erased, may stand in a file that was set aside: it goes with the same
+ * purge, but not while it could be the last copy of work that no backup has (SLV-6). */
+static void file_set_aside__goes_with_a_purge_when_a_backup_has_all(void **state)
+{
+    lab l;
+    (void)state;
+    start(&l);
+    lab_save(&l, 1, "one", 1);
+    lab_save(&l, 2, "two", 2);
+    lab_close(&l);
+    crash_vfs_put(disk, DB "-broken", "1", 1);
+    lab_reopen(&l);
+    first_page(&l);
+    lab_save(&l, 3, "saved later", 2);
+    answer(&l, 1);
+    purge(&l, 50);
+    lab_reopen(&l);
+    assert_true(stands(DB "-damaged1")); /* the second group waits */
+    answer(&l, 2);
+    assert_true(stands(DB "-damaged1")); /* nothing has to go */
+    purge(&l, 51);
+    assert_false(stands(DB "-damaged1"));
+    assert_int_equal(groups_pending(&l), 1);
     lab_close(&l);
 }
 
@@ -757,6 +840,7 @@ int main(void)
         TEST(numbers_and_drafts__are_salvaged),
         TEST(crash_in_a_salvage__is_followed_by_the_same_one),
         TEST(foreign_database__is_moved_aside),
+        TEST(file_set_aside__goes_with_a_purge_when_a_backup_has_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
