@@ -149,7 +149,9 @@ FB_MUST_USE fb_code outbox_read(replica *r, int64_t first, uint32_t groups_max, 
  * when the page is complete everything staged is promoted in that same transaction. `body` is the
  * unpacked reply. A reply that breaks the protocol changes nothing: E_PROTOCOL and friends. E_FORK:
  * it counts groups that this device never wrote (call replica_rebirth). E_BUSY: it is older than
- * what is shown; ask again. */
+ * what is shown; ask again. E_IO and other codes of the machine: it was not taken, or its commit
+ * reached the disk and what came after did not, and the next opening may find it taken; either way
+ * the next request asks from where the file stands, and the same reply may be taken again. */
 typedef struct stage_result {
     bool complete; /* the device is at the server's head as of this reply */
     bool promoted; /* visible state changed */

@@ -184,6 +184,69 @@ static void stage__a_new_epoch_outlives_a_power_loss(void **state)
     crash_vfs_free(v);
 }
 
+/* The first group is applied, and another's row comes. A second group waits all the while. */
+static fb_code take_verdict_and_row(lab *l)
+{
+    buf out;
+    stage_result got;
+    fb_error err = {.code = FB_OK};
+    reply_begin(l, &out, 1, 1, 7);
+    verdict_run_put(&out, 1, 1, 6);
+    reply_page(&out, "0.7", true, false);
+    reply_row(l, &out, 3, "of another", NULL, 1, 70);
+    return reply_try(l, &out, &got, &err);
+}
+
+/* The commit reached the log, what came after it failed: the caller hears E_IO, and the next
+ * opening may find the reply taken. Whichever it is, asked again the device gets to the same place.
+ */
+static void stage__a_reply_that_failed_at_the_disk_may_be_taken_twice(void **state)
+{
+    static const int faults[] = {SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, SQLITE_IOERR_READ};
+    enum { KINDS = sizeof faults / sizeof faults[0], CALLS_MAX = 600 };
+    lab l;
+    fb_error err = {.code = FB_OK};
+    bool fired = true;
+    int failed = 0, n = 0;
+    (void)state;
+    crash_vfs *v = crash_vfs_new("stage_twice", 15);
+    lab_init(&l, "first/db", "stage_twice", 15);
+    assert_int_equal(lab_open(&l, &err), FB_OK);
+    lab_enrol(&l);
+    lab_first_sync(&l);
+    lab_save(&l, 1, "answered", 1);
+    lab_save(&l, 2, "waits", 1);
+    lab_close(&l);
+    snprintf(l.path, sizeof l.path, "phone/db");
+    for (; fired && n < CALLS_MAX; n++) {
+        crash_vfs_copy(v, "first", "phone");
+        lab_reopen(&l);
+        crash_vfs_fail(v, "phone", 1 + (uint64_t)(n / KINDS), faults[n % KINDS], false);
+        fb_code rc = take_verdict_and_row(&l);
+        fired = crash_vfs_failed(v, "phone") || n % KINDS != 0;
+        crash_vfs_fail(v, "phone", 0, SQLITE_OK, false);
+        assert_true(rc == FB_OK || code_is_machines(rc));
+        failed += rc != FB_OK;
+        if (n / KINDS % 2 == 1) {
+            crash_vfs_kill(v, "phone"); /* before it could ask again */
+            lab_close(&l);
+            crash_vfs_reboot(v, "phone");
+            lab_reopen(&l);
+        }
+        assert_int_equal(take_verdict_and_row(&l), FB_OK);
+        outbox_state box;
+        assert_int_equal(outbox_state_get(l.r, &box), FB_OK);
+        assert_true(box.last == 2 && box.acked == 1 && box.backed_up == 1);
+        assert_true(lab_has(&l, 1) && lab_has(&l, 2) && lab_has(&l, 3));
+        assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item"), 3);
+        lab_check(&l);
+        lab_close(&l);
+        crash_vfs_remove(v, "phone");
+    }
+    assert_true(failed > 4 && n < CALLS_MAX);
+    crash_vfs_free(v);
+}
+
 static void stage__a_page_that_starts_anew_drops_what_was_staged(void **state)
 {
     lab l;
@@ -378,6 +441,7 @@ int main(void)
         cmocka_unit_test(stage__a_server_that_forgot_its_answers_is_refused),
         cmocka_unit_test(stage__a_new_epoch_takes_back_aliases_that_no_backup_holds),
         cmocka_unit_test(stage__a_new_epoch_outlives_a_power_loss),
+        cmocka_unit_test(stage__a_reply_that_failed_at_the_disk_may_be_taken_twice),
         cmocka_unit_test(stage__a_page_that_starts_anew_drops_what_was_staged),
         cmocka_unit_test(stage__the_clock_is_read_in_the_middle_of_the_exchange),
         cmocka_unit_test(clock__an_older_reply_does_not_take_back_what_was_seen),
