@@ -162,18 +162,24 @@ static fb_code catalog_read_newest(replica *r, fb_error *err)
     catalog *c = NULL;
     edition *made = NULL;
 
-    FB_TRY(sql_step(s, &row));
+    fb_code rc = sql_step(s, &row);
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, err);
+    }
     if (!row) {
         return FB_OK;
     }
-    fb_code rc = catalog_load(sql_text(s, 0), &c, err);
+    rc = catalog_load(sql_text(s, 0), &c, err);
     sql_reset(s);
-    if (rc == FB_OK && (rc = edition_new(c, &made)) != FB_OK) {
+    FB_TRY(rc);
+    rc = edition_new(c, &made);
+    if (rc == FB_OK) {
+        edition_push(r, made);
+        rc = adopted_read(r, &made->adopted);
+    } else {
         catalog_free(c);
     }
-    FB_TRY(rc);
-    edition_push(r, made);
-    return adopted_read(r, &made->adopted);
+    return rc == FB_OK ? FB_OK : sql_fail(r, rc, err);
 }
 
 /* After another connection installed a newer one, or after a rollback took ours away. */

@@ -31,7 +31,8 @@ fb_code sql_fail(replica *r, fb_code code, fb_error *err)
                     "the file, or PATH-wal or PATH-shm beside it, cannot be written: check their "
                     "rights, the folder's and the disk; nothing was changed");
     default:
-        return fail(err, code, "", "the database answered: %s", sql_message(r->db));
+        return fail(err, code, "", "the database answered: %s",
+                    sql_code(r->db) == code ? sql_message(r->db) : fb_code_text(code, "en"));
     }
 }
 
