@@ -85,10 +85,10 @@ void twin_taken(sim_device *d, bool second, fb_code code)
 {
     sim *s = d->world;
     s->fired[KIND_TWO_SERVERS] += s->twin != NULL && code == FB_E_EPOCH;
-    if (code != FB_OK) {
+    if (code != FB_OK || d->follows == (second ? FOLLOWS_SECOND : FOLLOWS_FIRST)) {
         return;
     }
-    if (s->twin != NULL && !epoch_is_of(d, second ? TWIN "/master.db" : "server/master.db")) {
+    if (!epoch_is_of(d, second ? TWIN "/master.db" : "server/master.db")) {
         return; /* it asks again, and has kept nothing of the answer */
     }
     if (!second && d->follows == FOLLOWS_SECOND) {
