@@ -5,8 +5,8 @@
 void observe_entity(replica *r, const cat_entity *e)
 {
     const catalog *c = r->edition->catalog;
-    const cat_entity *now =
-        e >= c->entities && e < c->entities + c->entities_count ? e : catalog_entity(c, e->name);
+    bool is_ours = (uint32_t)e->number < c->entities_count && e == &c->entities[e->number];
+    const cat_entity *now = is_ours ? e : catalog_entity(c, e->name); /* of an earlier edition */
     FB_ASSERT(now != NULL); /* a row of it was written, and a table is gone with its entity */
     r->edition->changed_at[now->number] = ++r->stamp;
 }

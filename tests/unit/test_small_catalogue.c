@@ -20,8 +20,9 @@
     "{\"name\":\"name\",\"type\":\"text\",\"max\":60," LABEL "}," \
     "{\"name\":\"qty\",\"type\":\"int64\",\"policy\":\"DELTA\"," LABEL "}" columns "],\"grants\":{\"LAB\":\"cruda\"}}"
 #define NOTE ",{\"name\":\"note\",\"type\":\"text\",\"max\":60," LABEL "}"
-#define SHELF \
-    ",{\"name\":\"lab_shelf\"," LABEL ",\"class\":\"shared\",\"scope\":[{\"by\":\"global\"}],\"columns\":[" \
+#define SHELF "," SHELF_ALONE
+#define SHELF_ALONE \
+    "{\"name\":\"lab_shelf\"," LABEL ",\"class\":\"shared\",\"scope\":[{\"by\":\"global\"}],\"columns\":[" \
     "{\"name\":\"title\",\"type\":\"text\",\"max\":60," LABEL "}],\"grants\":{\"LAB\":\"cruda\"}}"
 #define STOCK \
     ",{\"name\":\"lab_stock\"," LABEL ",\"class\":\"shared\",\"device_writes\":false,\"scope\":[{\"by\":\"global\"}]," \
@@ -250,6 +251,39 @@ static void group_on_what_is_gone__stays(void **state)
     lab_stop(&l);
 }
 
+/* A screen still holds the entity of an earlier catalogue, which stood at another place in it or
+ * behind the end of the new one: what it saves is seen to have changed. */
+static void entity__of_an_earlier_catalogue_is_still_watched(void **state)
+{
+    static const struct {
+        const char *before, *after;
+        bool replaces;
+    } CASES[] = {{ITEM_OF(NOTE), ITEM_OF(NOTE) SHELF, false},
+                 {SHELF_ALONE "," ITEM_OF(NOTE), ITEM_OF(NOTE), true}};
+    (void)state;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        lab l;
+        bool changed[256];
+        int64_t stamp = 0;
+        small_start(&l, 3, CASES[i].before);
+        const cat_entity *earlier = l.item;
+        if (CASES[i].replaces) {
+            sql(&l, "DELETE FROM fb_meta WHERE key='token'");
+        }
+        catalog_take(&l, 4, CASES[i].after, CASES[i].replaces);
+        const cat_entity *now = l.item;
+        assert_ptr_not_equal(earlier, now);
+        stamp = replica_stamp(l.r);
+        l.item = earlier;
+        lab_save(&l, 1, "one", 1);
+        assert_int_equal(replica_changed_since(l.r, stamp, changed, &stamp), FB_OK);
+        assert_true(changed[now->number]);
+        l.item = now;
+        lab_check(&l);
+        lab_stop(&l);
+    }
+}
+
 /* --- two handles ------------------------------------------------------------------------------ */
 
 static void catalogue__that_another_handle_brought_is_followed(void **state)
@@ -350,6 +384,7 @@ int main(void)
         cmocka_unit_test(salvage__with_a_catalogue_that_takes_away),
         cmocka_unit_test(groups__are_put_on_other_tables),
         cmocka_unit_test(group_on_what_is_gone__stays),
+        cmocka_unit_test(entity__of_an_earlier_catalogue_is_still_watched),
         cmocka_unit_test(catalogue__that_another_handle_brought_is_followed),
         cmocka_unit_test(catalogue__whose_mark_is_gone_is_read_again),
         cmocka_unit_test(file_without_catalogue__is_not_shown),
