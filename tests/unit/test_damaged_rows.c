@@ -256,6 +256,10 @@ static void damage__is_told_and_moves_nothing(void **state)
             assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item WHERE name='thirty'"), 0);
             assert_string_equal(lab_text(&l, 5, l.note), "of the server");
         }
+        if (l.r != NULL) { /* nobody has refused anything */
+            assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE state IN (2, 3)"),
+                             0);
+        }
         if (d->deed == REOPEN) {
             assert_int_equal(lab_count(&l, "SELECT count(*) FROM lab_item WHERE name='two'"), 1);
         }

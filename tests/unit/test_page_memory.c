@@ -36,7 +36,9 @@ static void page_put(lab *l, buf *out)
     buf_put_str(out, "[\"hello\",\"\\u00301900000-0000-7000-8000-000000000001\",\"\\u0035\"]\n");
     buf_put_str(
         out, "{\"e\":\"lab_item\",\"k\":\"row\",\"\\u0063\":[\"id\",\"ver\",\"l\\u0061ter\"]}\n");
-    buf_put_str(out, "[\"01900000-0000-7000-8000-000000000001\",\"51\",\"hello\"]\n");
+    buf_put_str(
+        out,
+        "[\"01900000-0000-7000-8000-000000000001\",\"51\",{\"hell\\u006f\":\"\\u0068ello\"}]\n");
 }
 
 static void page__told_as_lack_of_memory(void **state)

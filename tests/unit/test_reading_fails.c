@@ -325,6 +325,9 @@ static void open__says_what_failed(void **state)
     };
     for (size_t i = 0; i < sizeof openings / sizeof openings[0]; i++) {
         opening *o = &openings[i];
+        if (EVERY > 1 && i % 3 != 2) {
+            continue; /* two of them for every test run; ./run coverage takes them all */
+        }
         snprintf(o->to.path, sizeof o->to.path, "%s", lab_path("reading_fails_to"));
         o->to.r = NULL;
         lab_port(&o->to);

@@ -83,10 +83,12 @@ static void open_record__of_another_way_is_withdrawn(void **state)
 }
 
 /* A copy began a new life, and so did the file it was copied from: the same number, and two lives.
- * Nothing of either is lost. */
+ * What one of them has sent is in a backup; what the other's second copy holds is no part of that,
+ * although its numbers are lower. Nothing of either is lost. */
 static void lives__of_one_number_are_told_apart(void **state)
 {
     lab l;
+    buf out;
     fb_error err = {.code = FB_OK};
     (void)state;
     start(&l);
@@ -95,6 +97,12 @@ static void lives__of_one_number_are_told_apart(void **state)
     crash_vfs_copy(disk, "phone", "before");
     lab_reopen(&l);
     assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
+    lab_save(&l, 2, "two", 2);
+    reply_begin(&l, &out, 2, 2, 9);
+    verdict_run_put(&out, 1, 2, 8);
+    reply_page(&out, "0.9", true, true);
+    reply_rights(&l, &out);
+    reply_take(&l, &out);
     lab_close(&l);
     file_bytes database = file_read(DB);
     crash_vfs_remove(disk, "phone");
