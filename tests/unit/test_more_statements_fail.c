@@ -257,6 +257,19 @@ static fb_code wrong_chunk_shown(lab *l, fb_error *err)
     return rc == FB_OK && staged > 0 ? FB_E_IO : rc;
 }
 
+/* Names and values are escaped: reading them takes memory each time. */
+static fb_code unknown_comes(lab *l, fb_error *err)
+{
+    buf out;
+    stage_result got;
+    reply_begin(l, &out, 0, 0, 9);
+    reply_page(&out, "0.9", true, false);
+    buf_put_str(&out,
+                "{\"e\":\"lab_item\",\"k\":\"row\",\"\\u0063\":[\"id\",\"ver\",\"l\\u0061ter\"]}\n"
+                "[\"01900000-0000-7000-8000-000000000005\",\"90\",{\"\\u0061\":\"\\u0062\"}]\n");
+    return reply_try(l, &out, &got, err);
+}
+
 static void changes_make(lab *l)
 {
     rows_make(l);
@@ -494,6 +507,8 @@ static const struct step STEPS[] = {
      "SELECT NOT EXISTS (SELECT 1 FROM fb_meta WHERE key='packs_failed')"},
     {"what was packed wrongly is given up", wrong_chunk_make, wrong_chunk_shown,
      "SELECT EXISTS (SELECT 1 FROM fb_stage)"},
+    {"a row comes with a column of later", rows_make, unknown_comes,
+     "SELECT NOT EXISTS (SELECT 1 FROM fb_unknown)"},
     {"changes stand as sent", changes_make, both_stand, "SELECT EXISTS (SELECT 1 FROM fb_undo)"},
     {"a page was read before the group that stands", pending_make, page_before_group, NO_OTHER_ROW},
     {"a server was restored", backed_up_make, server_restored,

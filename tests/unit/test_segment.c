@@ -10,7 +10,13 @@
 #include "support/lab.h"
 
 #define DB lab_path("segment")
-enum { BYTES_MAX = 1 << 20, LIFE = 7, PARTS_MAX = 3, REFUSED = 2 /* state in fb_outbox */ };
+enum {
+    BYTES_MAX = 1 << 20,
+    LIFE = 7,
+    PARTS_MAX = 3,
+    REFUSED = 2,
+    CLOSED = 4 /* states in fb_outbox */
+};
 
 typedef struct world {
     lab l;
@@ -60,7 +66,7 @@ static void world_end(world *w)
     buf_clear(&w->two);
 }
 
-typedef enum making { NO_PART, RAW, TWO, CUT, BODY, VERDICT, DRAFT, NAMED } making;
+typedef enum making { NO_PART, RAW, TWO, CUT, BODY, VERDICT, DRAFT, NAMED, SHUT } making;
 typedef struct part {
     journal_type type;
     making how;       /* TWO: group 2 with these numbers; VERDICT: with this verdict */
@@ -90,6 +96,10 @@ static void part_put(world *w, const part *p, buf *out)
         return;
     case CUT:
         buf_put(out, w->two.data, 20);
+        return;
+    case SHUT:
+        g.state = CLOSED;
+        stored_group_put(out, &g);
         return;
     case VERDICT:
         g.verdict = text;
@@ -194,6 +204,8 @@ static const segment_case CASES[] = {
     {"a cut group", {{JOURNAL_GROUP, CUT, "", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 0, NULL, false},
     {"a group that cannot be unpacked", {{JOURNAL_GROUP, BODY, "\x28\xb5\x2f\xfd", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
     {"a group that is none", {{JOURNAL_GROUP, BODY, "{}", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
+    {"a group that is no JSON", {{JOURNAL_GROUP, BODY, "{x", 0}}, FB_OK, PENDING(2), FB_OK, 2, NULL, false},
+    {"a group that was closed before", {{JOURNAL_GROUP, SHUT, "", 0}}, FB_OK, "SELECT state = 4 FROM fb_outbox WHERE gseq = 2", FB_OK, 2, NULL, false},
     {"a cut archived group", {{JOURNAL_ARCHIVED, CUT, "", 0}}, FB_E_CORRUPT, NULL, FB_E_CORRUPT, 1, NULL, false},
     {"cut counters", {{JOURNAL_COUNTERS, RAW, "xx", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
     {"counters cut behind the first", {{JOURNAL_COUNTERS, NAMED, "xx", 0}}, FB_E_CORRUPT, NULL, FB_OK, 1, NULL, false},
