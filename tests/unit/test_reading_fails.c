@@ -221,6 +221,7 @@ static void broken_put(const lab *l)
     snprintf(name, sizeof name, "%s-broken", l->path);
     FILE *f = fopen(name, "wb");
     assert_non_null(f);
+    fputc('1', f); /* SQLite takes an empty file for none */
     fclose(f);
 }
 
@@ -252,6 +253,13 @@ static fb_code open_copy(void *ctx)
     fb_code rc = lab_open(&o->to, &err);
     if (rc == FB_OK) {
         rc = count_try(&o->to, "SELECT count(*) FROM fb_outbox", &o->groups);
+    }
+    int64_t salvaged = 0;
+    if (rc == FB_OK) {
+        rc = count_try(&o->to, "SELECT count(*) FROM fb_meta WHERE key='salvaged'", &salvaged);
+    }
+    if (rc == FB_OK && salvaged != (o->broken || (o->files & BASE) == 0)) {
+        rc = FB_E_BUG; /* or the scene is not what it says */
     }
     lab_stop(&o->to);
     return rc;
