@@ -12,7 +12,11 @@
 
 #include <cmocka.h>
 
-/* Allocations are not among the sites: the sanitizers stand in front of malloc. */
+static const char *const KINDS[] = {
+    [CALL_STATEMENT] = "statement", [CALL_ARENA] = "arena", [CALL_HEAP] = "allocation"};
+enum { KINDS_COUNT = sizeof KINDS / sizeof KINDS[0] };
+
+/* Allocations are sites of their own here (each_heap.c), not those of fb-torture. */
 bool heap_is_paused(void)
 {
     return false;
@@ -24,8 +28,7 @@ static void site_fails(const each_site *e, call_kind kind, uint64_t n)
     fb_code rc = e->call(e->ctx);
     bool fired = calls_disarm();
     if (rc != FB_OK && !(fired && code_is_machines(rc))) {
-        print_error("%s %llu: %s\n", kind == CALL_ARENA ? "arena" : "statement",
-                    (unsigned long long)n, fb_code_name(rc));
+        print_error("%s %llu: %s\n", KINDS[kind], (unsigned long long)n, fb_code_name(rc));
         assert_true(false); /* EST-1 */
     }
     if (rc == FB_OK && e->done != NULL) {
@@ -37,7 +40,7 @@ void each_site_fails(const each_site *e)
 {
     static uint64_t found[SITES_MAX];
     assert_int_equal(e->call(e->ctx), FB_OK); /* from here on its statements are prepared */
-    for (int kind = 0; kind < CALL_KINDS; kind++) {
+    for (int kind = 0; kind < KINDS_COUNT; kind++) {
         size_t count = 0;
         calls_arm((call_kind)kind, 0, false);
         sites_begin(kind);

@@ -1,5 +1,5 @@
 /* each_site.h - one call of the product, in which every place that can fail fails once: a statement
- * of SQLite, a request to an arena.
+ * of SQLite, a request to an arena, an allocation.
  *
  * The fixtures do it with what their tests are about to do anyhow, so that every scene of a test is
  * a scene of this one too. fb-torture-server does it with whole requests; here are the calls that

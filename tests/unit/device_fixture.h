@@ -462,7 +462,7 @@ static inline fb_code page_try(void *ctx)
     bool empty = false;
     buf out;
     buf_init(&out, 32 << 20);
-    fb_code rc = store_snapshot(reader);
+    fb_code rc = memory != NULL ? store_snapshot(reader) : FB_E_NO_MEMORY;
     if (rc == FB_OK) {
         rc = feed_scope_set_get(reader, &q.device, memory, &scopes, &number);
         q.set = &scopes;

@@ -3,8 +3,54 @@
 #include "support/wire_fixture.h"
 
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "wire/pack.h"
+
+/* Set: zstd has no memory. The linker puts these before the real ones (tests/CMakeLists.txt). */
+static bool starved;
+#define VISIBLE __attribute__((visibility("default"))) /* zstd calls them itself */
+
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
+size_t __real_ZSTD_compress2(ZSTD_CCtx *c, void *to, size_t room, const void *in, size_t size);
+VISIBLE size_t __wrap_ZSTD_compress2(ZSTD_CCtx *c, void *to, size_t room, const void *in,
+                                     size_t size);
+size_t __wrap_ZSTD_compress2(ZSTD_CCtx *c, void *to, size_t room, const void *in, size_t size)
+{
+    return starved ? (size_t)-ZSTD_error_memory_allocation
+                   : __real_ZSTD_compress2(c, to, room, in, size);
+}
+
+size_t __real_ZSTD_decompressStream(ZSTD_DCtx *c, ZSTD_outBuffer *to, ZSTD_inBuffer *from);
+VISIBLE size_t __wrap_ZSTD_decompressStream(ZSTD_DCtx *c, ZSTD_outBuffer *to, ZSTD_inBuffer *from);
+size_t __wrap_ZSTD_decompressStream(ZSTD_DCtx *c, ZSTD_outBuffer *to, ZSTD_inBuffer *from)
+{
+    return starved ? (size_t)-ZSTD_error_memory_allocation
+                   : __real_ZSTD_decompressStream(c, to, from);
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+/* Want of memory is no damage: the same bytes are read when there is some. */
+static void pack__want_of_memory_is_told_from_damage(void **state)
+{
+    buf packed, back;
+    (void)state;
+    buf_init(&packed, 1 << 16);
+    buf_init(&back, 1 << 16);
+    starved = true;
+    assert_int_equal(pack_put(&packed, T("some words")), FB_E_NO_MEMORY);
+    assert_int_equal(packed.size, 0);
+    starved = false;
+    assert_int_equal(pack_put(&packed, T("some words")), FB_OK);
+    starved = true;
+    assert_int_equal(pack_get(&back, buf_text(&packed), 100), FB_E_NO_MEMORY);
+    assert_int_equal(back.size, 0);
+    starved = false;
+    assert_int_equal(pack_get(&back, buf_text(&packed), 100), FB_OK);
+    assert_buf_is(&back, "some words");
+    buf_clear(&packed);
+    buf_clear(&back);
+}
 
 static buf sample(size_t size)
 {
@@ -222,6 +268,7 @@ int main(void)
         cmocka_unit_test(pack__bomb_takes_no_more_memory_than_allowed),
         cmocka_unit_test(pack__damage_cuts_and_trailing_bytes_are_refused),
         cmocka_unit_test(pack__no_room_for_the_result_is_told),
+        cmocka_unit_test(pack__want_of_memory_is_told_from_damage),
         cmocka_unit_test(packer__calls_do_not_know_each_other),
         cmocka_unit_test(pack__wrong_calls_are_refused),
     };

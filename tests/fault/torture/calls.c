@@ -88,7 +88,7 @@ static struct {
     uint64_t count, fail_at;
 } calls;
 
-static bool must_fail(call_kind kind)
+bool calls_must_fail(call_kind kind)
 {
     if (!calls.armed || calls.kind != kind || heap_is_paused()) {
         return false;
@@ -121,7 +121,7 @@ int __real_sqlite3_step(sqlite3_stmt *s);
 int __wrap_sqlite3_step(sqlite3_stmt *s);
 int __wrap_sqlite3_step(sqlite3_stmt *s)
 {
-    return must_fail(CALL_STATEMENT) ? SQLITE_IOERR : __real_sqlite3_step(s);
+    return calls_must_fail(CALL_STATEMENT) ? SQLITE_IOERR : __real_sqlite3_step(s);
 }
 
 int __real_sqlite3_exec(sqlite3 *db, const char *sql, int (*fn)(void *, int, char **, char **),
@@ -131,8 +131,8 @@ int __wrap_sqlite3_exec(sqlite3 *db, const char *sql, int (*fn)(void *, int, cha
 int __wrap_sqlite3_exec(sqlite3 *db, const char *sql, int (*fn)(void *, int, char **, char **),
                         void *ctx, char **message)
 {
-    return must_fail(CALL_STATEMENT) ? SQLITE_IOERR
-                                     : __real_sqlite3_exec(db, sql, fn, ctx, message);
+    return calls_must_fail(CALL_STATEMENT) ? SQLITE_IOERR
+                                           : __real_sqlite3_exec(db, sql, fn, ctx, message);
 }
 
 int __real_sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned flags,
@@ -143,36 +143,37 @@ int __wrap_sqlite3_prepare_v3(sqlite3 *db, const char *sql, int size, unsigned f
                               sqlite3_stmt **out, const char **tail)
 {
     *out = NULL;
-    return must_fail(CALL_STATEMENT) ? SQLITE_IOERR
-                                     : __real_sqlite3_prepare_v3(db, sql, size, flags, out, tail);
+    return calls_must_fail(CALL_STATEMENT)
+               ? SQLITE_IOERR
+               : __real_sqlite3_prepare_v3(db, sql, size, flags, out, tail);
 }
 
 void *__real_arena_take(arena *a, size_t size);
 void *__wrap_arena_take(arena *a, size_t size);
 void *__wrap_arena_take(arena *a, size_t size)
 {
-    return __real_arena_take(a, must_fail(CALL_ARENA) ? SIZE_MAX : size);
+    return __real_arena_take(a, calls_must_fail(CALL_ARENA) ? SIZE_MAX : size);
 }
 
 fb_text __real_arena_text(arena *a, fb_text t);
 fb_text __wrap_arena_text(arena *a, fb_text t);
 fb_text __wrap_arena_text(arena *a, fb_text t)
 {
-    return __real_arena_text(a, must_fail(CALL_ARENA) ? (fb_text){t.data, SIZE_MAX} : t);
+    return __real_arena_text(a, calls_must_fail(CALL_ARENA) ? (fb_text){t.data, SIZE_MAX} : t);
 }
 
 char *__real_arena_str(arena *a, const char *s);
 char *__wrap_arena_str(arena *a, const char *s);
 char *__wrap_arena_str(arena *a, const char *s)
 {
-    return must_fail(CALL_ARENA) ? __real_arena_take(a, SIZE_MAX) : __real_arena_str(a, s);
+    return calls_must_fail(CALL_ARENA) ? __real_arena_take(a, SIZE_MAX) : __real_arena_str(a, s);
 }
 
 fb_text __real_arena_keep(arena *a, buf *take);
 fb_text __wrap_arena_keep(arena *a, buf *take);
 fb_text __wrap_arena_keep(arena *a, buf *take)
 {
-    take->code = must_fail(CALL_ARENA) ? FB_E_NO_MEMORY : take->code;
+    take->code = calls_must_fail(CALL_ARENA) ? FB_E_NO_MEMORY : take->code;
     return __real_arena_keep(a, take);
 }
 /* NOLINTEND(bugprone-reserved-identifier) */

@@ -14,12 +14,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum call_kind { CALL_STATEMENT, CALL_ARENA, CALL_KINDS } call_kind;
+typedef enum call_kind {
+    CALL_STATEMENT,
+    CALL_ARENA,
+    CALL_KINDS,
+    CALL_HEAP = CALL_KINDS /* of each_site.h alone: fb-torture has heap.h */
+} call_kind;
 
 /* The n-th call of this kind from now fails (n 0: none); with for_ever all later ones too. */
 void calls_arm(call_kind kind, uint64_t n, bool for_ever);
 /* Stop failing. True: one has failed. */
 bool calls_disarm(void);
+/* A call of this kind is made: must it fail? */
+bool calls_must_fail(call_kind kind);
 
 /* From here to sites_end every counted site (also of heap.c) is looked at; `set` keeps apart what
  * fails in different ways. */
