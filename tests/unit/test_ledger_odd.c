@@ -54,9 +54,52 @@ static void ledger__forgets_parents_when_they_are_many(void **state)
     ok(ledger_commit(f.writer, &from, f.changes, f.count, &cid));
     l = store_room_get(f.writer, STORE_ROOM_LEDGER);
     assert_true(scope_cache_count(l->parents) < MANY);
+    for (uint32_t i = 0; i < MANY; i++) { /* and with memory it goes on */
+        scope_list scopes;
+        row[0].u.id = CUSTOMER(100 + i);
+        ok(feed_scopes_of_row(f.writer, l->parents, entity_of(&f, "customer"), row, true,
+                              l->parents_memory, &scopes));
+    }
+    f.count = 0;
+    put_visit(&f, 10, 1);
+    ok(ledger_commit(f.writer, &from, f.changes, f.count, &cid));
+    assert_ptr_equal(l, store_room_get(f.writer, STORE_ROOM_LEDGER));
+    assert_true(scope_cache_count(l->parents) < MANY);
     ok(store_commit(f.writer));
     assert_feed_right(&f);
     fixture_close(&f);
+}
+
+/* A version has 20 bits for the rows of one commit; those that only follow a row above count too.
+ */
+static void ledger__rows_that_follow_have_a_highest_number(void **state)
+{
+    (void)state;
+    for (uint32_t free = 1; free <= 2; free++) { /* two visits follow their customer */
+        fixture f;
+        ledger_state *l = NULL;
+        int64_t head = 0;
+        small_company(&f);
+        put_visit(&f, 8, 1);
+        batch_commit(&f);
+        const commit_source from = {.at_ms = f.now_ms, .kind = text_of("test")};
+        batch_update(&f, "customer", CUSTOMER(1));
+        batch_set(&f, "territory_id", id_value(TERRITORY(2)));
+        ok(store_begin(f.writer));
+        ok(ledger_head(f.writer, &head));
+        ok(ledger_state_get(f.writer, &l));
+        arena_reset(l->memory);
+        commit_job job = {.store = f.writer,
+                          .state = l,
+                          .from = &from,
+                          .changes = f.changes,
+                          .count = f.count,
+                          .cid = head + 1,
+                          .followers = (1u << VER_BITS) - f.count - free};
+        assert_int_equal(moves_run(&job), free == 2 ? FB_OK : FB_E_LIMIT);
+        store_rollback(f.writer);
+        fixture_close(&f);
+    }
 }
 
 /* One incarnation, copied with the phone: each device has commits of its own. */
@@ -140,6 +183,24 @@ static void ledger__row_that_is_changed_twice_moves_if_it_only_moved(void **stat
                          CASES[i].moves);
         fixture_close(&f);
     }
+}
+
+static fb_code verify(void *ctx)
+{
+    int64_t entries = 0, bad = 0;
+    fb_code rc = audit_verify(((fixture *)ctx)->writer, &entries, &bad);
+    assert_true(rc != FB_OK || (entries > 0 && bad == 0));
+    return rc;
+}
+
+/* What cannot be looked at is not called false. */
+static void audit__verifying_fails_as_a_whole(void **state)
+{
+    (void)state;
+    fixture f;
+    small_company(&f);
+    each_site_fails(&(each_site){verify, NULL, &f});
+    fixture_close(&f);
 }
 
 static fb_value long_text(fixture *f, size_t size)
@@ -236,6 +297,8 @@ int main(void)
         cmocka_unit_test(ledger__incarnation_of_two_devices_is_two),
         cmocka_unit_test(ledger__assignment_of_no_customer_moves_nobody),
         cmocka_unit_test(ledger__row_that_is_changed_twice_moves_if_it_only_moved),
+        cmocka_unit_test(ledger__rows_that_follow_have_a_highest_number),
+        cmocka_unit_test(audit__verifying_fails_as_a_whole),
         cmocka_unit_test(audit__shows_as_much_as_fits),
         cmocka_unit_test(ledger__column_of_an_unstamped_row_has_the_commits_time),
     };
