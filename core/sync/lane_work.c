@@ -178,9 +178,13 @@ fb_code lane_take(replica *r, const lane_request *q, const pull_answer *a, const
     if (a->status != 200) {
         fb_code code = pull_refusal_read(a, &out->retry_ms);
         fb_code rc = take_refused(r, q, code, clock, out);
-        return rc == code && rc != FB_OK
+        if (rc == FB_OK) {
+            return FB_OK;
+        }
+        return rc == code
                    ? fail(err, rc, "server", "the server refused the request (HTTP %d)", a->status)
-                   : rc;
+                   : fail(err, rc, "attachment",
+                          "what the server said of it could not be noted: try again later");
     }
     fb_code rc = take_good(r, q, a, clock, out);
     if (rc != FB_OK && q->work.todo != BLOB_TODO_ASK) {

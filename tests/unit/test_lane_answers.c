@@ -131,6 +131,9 @@ static const answer_case CASES[] = {
      .row = "2 7 1 E_LIMIT"},
     {"nobody told it of this file", SENDS, NULL, NO_STATUS, FB_E_NOT_FOUND, .event = EV_MORE,
      .row = "2 7 1 E_NOT_FOUND"},
+    {"too large for the server, and the row cannot be written", SENDS,
+     "CREATE TEMP TRIGGER stop BEFORE UPDATE ON fb_blob BEGIN SELECT RAISE(ABORT, 'no'); END",
+     NO_STATUS, FB_E_LIMIT, .code = FB_E_INVALID, .event = EV_LATER, .row = "2 7 0 "},
     {"a code that nobody expects here", SENDS, NULL, NO_STATUS, FB_E_METHOD, .code = FB_E_METHOD,
      .event = EV_LATER, .row = "2 7 0 "},
     {"another piece", WANTS, NULL, OK_STATUS, .got = GOT(WHOLE, 0, "photo"), .code = FB_E_PROTOCOL,
@@ -229,7 +232,8 @@ static void lane__an_answer_moves_its_row_and_no_further(void **state)
     world w;
     world_make(&w);
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
-        sql(&w, "DELETE FROM fb_blob; INSERT INTO fb_blob SELECT * FROM kept");
+        sql(&w, "DROP TRIGGER IF EXISTS stop; DELETE FROM fb_blob; INSERT INTO fb_blob SELECT * "
+                "FROM kept");
         mem_files_put(w.files, w.file, PHOTO, WHOLE);
         wrong += case_play(&w, &CASES[i]);
     }
