@@ -2,10 +2,13 @@
  * looks at, the request that goes up next, the opening of files in every state, each time of the
  * same ones. When a statement fails, or memory is short, they say so
  * (each_site.h); the same call made again has its answer. */
+#include "fault/torture/calls.h"
 #include "replica/second.h"
 #include "steps_fixture.h"
 #include "support/each_site.h"
+#include "sync/fetch.h"
 #include "sync/push.h"
+#include "wire/sync_msg.h"
 
 #define DB lab_path("reading_fails")
 
@@ -165,6 +168,34 @@ static void reading__says_what_failed(void **state)
     for (size_t i = 0; i < sizeof CALLS / sizeof CALLS[0]; i++) {
         each_site_fails(&(each_site){CALLS[i], NULL, &l});
     }
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+/* The pack that a device wants is no longer kept: it gives the download up, or says why it cannot.
+ */
+static void fetch__giving_up_fails_as_a_whole(void **state)
+{
+    const pack_want want = {.any = true};
+    lab l;
+    buf no;
+    (void)state;
+    everything_make(&l);
+    buf_init(&no, 1 << 10);
+    error_msg_put(&no, &(error_msg){.code = FB_E_NOT_FOUND});
+    const pull_answer a = {.status = 404, .body = buf_text(&no)};
+    bool fired = true;
+    for (uint64_t n = 1; fired; n++) {
+        fetch_result got;
+        fb_error err = {.code = FB_OK};
+        calls_arm(CALL_STATEMENT, n, false);
+        fb_code rc = fetch_take(l.r, &want, &a, &got, &err);
+        fired = calls_disarm();
+        assert_true(fired ? code_is_machines(rc) : rc == FB_OK);
+        assert_int_equal(got.dropped, !fired);
+        assert_true(n > 1 || fired);
+    }
+    buf_clear(&no);
     lab_check(&l);
     lab_stop(&l);
 }
@@ -363,6 +394,7 @@ int main(void)
         cmocka_unit_test(reading__says_what_failed),
         cmocka_unit_test(check__of_versions_says_what_failed),
         cmocka_unit_test(open__says_what_failed),
+        cmocka_unit_test(fetch__giving_up_fails_as_a_whole),
         cmocka_unit_test(list__ends_where_its_reader_stops),
     };
     return cmocka_run_group_tests_name("reading_fails", tests, NULL, NULL);
