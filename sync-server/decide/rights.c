@@ -9,30 +9,47 @@
 
 #include <string.h>
 
-enum { ROLES_MAX = 16 };
+enum { ROLES_ROOM = 16 };
 
 typedef struct rights_load {
     decide_cache *cache;
     store *view;
     const cat_entity *e; /* of the rows being read */
     user_facts *user;
-    fb_id roles[ROLES_MAX];
-    fb_text codes[ROLES_MAX];
-    uint32_t count;
+    fb_id *roles;
+    fb_text *codes;
+    uint32_t count, room;
     bool any; /* the role being read has permissions of its own */
     fb_text day;
     int64_t as_of_ms; /* 0: now */
     arena *memory;    /* of what is read */
 } rights_load;
 
+static fb_code roles_grow(rights_load *l)
+{
+    uint32_t room = l->room > 0 ? 2 * l->room : ROLES_ROOM;
+    fb_id *roles = arena_take(l->memory, room * sizeof *roles);
+    if (roles == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    if (l->count > 0) {
+        memcpy(roles, l->roles, l->count * sizeof *roles);
+    }
+    l->roles = roles;
+    l->room = room;
+    return FB_OK;
+}
+
 static fb_code role_take(void *ctx, const fb_value *values)
 {
     rights_load *l = ctx;
     bool valid = text_date_within(l->day, row_text(l->e, values, "valid_from"),
                                   row_text(l->e, values, "valid_to"));
-    if (l->count < ROLES_MAX && valid) {
-        l->roles[l->count++] = row_id(l->e, values, "role_id");
+    if (!valid) {
+        return FB_OK;
     }
+    FB_TRY(l->count == l->room ? roles_grow(l) : FB_OK);
+    l->roles[l->count++] = row_id(l->e, values, "role_id");
     return FB_OK;
 }
 
@@ -118,6 +135,10 @@ static fb_code rights_read(rights_load *l)
     l->e = l->cache->user_role;
     FB_TRY(store_rows_by(l->view, l->e, cat_column_str(l->e, "user_id"), &equal, l->memory,
                          role_take, l));
+    l->codes = arena_take(l->memory, (l->count + 1) * sizeof *l->codes);
+    if (l->codes == NULL) {
+        return FB_E_NO_MEMORY;
+    }
     for (uint32_t i = 0; i < l->count; i++) {
         fb_text code = {NULL, 0};
         FB_TRY(role_grant(l, &l->roles[i], &code));
@@ -163,13 +184,8 @@ static fb_code user_load(rights_load *l)
     if (u->active) {
         FB_TRY(rights_read(l));
     }
-    fb_text *codes = arena_take(l->memory, (l->count + 1) * sizeof *codes);
-    if (codes == NULL) {
-        return FB_E_NO_MEMORY;
-    }
-    memcpy(codes, l->codes, l->count * sizeof *codes);
     for (uint32_t i = 0; i < l->cache->cat->entities_count; i++) {
-        u->rights[i].roles = codes;
+        u->rights[i].roles = l->codes;
         u->rights[i].roles_count = l->count;
         u->rights[i].actor = ACTOR_DEVICE;
     }
