@@ -8,12 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    WEIGHT_MAX = 60000,
-    CACHE_BYTES_MAX = 256 << 20,
-    SCOPE_BYTES_MAX = 128 << 20,
-    DAY_MS = 86400000
-};
+#include "sync-server/store/store_day.h"
+
+enum { WEIGHT_MAX = 60000, CACHE_BYTES_MAX = 256 << 20, SCOPE_BYTES_MAX = 128 << 20 };
 
 decide_cache *decide_cache_new(void)
 {
@@ -212,7 +209,7 @@ static fb_code day_number(store *view, int64_t at_ms, int64_t *out)
 {
     int64_t zone_minutes = 0;
     FB_TRY(store_zone_minutes(view, &zone_minutes));
-    *out = (at_ms + zone_minutes * 60000) / DAY_MS;
+    *out = store_day_of(at_ms, zone_minutes);
     return FB_OK;
 }
 

@@ -16,8 +16,9 @@
 #include "base/text.h"
 #include "sync-server/feed/feed_inside.h"
 #include "sync-server/store/fill.h"
+#include "sync-server/store/store_day.h"
 
-enum { DAY_MS = 24 * 60 * 60 * 1000, MINUTE_MS = 60 * 1000, UNIT_TREE_MAX = 4096 };
+enum { UNIT_TREE_MAX = 4096 };
 
 typedef struct user_scan {
     store *store;
@@ -217,7 +218,7 @@ fb_code feed_scopes_of_user(store *s, const fb_id *user, int64_t now_ms, arena *
     FB_REQUIRE(user != NULL && out != NULL);
     FB_TRY(feed_state_get(s, &u.state));
     FB_TRY(store_meta_int(s, "scope_stamp", 0, &stamp));
-    int64_t day = (now_ms + u.state->zone_minutes * MINUTE_MS) / DAY_MS;
+    int64_t day = store_day_of(now_ms, u.state->zone_minutes);
     struct user_slot *slot = &u.state->users[feed_id_hash(user) % USER_SLOTS];
     if (slot->count > 0 && id_equal(&slot->user, user) && slot->scope_stamp == stamp &&
         slot->day == day) {
