@@ -16,6 +16,7 @@
 #include "support/fleet.h"
 #include "sync-server/door/door.h"
 #include "sync-server/feed/feed.h"
+#include "sync/push.h"
 #include "wire/pack.h"
 
 #include <cmocka.h>
@@ -309,6 +310,35 @@ static void packs__own_work_goes_first_and_stays_on_top(void **state)
     assert_int_equal(fleet_number(d, "SELECT count(*) FROM activity"), 3);
     assert_int_equal(fleet_number(d, "SELECT count(*) FROM customer"), CUSTOMERS);
     assert_same(d, by_pages(&f.users[0]));
+}
+
+/* Another process of the phone sent all that waited: what is asked in between are verdicts alone,
+ * and nobody waits for them while chunks are missing. */
+static void packs__who_misses_chunks_waits_for_nothing_else(void **state)
+{
+    (void)state;
+    fleet_build(&f);
+    fleet_device *d = fleet_device_new(&f, &f.users[0]);
+    fb_error err = {0};
+    bool done = false;
+    replica *r = NULL;
+    push_request out;
+    buf body;
+    const push_plan plan = {.wait_ms = 5};
+    fleet_must(fleet_exchange(d, &done, &err), &err, "offer");
+    assert_true(d->report.chunks_left > 0);
+    const replica_options o = {.path = d->path, .port = &d->port, .vfs = "fleetfs"};
+    fleet_must(replica_open(&o, &r, &err), &err, "replica_open");
+    buf_init(&body, 4 << 20);
+    fleet_must(push_build(r, &plan, &body, &out, &err), &err, "push_build");
+    assert_true(out.groups_count == 0 && out.wait_ms == 0);
+    replica_close(r);
+    download(d);
+    fleet_must(replica_open(&o, &r, &err), &err, "replica_open");
+    fleet_must(push_build(r, &plan, &body, &out, &err), &err, "push_build");
+    assert_true(out.groups_count == 0 && out.wait_ms == 5);
+    replica_close(r);
+    buf_clear(&body);
 }
 
 /* ---- what is wrong is dropped, told, and got around ---- */
@@ -729,6 +759,7 @@ int main(void)
         TEST(packs__a_download_goes_on_where_it_was_killed),
         TEST(packs__a_download_survives_power_losses),
         TEST(packs__own_work_goes_first_and_stays_on_top),
+        TEST(packs__who_misses_chunks_waits_for_nothing_else),
         TEST(packs__a_damaged_chunk_is_dropped_and_got_around),
         TEST(packs__a_forged_manifest_is_refused),
         TEST(packs__the_server_serves_no_damaged_chunk),
