@@ -130,8 +130,8 @@ static fb_code is_due(pack_builder *b, int64_t wall_ms, bool *out)
     }
     fb_code rc = pack_store_newest(b->packs.store, b->scope, b->memory, &info);
     arena_reset(b->memory);
-    if (rc == FB_E_NO_MEMORY || rc == FB_E_NOT_FOUND || rc == FB_E_CORRUPT) {
-        return rc == FB_E_NO_MEMORY ? rc : FB_OK;
+    if (rc == FB_E_NOT_FOUND || rc == FB_E_CORRUPT) {
+        return FB_OK;
     }
     FB_TRY(rc);
     bool same = id_equal(&info.epoch, &b->packs.epoch) &&
