@@ -45,12 +45,16 @@ static fb_code verdict_settle(holding *h)
 static fb_code device_touch(holding *h, change *out)
 {
     const cat_entity *e = catalog_entity_str(store_catalog(h->in->db), "device");
-    int number = e != NULL ? cat_column_str(e, "last_seen_at") : -1;
-    fb_value *row = number >= 0 ? arena_take(h->in->work, e->columns_count * sizeof *row) : NULL;
-    fb_value *at = number >= 0 ? arena_take(h->in->work, sizeof *at) : NULL;
-    int *column = number >= 0 ? arena_take(h->in->work, sizeof *column) : NULL;
+    FB_ASSERT(e != NULL); /* the group's device has a row of it */
+    int number = cat_column_str(e, "last_seen_at");
+    if (number < 0) {
+        return FB_E_CATALOG;
+    }
+    fb_value *row = arena_take(h->in->work, e->columns_count * sizeof *row);
+    fb_value *at = arena_take(h->in->work, sizeof *at);
+    int *column = arena_take(h->in->work, sizeof *column);
     if (row == NULL || at == NULL || column == NULL) {
-        return number < 0 ? FB_E_CATALOG : FB_E_NO_MEMORY;
+        return FB_E_NO_MEMORY;
     }
     FB_TRY(store_row_get(h->in->db, e, &h->d.device, h->in->work, row));
     *column = number;

@@ -36,12 +36,13 @@ fb_id held_row_id(const fb_id *user, fb_text line)
     return id;
 }
 
-/* At most `size` bytes, no character cut in two. */
+/* At most `size` bytes of a text in UTF-8, no character cut in two: none has more than four bytes.
+ */
 static fb_text cut(fb_text t, size_t size)
 {
     if (t.size > size) {
         t.size = size;
-        while (t.size > 0 && ((uint8_t)t.data[t.size] & 0xc0) == 0x80) {
+        while (((uint8_t)t.data[t.size] & 0xc0) == 0x80) {
             t.size--;
         }
     }

@@ -95,8 +95,10 @@ static void goods(raw_world *w)
     company_add(c, "price_list_item",
                 PAIRS("price_list_id", id_text(&w->list), "product_id", id_text(&w->product), "uom",
                       "EA", "price_4dp", "10.00"));
-    company_add(c, "price_assignment",
-                PAIRS("target_kind", "global", "price_list_id", id_text(&w->list)));
+    if (catalog_entity_str(store_catalog(w->admin), "price_assignment") != NULL) {
+        company_add(c, "price_assignment",
+                    PAIRS("target_kind", "global", "price_list_id", id_text(&w->list)));
+    }
 }
 
 void raw_server_start(raw_world *w, bool trace)

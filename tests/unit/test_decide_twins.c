@@ -251,8 +251,8 @@ static void customer_of_signs_alone_has_no_twin(void **state)
     store_says(b, "UPDATE customer SET usc_code = '' WHERE code = 'K1'");
     raw_begin(&g, &b->d, "customer.new", 0, 0);
     raw_insert(&g, "customer",
-               PAIRS("code", "N1", "name", "???", "status", "draft", "phone", "+861390000001",
-                     "territory_id", id_text(&b->w.territories[0])));
+               PAIRS("code", "N1", "name", "???", "status", "draft", "usc_code", "", "phone",
+                     "+861390000001", "territory_id", id_text(&b->w.territories[0])));
     raw_end(&g);
     decision d = asked_of(b, &b->d);
     is(&d, FB_OK, NULL);
