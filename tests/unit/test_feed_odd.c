@@ -444,6 +444,16 @@ static void feed__page_without_digests_says_no_totals(void **state)
     one_closed(&f, &one);
 }
 
+static fb_code check_once(void *ctx)
+{
+    const fixture *f = ctx;
+    fb_error err = {0};
+    FB_TRY(store_snapshot(f->reader));
+    fb_code rc = feed_digest_check(f->reader, &err);
+    store_snapshot_end(f->reader);
+    return rc;
+}
+
 static void feed__check_of_digests_passes_trouble_up(void **state)
 {
     (void)state;
@@ -471,6 +481,10 @@ static void feed__check_of_digests_passes_trouble_up(void **state)
     ok(feed_digest_check(fresh, &err));
     store_snapshot_end(fresh);
     store_close(fresh);
+    batch_update(&f, "customer", CUSTOMER(1)); /* the class that it leaves is empty now */
+    batch_set(&f, "territory_id", id_value(TERRITORY(2)));
+    batch_commit(&f);
+    each_site_fails(&(each_site){check_once, NULL, &f});
     one_closed(&f, &one);
 }
 
