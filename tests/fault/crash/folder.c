@@ -286,19 +286,20 @@ static fb_code restores(trial *t, uint32_t index, fb_error *err)
     return blobs_verify(&a, to, t->c.folder, true, err);
 }
 
-/* Which moment holds what: the one that was promised, and what devices were told. */
-static bool moments_sound(trial *t, int64_t promised, int64_t told_cid, bool verified)
+/* Which moment holds what: the one that was promised, and what devices were told. Whatever has its
+ * name is whole (SHF-1), promised or not. */
+static bool moments_sound(trial *t, int64_t promised, int64_t told_cid)
 {
     bool holds = told_cid <= 0, found = promised == 0;
     for (uint32_t i = 0; i < t->c.count; i++) {
         fb_error err = {0};
         const shelf_point *p = &t->c.points[i];
         fb_code rc = shelf_image(&t->c, i, NULL, NULL, &err);
-        if (rc != FB_OK && (rc != FB_E_CORRUPT || verified)) {
-            return no(t, "neither good nor refused: moment", p->number, rc, &err);
+        if (rc != FB_OK) {
+            return no(t, "a finished backup is spoilt, moment", p->number, rc, &err);
         }
         bool wanted = p->number == promised || (!holds && p->head.commit >= told_cid);
-        if (wanted && rc == FB_OK) {
+        if (wanted) {
             rc = restores(t, i, &err);
         }
         if (rc != FB_OK && p->number == promised) {
@@ -386,8 +387,10 @@ bool folder_sound(fleet *f, const disk *image, const folder_wanted *w, char why[
         char *words[] = {verify, t.path};
         bool verified = command(f, t.at, words, 2) == EXIT_DONE;
         fb_code rc = shelf_open(&t.at->port, t.path, &t.c, &err);
-        good = rc == FB_OK ? moments_sound(&t, w->moment, w->told_cid, verified)
+        good = rc == FB_OK ? moments_sound(&t, w->moment, w->told_cid)
                            : no(&t, "the folder", w->moment, rc, &err);
+        good = good && (verified || t.c.count == 0 ||
+                        no(&t, "backup verify fails, moments", t.c.count, FB_E_CORRUPT, &err));
         shelf_close(&t.c);
         good = good && (!w->goes_on || goes_on(&t));
     }
