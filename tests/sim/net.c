@@ -11,7 +11,9 @@ enum {
     LATE_MS_MAX = 4 * 3600 * 1000,
     TROUBLE_MS = 60000,
     CONNECT_MS = 10000,
-    GROUPS_FROM_BYTES = 400
+    GROUPS_FROM_BYTES = 400,
+    DAY_MS = 24 * 3600 * 1000,
+    DAY_REQUESTS_MAX = 2000 /* of one device; the busiest day needs about 200 */
 };
 
 /* ---- what lies in wait for a device's next message ---- */
@@ -180,12 +182,26 @@ static void request_fly(sim *s, sim_device *d, const fb_link_request *q, int64_t
     }
 }
 
+/* A device that goes round in circles would keep a seed busy for ever, and nobody would be told. */
+static void request_count(sim *s, sim_device *d, const fb_link_request *q)
+{
+    int64_t day = s->now_ms / DAY_MS;
+    d->day_requests = day == d->day ? d->day_requests + 1 : 1;
+    d->day = day;
+    s->requests++;
+    if (d->day_requests == DAY_REQUESTS_MAX && !s->healing) { /* then drain counts */
+        sim_violation(
+            s, "L1: %s does not come to rest: %u requests in a day, the last %s %s after %s",
+            d->machine, (unsigned)d->day_requests, q->method, q->path, fb_code_name(d->taken));
+    }
+}
+
 static void request_send(sim *s, sim_device *d, const fb_link_request *q)
 {
     d->in_flight = true;
     d->flight_number = ++s->flights_count;
     d->wake_ms = s->now_ms + q->timeout_ms;
-    s->requests++;
+    request_count(s, d, q);
     sim_trace(s, "%s sends %llu bytes=%zu", d->machine, (unsigned long long)d->flight_number,
               q->body.size);
     int64_t recorded = d->lane_turn ? 0 : record_send(d, q);
@@ -489,6 +505,7 @@ static void reply_arrive(sim *s, const sim_flight *f)
     if (!f->photo) {
         record_take(d, f, &r, rc);
     }
+    d->taken = rc;
     sim_trace(s, "%s takes %llu: %s %s", d->machine, (unsigned long long)f->number,
               fb_code_name(rc), err.message);
     if (rc == FB_E_CORRUPT) {

@@ -208,8 +208,11 @@ struct sim_device {
     bool connected;   /* it had an answer since the last failure: a connection is kept alive */
     bool unreachable; /* it is connecting in vain; known at wake_ms */
     uint64_t flight_number; /* the request whose reply counts */
-    bool answered;          /* a reply was taken since the last DONE */
-    uint32_t rounds;        /* complete syncs since the faults stopped */
+    uint32_t day_requests;  /* sent on the day `day` */
+    int64_t day;
+    fb_code taken;   /* what became of the last answer */
+    bool answered;   /* a reply was taken since the last DONE */
+    uint32_t rounds; /* complete syncs since the faults stopped */
     sim_arm arms[KINDS];
     uint64_t heap_in;         /* the n-th allocation in the next call fails; 0: none */
     sim_flight kept;          /* the last reply, in a proxy's cache */
