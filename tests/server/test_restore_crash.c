@@ -4,7 +4,9 @@
  * Method: the command itself, in a real folder, through plain files that keep a second folder with
  * what is on the platter: bytes once they are synced, names once their folder is. After every call
  * both are looked at: all survived (the process was killed), and nothing survived that was not
- * synced. What SQLite writes is synced when it has closed the file. */
+ * synced. Within a call that writes it goes too, and leaves a part of what was not synced: torn at
+ * 512 and at 4,096 bytes, reordered, with a tail of noise, as in the crash grid. What SQLite writes
+ * is synced when it has closed the file. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,6 +40,7 @@ typedef struct bench {
     fb_id old_epoch, backup_epoch;
     int64_t old_head, backup_head;
     int calls, gaps; /* gaps: no database stood there */
+    int torn;        /* looks at files of which a part survived */
 } bench;
 
 static int shell(const bench *b, const char *command)
@@ -155,6 +158,54 @@ static void look(bench *b)
     b->port = plain;
 }
 
+typedef enum fate { TORN_512, TORN_4096, REORDERED, GARBAGE, FATES } fate;
+
+/* What lasts of bytes that were never synced: the front up to the middle, by sectors; or what was
+ * written last and nothing before it; or the front, and noise. */
+static void tear(char *bytes, size_t size, fate f)
+{
+    size_t sector = f == TORN_512 ? 512 : 4096;
+    size_t middle = size / 2 / sector * sector + sector;
+    middle = middle < size ? middle : size / 2;
+    if (f == REORDERED) {
+        memset(bytes, 0, middle);
+        return;
+    }
+    for (size_t i = middle; i < size; i++) {
+        bytes[i] = f == GARBAGE ? (char)(i * 31 + 7) : 0;
+    }
+}
+
+static void put_torn(const bench *b, const char *path, fate f)
+{
+    static char bytes[8 << 20];
+    char to[PATH];
+    FILE *in = fopen(path, "rb");
+    assert_non_null(in);
+    size_t size = fread(bytes, 1, sizeof bytes, in);
+    fclose(in);
+    assert_true(size < sizeof bytes);
+    tear(bytes, size, f);
+    snprintf(to, sizeof to, "%s/trial/%s", b->folder, path + strlen(b->folder) + strlen("/now/"));
+    FILE *out = fopen(to, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, size, out), size);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* In the middle of a call that writes: every file that waits for its sync, torn in each way. */
+static void power_lost_within(bench *b)
+{
+    for (int f = 0; f < FATES; f++) {
+        b->torn++;
+        assert_int_equal(shell(b, "rm -rf trial && cp -r platter trial"), 0);
+        for (int i = 0; i < b->dirty_count; i++) {
+            put_torn(b, b->dirty[i], (fate)f);
+        }
+        look(b);
+    }
+}
+
 static void power_lost(bench *b)
 {
     b->calls++;
@@ -196,15 +247,16 @@ static fb_code put(void *ctx, const char *path, int64_t offset, fb_text bytes, b
     const fb_files *real = fb_files_posix();
     FB_TRY(real->write(real->ctx, path, offset, bytes, sync));
     int at = dirty_find(b, path);
+    if (at < 0) {
+        assert_true(b->dirty_count < DIRTY_MAX);
+        at = b->dirty_count++;
+        snprintf(b->dirty[at], PATH, "%s", path);
+    }
+    power_lost_within(b);
     platter_path(b, path, platter);
     if (sync) {
         copy(path, platter);
-        if (at >= 0) {
-            memcpy(b->dirty[at], b->dirty[--b->dirty_count], PATH);
-        }
-    } else if (at < 0) {
-        assert_true(b->dirty_count < DIRTY_MAX);
-        snprintf(b->dirty[b->dirty_count++], PATH, "%s", path);
+        memmove(b->dirty[at], b->dirty[--b->dirty_count], PATH);
     }
     power_lost(b);
     return FB_OK;
@@ -290,6 +342,7 @@ static void is_put_back(bench *b)
     facts_of(b, "now/co/master.db", &f);
     new_is_whole(b, &f);
     assert_true(b->calls >= 8 && b->gaps >= 2);
+    assert_true(b->torn >= FATES);
     assert_false(is_there(b, "now/co/master.db.restoring"));
 }
 
