@@ -95,6 +95,7 @@ static fb_code handle_fill(fb_db *db, const char *path, const fb_db_options *o, 
                           .read_only = o->read_only,
                           .sync_normal = o->sync_normal,
                           .cache_kib = o->cache_kib,
+                          .tz_offset_min = o->tz_offset_min,
                           .files = o->files};
 
     db->port = o->port;

@@ -283,6 +283,7 @@ fb_code replica_open_plain(const replica_options *o, replica **out, fb_error *er
     r->port = o->port;
     r->files = o->files;
     r->sync_normal = o->sync_normal;
+    r->tz_offset_min = o->tz_offset_min;
     r->read_only = o->read_only;
     r->stamp = 1;
     fb_code rc = o->files == NULL || blob_folder_name(r, o->path)

@@ -49,7 +49,8 @@ static fb_code fill_verdict(tray *t, fb_text line, problem *out)
 
 static const char next_text[] =
     "SELECT o.gseq, o.kind, o.at_ms, o.state, o.body, coalesce(v.body, '') FROM fb_outbox o"
-    " LEFT JOIN fb_verdict v ON v.gseq=o.gseq WHERE o.gseq > ?1 AND o.state<>0 AND o.state IN (1, 2, 3)"
+    " LEFT JOIN fb_verdict v ON v.gseq=o.gseq WHERE o.gseq > ?1 AND o.state<>0 AND o.state IN (1, "
+    "2, 3)"
     " ORDER BY o.gseq LIMIT 1";
 
 /* The one behind out->gseq. */

@@ -56,6 +56,7 @@ typedef struct replica_options {
     bool read_only;
     bool sync_normal; /* benches only */
     int cache_kib;
+    int tz_offset_min; /* minutes east of UTC of the business day: rights begin and end with it */
     const fb_files *files; /* for the bytes of attachments; NULL: none are kept */
 } replica_options;
 

@@ -21,12 +21,12 @@ static const char roles_text[] =
     " AND (user_role.valid_to IS NULL OR user_role.valid_to='' OR user_role.valid_to>=?2)"
     " ORDER BY role.code LIMIT 64";
 
-/* Today's date by the corrected clock, UTC: "YYYY-MM-DD". */
+/* Today's business date by the corrected clock: "YYYY-MM-DD". */
 static fb_code today(replica *r, arena *memory, fb_text *out)
 {
     bool row = false;
     sql_stmt *s = sql_prepare(r->db, "SELECT date(?1 / 1000, 'unixepoch')");
-    sql_bind_int(s, 1, replica_now_ms(r, NULL, NULL));
+    sql_bind_int(s, 1, replica_now_ms(r, NULL, NULL) + r->tz_offset_min * INT64_C(60000));
     FB_TRY(sql_step(s, &row));
     FB_ASSERT(row); /* of no table */
     *out = arena_text(memory, sql_text(s, 0));

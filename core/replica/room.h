@@ -131,6 +131,7 @@ struct replica {
     id_maker ids;
     bool read_only;
     bool sync_normal;      /* benches only: no commit waits for the disk */
+    int tz_offset_min;     /* minutes east of UTC of the business day */
     const fb_files *files; /* NULL: no bytes of attachments are kept */
     char *blob_folder;     /* PATH.blobs */
     bool blobs_swept;      /* the folder was compared with fb_blob since open */

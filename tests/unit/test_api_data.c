@@ -250,6 +250,45 @@ static void record__typed_values_are_checked(void **state)
     REFUSED(FB_E_INVALID, "title", fb_record_add(w->db, "task", &id, "title", 1, &w->err));
 }
 
+/* A quarter past six in the morning of the 15th in Shanghai, the evening of the 14th in UTC. */
+static void role__begins_with_the_business_day(void **state)
+{
+    world *w = *state;
+    const struct {
+        int32_t tz_offset_min;
+        const char *from, *to;
+        bool may;
+    } days[] = {{480, "2023-11-15", "", true},
+                {0, "2023-11-15", "", false},
+                {480, "", "2023-11-14", false},
+                {0, "", "2023-11-14", true}};
+    const char *const columns[] = {"title", "assignee_id"};
+    fb_value values[2] = {{.kind = FB_KIND_TEXT, .u.text = TEXT("t")},
+                          {.kind = FB_KIND_ID, .u.id = w->user}};
+    fb_record_change c = {columns, values, 2};
+    char *json = NULL;
+    fb_id grant, role, id;
+    OK(fb_query_json(w->db, "SELECT id FROM user_role", NULL, &json, &w->err));
+    assert_true(id_get((fb_text){strstr(json, "\"0") + 1, 36}, &grant));
+    fb_string_free(json);
+    OK(fb_query_json(w->db, "SELECT role_id FROM user_role", NULL, &json, &w->err));
+    assert_true(id_get((fb_text){strstr(json, "\"0") + 1, 36}, &role));
+    fb_string_free(json);
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+        fb_db_options o = FB_DB_OPTIONS_INIT;
+        o.port = &w->port;
+        o.tz_offset_min = days[i].tz_offset_min;
+        world_row_id(w, "user_role", &grant,
+                     PAIRS("user_id", idt(&w->user), "role_id", idt(&role), "valid_from",
+                           days[i].from, "valid_to", days[i].to));
+        world_sync(w);
+        fb_db_close(w->db);
+        OK(fb_db_open(w->path, &o, &w->db, &w->err));
+        fb_code rc = fb_record_insert(w->db, "task", &c, &id, &w->err);
+        assert_int_equal(rc, days[i].may ? FB_OK : FB_E_FORBIDDEN);
+    }
+}
+
 static void query__reads_entities_and_nothing_else(void **state)
 {
     world *w = *state;
@@ -448,6 +487,7 @@ int main(void)
         TEST(record__json_goes_in_and_comes_out),
         TEST(record__each_lends_storage_units_or_text),
         TEST(record__typed_values_are_checked),
+        TEST(role__begins_with_the_business_day),
         TEST(query__reads_entities_and_nothing_else),
         TEST(snapshot__stands_still_while_others_write),
         TEST(observe__calls_once_per_poll_and_entity),
