@@ -62,6 +62,26 @@ static bool is_whole_page(int amount, sqlite3_int64 offset)
     return amount == PAGE_BYTES && offset % PAGE_BYTES == 0;
 }
 
+/* SUM-3. Between a tree page's list of cells and its first cell nothing is said by the format
+ * (sqlite.org/fileformat2.html, 1.6). When SQLite spreads cells over pages anew, what stood there
+ * stays, also with secure_delete. A page of another kind begins with the number of the next one,
+ * whose first byte is 0 below 64 GiB. */
+static void gap_clear(unsigned char *page, sqlite3_int64 offset)
+{
+    enum { INDEX_INNER = 2, TABLE_INNER = 5, INDEX_LEAF = 10, TABLE_LEAF = 13, LEAF_HEAD = 8 };
+    unsigned char *head = offset == 0 ? page + HEAD_BYTES : page;
+    bool inner = *head == INDEX_INNER || *head == TABLE_INNER;
+    if (!inner && *head != INDEX_LEAF && *head != TABLE_LEAF) {
+        return;
+    }
+    size_t cells = (size_t)head[3] << 8 | head[4];
+    size_t from = (size_t)(head - page) + LEAF_HEAD + (inner ? 4 : 0) + 2 * cells;
+    size_t to = (size_t)head[5] << 8 | head[6];
+    if (from < to && to <= PAGE_BYTES) {
+        memset(page + from, 0, to - from);
+    }
+}
+
 static bool has_its_sum(const unsigned char *page, sqlite3_int64 offset)
 {
     unsigned char sum[SUM_BYTES];
@@ -112,11 +132,14 @@ static int x_write(sqlite3_file *f, const void *data, int amount, sqlite3_int64 
     if (offset == 0 && amount >= HEAD_BYTES) {
         s->on = is_head_with_sums(data);
     }
-    if (!s->on || !is_whole_page(amount, offset)) {
+    if (!is_whole_page(amount, offset)) {
         return s->pass.real->pMethods->xWrite(s->pass.real, data, amount, offset);
     }
-    memcpy(s->page, data, PAGE_BYTES - SUM_BYTES);
-    sum_of(s->page, (uint64_t)(offset / PAGE_BYTES), s->page + PAGE_BYTES - SUM_BYTES);
+    memcpy(s->page, data, PAGE_BYTES);
+    gap_clear(s->page, offset);
+    if (s->on) {
+        sum_of(s->page, (uint64_t)(offset / PAGE_BYTES), s->page + PAGE_BYTES - SUM_BYTES);
+    }
     return s->pass.real->pMethods->xWrite(s->pass.real, s->page, amount, offset);
 }
 

@@ -8,6 +8,8 @@
  *
  *   SUM-1  a page is written to the database's file with its sum; the log has its own (WAL frames)
  *   SUM-2  a database made without sums is read and written as ever: they begin with a new file
+ *   SUM-3  a page is written without the bytes that no cell of it has any more: what was deleted is
+ *          in no file once the log is in the database and gone
  *
  * Every database is opened through it, also one without sums: its log is sql_log.h's file.
  *
