@@ -295,7 +295,7 @@ static void read_that_fails__is_no_damage(void **state)
         while (call_fails(&l, &alone[i], &a_read, call)) {
             call += SAMPLED ? 29 : 1;
         }
-        assert_true(call > 20);
+        assert_true(call > 10);
     }
 }
 
