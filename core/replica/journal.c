@@ -289,12 +289,6 @@ fb_code journal_follow(journal *j, fb_code (*fn)(void *ctx, const journal_record
     return FB_OK;
 }
 
-bool journal_has_more(const journal *j)
-{
-    uint64_t size = 0;
-    return sql_file_size(j->file, &size) == FB_OK && size > j->end;
-}
-
 /* --- writing ------------------------------------------------------------------------- */
 
 fb_code journal_sync(journal *j)
@@ -331,7 +325,9 @@ static fb_code build_record(journal *j, journal_type type, int64_t gseq, fb_text
  * that takes its place cannot become its own. */
 static fb_code tail_remove(journal *j)
 {
-    if (!j->tail_in_doubt && !journal_has_more(j)) {
+    uint64_t size = 0;
+    FB_TRY(sql_file_size(j->file, &size));
+    if (!j->tail_in_doubt && size <= j->end) {
         return FB_OK;
     }
     j->tail_in_doubt = true; /* until a sync says that it is gone */

@@ -83,8 +83,7 @@ FB_MUST_USE fb_code journal_open(journal *j);
 FB_MUST_USE fb_code journal_follow(journal *j,
                                    fb_code (*fn)(void *ctx, const journal_record *record),
                                    void *ctx);
-bool journal_has_more(const journal *j); /* something stands behind `end` */
-void journal_rewind(journal *j);         /* follow from the first record again */
+void journal_rewind(journal *j); /* follow from the first record again */
 
 /* Write one record behind the others. `open`: with mark 0. On failure nothing was added. */
 FB_MUST_USE fb_code journal_append(journal *j, journal_type type, int64_t gseq, fb_text payload,

@@ -221,7 +221,6 @@ fb_code second_align(replica *r)
     second *s = &r->second;
     bool known = s->j.file != NULL && s->seen.identity;
     bool before = false;
-    s->check |= known && journal_has_more(&s->j); /* another program's records, perhaps */
     if (s->check) {
         FB_TRY(look(r, &known));
     }

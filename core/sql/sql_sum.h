@@ -7,11 +7,13 @@
  * header), and covers the page's bytes and its number.
  *
  *   SUM-1  a page is written to the database's file with its sum; the log has its own (WAL frames)
- *   SUM-2  a database made without sums is read and written as ever: they begin with a new file
- *   SUM-3  a page is written without the bytes that no cell of it has any more: what was deleted is
- *          in no file once the log is in the database and gone
+ *   SUM-2  a database made without sums gets none: they begin with a new file
+ *   SUM-3  a page, with a sum or without, is written without the bytes between its list of cells
+ * and the first of them: with secure_delete, what was deleted is in no file once the log is in the
+ * database and gone
  *
- * Every database is opened through it, also one without sums: its log is sql_log.h's file.
+ * Every database is opened through it, also one without sums: its log is sql_log.h's file, and what
+ * a failed sync forgets of its own file is sql_unsynced.h's.
  *
  * Not covered: an older version of the same page at its own place (a lost write). Other programs
  * may read such a file; one that writes it leaves pages without a sum. */

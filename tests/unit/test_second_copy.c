@@ -97,6 +97,26 @@ static void two_programs__keep_one_second_copy(void **state)
     all_come_back(&l, 6);
 }
 
+/* What another program noted is read, not written over: a draft is on no other paper. */
+static void draft_of_another_program__comes_back(void **state)
+{
+    const draft d = {.id = lab_id(7), .kind = T("visit"), .body = T("a long story")};
+    lab l, m;
+    (void)state;
+    start(&l);
+    beside(&m, &l);
+    lab_save(&l, 1, "before", 1);
+    assert_int_equal(draft_put(m.r, &d), FB_OK);
+    lab_save(&l, 2, "behind", 1);
+    lab_close(&m);
+    lab_close(&l);
+    lose_database();
+    lab_reopen(&l);
+    assert_true(lab_has(&l, 1) && lab_has(&l, 2));
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_draft"), 1);
+    lab_close(&l);
+}
+
 typedef struct copying {
     journal to;
     buf group; /* the newest */
@@ -556,6 +576,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(two_programs__keep_one_second_copy),
+        TEST(draft_of_another_program__comes_back),
         TEST(second_copy_ahead__refuses_what_would_write_over_it),
         TEST(two_lives__the_newer_one_counts),
         TEST(older_second_copy__gets_what_it_lacks),
