@@ -34,8 +34,8 @@ void api_clear(fb_error *err)
 
 fb_code api_said(fb_db *db, fb_code rc, fb_error *err)
 {
-    if (rc == FB_E_CORRUPT && db != NULL && db->r != NULL) {
-        replica_remember_damage(db->r, db->reader != NULL && sql_saw_damage(db->reader));
+    if ((rc == FB_E_CORRUPT || rc == FB_E_IO) && db != NULL && db->r != NULL) {
+        replica_remember_damage(db->r, db->reader);
     }
     if (rc == FB_OK || err == NULL || err->code == rc) {
         return rc;

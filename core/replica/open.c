@@ -322,7 +322,7 @@ static fb_code open_and_judge(const replica_options *o, replica **out, fb_error 
 {
     replica *r = NULL;
     second_verdict verdict = SECOND_MATCHES;
-    if (!o->read_only && salvage_is_asked(o->vfs, o->path)) {
+    if (!o->read_only && (salvage_is_asked(o->vfs, o->path) || salvage_is_due(o->vfs, o->path))) {
         return fail(err, FB_E_CORRUPT, "path", "the file was found damaged");
     }
     FB_TRY(replica_open_plain(o, &r, err));
@@ -330,6 +330,7 @@ static fb_code open_and_judge(const replica_options *o, replica **out, fb_error 
     if (rc == FB_OK && verdict != SECOND_AHEAD) {
         rc = settle_log(r, err);
         if (rc == FB_OK) {
+            r->in_use = true;
             *out = r;
             return FB_OK;
         }
@@ -373,12 +374,23 @@ fb_code file_broken(replica *r)
     return FB_E_CORRUPT;
 }
 
-void replica_remember_damage(replica *r, bool elsewhere)
+static bool one_saw(bool (*saw)(const sql_db *), const replica *r, const sql_db *reader)
 {
-    bool damaged = elsewhere || r->broken || (r->db != NULL && sql_saw_damage(r->db));
-    if (damaged && r->second.on && !r->asked) {
+    return (r->db != NULL && saw(r->db)) || (reader != NULL && saw(reader));
+}
+
+void replica_remember_damage(replica *r, const sql_db *reader)
+{
+    if (!r->second.on) {
+        return;
+    }
+    if (!r->asked && (r->broken || one_saw(sql_saw_damage, r, reader))) {
         salvage_ask(r->second.j.vfs, r->second.j.path);
         r->asked = true;
+    }
+    if (r->in_use && !r->counted && one_saw(sql_saw_unread, r, reader)) {
+        salvage_count_unread(r->second.j.vfs, r->second.j.path);
+        r->counted = true;
     }
 }
 
@@ -390,7 +402,7 @@ void replica_close(replica *r)
     if (r->db != NULL) {
         capture_abort(r);
     }
-    replica_remember_damage(r, false);
+    replica_remember_damage(r, NULL);
     second_close(r);
     sql_close(r->db);
     while (r->edition != NULL) {

@@ -301,11 +301,12 @@ FB_MUST_USE fb_code replica_changed_since(replica *r, int64_t stamp,
                                           bool *entities_changed /* [entities_count] */,
                                           int64_t *stamp_out);
 
-/* A call failed: when the database turned out to be damaged, through this connection or
- * (`elsewhere`) through another one of the caller, that is written down at once beside it, and the
+/* A call failed: when the database turned out to be damaged, through this connection or through
+ * another one of the caller (`reader`; NULL: none), that is written down at once beside it, and the
  * next open makes it again from the second copy, also after the program was killed and where the
- * open itself would not touch what is damaged. Once; nothing for a file that has no second copy. */
-void replica_remember_damage(replica *r, bool elsewhere);
+ * open itself would not touch what is damaged. A place that cannot be read counts as an opening
+ * that failed for it (SLV-5). Once each; nothing for a file that has no second copy. */
+void replica_remember_damage(replica *r, const sql_db *reader);
 
 /* Every invariant above, on a quiet replica: OUT-2, OUT-3, undo images present, PRO-1 by undoing
  * and replaying inside a transaction that is rolled back. E_CORRUPT names the invariant. */

@@ -165,6 +165,8 @@ struct replica {
     bool reserved; /* reserve.c holds space */
     bool broken;   /* what stands in the file contradicts itself */
     bool asked;    /* the next open salvages: it is written beside the file */
+    bool in_use;   /* opened: what cannot be read now was not met by the opening */
+    bool counted;  /* a place that could not be read: it is written beside the file */
 };
 
 /* --- open.c --- */
@@ -422,6 +424,10 @@ bool salvage_is_asked(const char *vfs, const char *path);
 /* An opening ended with E_IO. True: so did those before it, and it is because the file has a place
  * that cannot be read: salvage it. */
 bool salvage_is_last_way(const char *vfs, const char *path);
+/* The opening went well, and then a place could not be read: that counts as much. */
+void salvage_count_unread(const char *vfs, const char *path);
+/* True: it was counted often enough, and the place is still there. */
+bool salvage_is_due(const char *vfs, const char *path);
 /* Open without looking at the second copy. */
 FB_MUST_USE fb_code replica_open_plain(const replica_options *o, replica **out, fb_error *err);
 

@@ -91,24 +91,34 @@ static bool is_given_up(const char *vfs, const char *path)
     return before >= UNREAD_OPENINGS;
 }
 
+void salvage_count_unread(const char *vfs, const char *path)
+{
+    (void)is_given_up(vfs, path);
+}
+
+/* A place that is read at the next try is none that cannot be read. */
 static bool reads_whole(sql_file *f)
 {
-    enum { PIECE_BYTES = 4096 };
+    enum { PIECE_BYTES = 4096, TRIES = 3 };
     char piece[PIECE_BYTES];
     size_t got = sizeof piece;
     fb_code rc = FB_OK;
     for (uint64_t at = 0; rc == FB_OK && got == sizeof piece; at += got) {
-        rc = sql_file_read(f, at, piece, sizeof piece, &got);
+        rc = FB_E_IO;
+        for (int i = 0; rc == FB_E_IO && i < TRIES; i++) {
+            rc = sql_file_read(f, at, piece, sizeof piece, &got);
+        }
     }
     return rc != FB_E_IO;
 }
 
-bool salvage_is_last_way(const char *vfs, const char *path)
+typedef enum places { PLACES_UNKNOWN, PLACES_ALL_READ, PLACES_UNREAD } places;
+
+static places places_look(const char *vfs, const char *path)
 {
     sql_file *f = NULL;
-    if (!is_given_up(vfs, path) || !sql_file_exists(vfs, path) ||
-        sql_file_open_alone(vfs, path, &f) != FB_OK) {
-        return false; /* rights, a lock: nothing is known of what is in it */
+    if (!sql_file_exists(vfs, path) || sql_file_open_alone(vfs, path, &f) != FB_OK) {
+        return PLACES_UNKNOWN; /* rights, a lock: nothing is known of what is in it */
     }
     bool whole = reads_whole(f);
     sql_file *log = NULL;
@@ -119,7 +129,30 @@ bool salvage_is_last_way(const char *vfs, const char *path)
     free(name);
     sql_file_close(log);
     sql_file_close(f);
-    return !whole;
+    return whole ? PLACES_ALL_READ : PLACES_UNREAD;
+}
+
+bool salvage_is_last_way(const char *vfs, const char *path)
+{
+    return is_given_up(vfs, path) && places_look(vfs, path) == PLACES_UNREAD;
+}
+
+bool salvage_is_due(const char *vfs, const char *path)
+{
+    sql_file *f = NULL;
+    uint64_t count = 0;
+    char *name = name_of(path, "-unread");
+    if (name != NULL && sql_file_exists(vfs, name) &&
+        sql_file_open(vfs, name, false, &f) == FB_OK) {
+        count = sql_file_size(f, &count) == FB_OK ? count : 0;
+        sql_file_close(f);
+    }
+    places found = count >= UNREAD_OPENINGS ? places_look(vfs, path) : PLACES_UNKNOWN;
+    if (found == PLACES_ALL_READ) { /* it passed */
+        (void)!sql_file_delete(vfs, name);
+    }
+    free(name);
+    return found == PLACES_UNREAD;
 }
 
 /* --- what there is ------------------------------------------------------------------- */

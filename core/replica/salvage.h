@@ -15,9 +15,10 @@
  *   SLV-3  nothing of another file is taken: work of another person is never sent as this one's
  *   SLV-4  the damaged files are kept beside the database, the newest EVIDENCE_KEPT of them;
  * another device's under a name of their own, because nobody here can tell what of it was sent
- *   SLV-5  a disk that does not answer says nothing of the file: the opening fails, everything
- * stays as it was, and the next one tries again. What UNREAD_OPENINGS of them could not read is
- *          damage, so that one bad sector does not keep the app out for ever
+ *   SLV-5  a disk that does not answer says nothing of the file: the call fails, everything stays
+ *          as it was, and the next one tries again. What could not be read since UNREAD_OPENINGS
+ *          openings, by them or in use, is damage: one bad sector neither keeps the app out for
+ *          ever nor ends every sync
  *   SLV-6  what must leave the files (PUR-1, FGT-2) leaves those set aside too, as soon as the
  * server has in a backup everything that was saved before they were set aside */
 #ifndef FB_REPLICA_SALVAGE_H

@@ -75,6 +75,7 @@ fb_code sql_failed(sql_db *db, int rc)
     }
     db->code = sql_code_of(rc);
     db->damaged = db->damaged || db->code == FB_E_CORRUPT;
+    db->unread = db->unread || rc == SQLITE_IOERR_READ;
     bool same = db->handle != NULL && sqlite3_extended_errcode(db->handle) == rc;
     const char *text = same ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc);
     snprintf(db->message, sizeof db->message, "%s (%d)", text, rc);

@@ -100,6 +100,7 @@ void sql_checkpoint_by_hand(sql_db *db);
 int sql_log_pages(const sql_db *db);
 bool sql_has_sums(const sql_db *db);   /* of its pages */
 bool sql_saw_damage(const sql_db *db); /* a call failed because the file is damaged */
+bool sql_saw_unread(const sql_db *db); /* ... because a place of it could not be read */
 /* Delete a database's files; nobody may have it open. E_IO. */
 FB_MUST_USE fb_code sql_remove(const char *path, const char *vfs);
 void *sql_handle(sql_db *db); /* sqlite3 *, for the replica room and tests only */

@@ -26,6 +26,7 @@ struct sql_db {
                                of everything until sql_rollback */
     bool inside;  /* one of our own texts is running: sql_restrict_reads lets it through */
     bool damaged; /* SQLite said so at least once */
+    bool unread;  /* a place of a file could not be read */
     int log_pages;
     int busy_timeout_ms;
     fb_code code;

@@ -181,6 +181,11 @@ bool sql_saw_damage(const sql_db *db)
     return db->damaged;
 }
 
+bool sql_saw_unread(const sql_db *db)
+{
+    return db->unread;
+}
+
 fb_code sql_remove(const char *path, const char *vfs)
 {
     static const char *const ENDINGS[] = {"", "-wal", "-shm", "-journal"};

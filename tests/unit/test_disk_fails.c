@@ -387,6 +387,51 @@ static void bad_sector__does_not_keep_the_app_out_for_ever(void **state)
     }
 }
 
+/* The opening does not meet the place, every use of its table does: the app would never take a
+ * page of the server any more. Where the place comes back nothing is made again. */
+static void bad_sector_met_in_use__ends_with_a_new_file(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 3; turn++) {
+        lab l;
+        bool comes_back = turn == 1, by_call = turn == 2;
+        crash_vfs_remove(disk, "phone");
+        three_groups(&l);
+        lab_close(&l);
+        crash_vfs_bad_sector(disk, DB, place_of("lab_item"));
+        for (int i = 0; i < UNREAD_OPENINGS; i++) {
+            lab_reopen(&l);
+            for (int again = 0; again < 2; again++) { /* counts once for an opening */
+                bool row = false;
+                sql_stmt *s = sql_prepare(replica_sql(l.r), "SELECT count(*) FROM lab_item NOT INDEXED");
+                assert_int_equal(sql_step(s, &row), FB_E_IO);
+                if (by_call) {
+                    replica_remember_damage(l.r, NULL);
+                }
+            }
+            assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"), 0);
+            if (by_call) { /* the app never closes it */
+                crash_vfs_kill(disk, "phone");
+            }
+            lab_close(&l);
+            file_bytes count = file_read(DB "-unread");
+            assert_int_equal(count.size, i + 1);
+            free(count.data);
+        }
+        if (comes_back) {
+            crash_vfs_bad_sector(disk, NULL, 0);
+        }
+        lab_reopen(&l);
+        assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"),
+                         comes_back ? 0 : 1);
+        assert_int_equal(groups_pending(&l), GROUPS);
+        assert_int_equal(drafts(&l), 1);
+        assert_int_equal(file_read(DB "-unread").size, 0);
+        lab_check(&l);
+        lab_close(&l);
+    }
+}
+
 /* Every read of an opening fails once: it is said why, and the next one is as if nothing had been.
  */
 static void opening_that_fails__says_why(void **state)
@@ -395,6 +440,7 @@ static void opening_that_fails__says_why(void **state)
     int failed = 0;
     bool fired = true;
     (void)state;
+    crash_vfs_remove(disk, "phone");
     three_groups(&l);
     lab_close(&l);
     for (uint64_t call = 1; fired; call++) {
@@ -422,16 +468,21 @@ static void file_that_cannot_be_opened__is_never_given_up(void **state)
     lab l;
     fb_error err = {.code = FB_OK};
     (void)state;
+    crash_vfs_remove(disk, "phone"); /* and what earlier ones counted */
     three_groups(&l);
     lab_close(&l);
-    for (int i = 0; i < 2 * UNREAD_OPENINGS; i++) {
-        crash_vfs_fail(disk, "phone", 1, SQLITE_CANTOPEN, false);
+    for (int i = 0; i < UNREAD_OPENINGS; i++) {
+        bool counted = i > 0; /* what was counted is read first */
+        crash_vfs_fail(disk, "phone", counted ? 2 : 1, SQLITE_CANTOPEN, false);
         assert_int_equal(lab_open(&l, &err), FB_E_IO);
     }
-    lab_reopen(&l);
-    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"), 0);
-    assert_int_equal(groups_pending(&l), GROUPS);
-    lab_close(&l);
+    for (int i = 0; i < 2; i++) { /* the look for the place cannot open it either, or can */
+        crash_vfs_fail(disk, "phone", i == 0 ? 2 : 0, SQLITE_CANTOPEN, false);
+        lab_reopen(&l);
+        assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"), 0);
+        assert_int_equal(groups_pending(&l), GROUPS);
+        lab_close(&l);
+    }
 }
 
 /* --- others --------------------------------------------------------------------------------- */
@@ -499,6 +550,7 @@ int main(void)
         TEST(read_that_fails__is_no_damage),
         TEST(bad_sector_of_a_damaged_file__is_given_up_in_the_end),
         TEST(bad_sector__does_not_keep_the_app_out_for_ever),
+        TEST(bad_sector_met_in_use__ends_with_a_new_file),
         TEST(opening_that_fails__says_why),
         TEST(file_that_cannot_be_opened__is_never_given_up),
         TEST(damaged_file_in_use__waits_for_the_other),

@@ -147,6 +147,28 @@ static void second_copy__without_its_first_record_is_nobodys(void **state)
     lab_close(&l);
 }
 
+/* A connection that met a page of nonsense. */
+static sql_db *reader_that_saw_damage(void)
+{
+    static const char OTHER[] = "phone/other.db";
+    enum { PAGE_BYTES = 4096 };
+    const sql_options o = {.vfs = VFS, .create = true};
+    sql_db *db = NULL;
+    fb_error err = {.code = FB_OK};
+    crash_vfs_remove_under(disk, OTHER);
+    assert_int_equal(sql_open(OTHER, &o, &db, &err), FB_OK);
+    assert_int_equal(sql_exec(db, "CREATE TABLE t (a); INSERT INTO t VALUES (1)"), FB_OK);
+    sql_close(db);
+    file_bytes f = file_read(OTHER);
+    assert_true(f.size >= 2 * PAGE_BYTES);
+    memset(f.data + PAGE_BYTES, 0xFF, PAGE_BYTES);
+    file_write(&f);
+    free(f.data);
+    assert_int_equal(sql_open(OTHER, &o, &db, &err), FB_OK);
+    assert_int_equal(sql_exec(db, "SELECT a FROM t"), FB_E_CORRUPT);
+    return db;
+}
+
 /* Another handle saw a page that cannot be read: this one writes it down, and the next open makes
  * the database again. */
 static void damage__that_another_handle_saw_is_remembered(void **state)
@@ -155,7 +177,11 @@ static void damage__that_another_handle_saw_is_remembered(void **state)
     (void)state;
     start(&l);
     lab_save(&l, 1, "one", 1);
-    replica_remember_damage(l.r, true);
+    sql_db *reader = reader_that_saw_damage();
+    replica_remember_damage(l.r, NULL);
+    lab_reopen(&l);
+    assert_false(is_salvaged(&l));
+    replica_remember_damage(l.r, reader);
     lab_reopen(&l);
     assert_true(is_salvaged(&l) && lab_has(&l, 1));
     lab_check(&l);
@@ -163,11 +189,12 @@ static void damage__that_another_handle_saw_is_remembered(void **state)
     /* Where even that cannot be written it will be met again. */
     lab_reopen(&l);
     crash_vfs_fail(disk, "phone", 1, SQLITE_CANTOPEN, true);
-    replica_remember_damage(l.r, true);
+    replica_remember_damage(l.r, reader);
     crash_vfs_fail(disk, "phone", 0, SQLITE_OK, false);
     lab_reopen(&l);
     assert_true(lab_has(&l, 1));
     lab_close(&l);
+    sql_close(reader);
 }
 
 /* A file of nobody whose beginnings cannot be read just now is not taken for a new one. */

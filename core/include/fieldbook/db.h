@@ -46,10 +46,11 @@ typedef struct fb_db_options {
  * caller ends with fb_db_close. `options` is borrowed for the call. FB_E_MISUSE: path, out or
  * options->port missing. FB_E_NEWER: written by a newer version. A damaged, lost or older
  * database is made again from the second copy beside it (README.md, "When the file is damaged";
- * fb_status.salvaged_ms). FB_E_CORRUPT: it is damaged and there is no second copy, or it was opened
- * for reading. FB_E_LOCKED: it is damaged and another process has it open. FB_E_BUSY: another
- * process writes. FB_E_NOT_FOUND: there is no file and create is
- * false. FB_E_DISK_FULL, FB_E_IO: the file. *out is untouched and the data unchanged. */
+ * fb_status.salvaged_ms), as is one with a place that four openings could not read. FB_E_CORRUPT:
+ * it is damaged and there is no second copy, or it was opened for reading. FB_E_LOCKED: it is
+ * damaged and another process has it open. FB_E_BUSY: another process writes. FB_E_NOT_FOUND: there
+ * is no file and create is false. FB_E_DISK_FULL, FB_E_IO: the file. *out is untouched and the data
+ * unchanged. */
 FB_API FB_MUST_USE fb_code fb_db_open(const char *path, const fb_db_options *options, fb_db **out,
                                       fb_error *err);
 
