@@ -33,7 +33,7 @@ static const command COMMANDS[] = {
     {"setting", command_setting, true, "list | set KEY VALUE", "show or change company settings", "查看或修改公司参数"},
     {"code", command_code, true, "make USER [--minutes N]", "make a one-time enrolment code for a user's device", "为用户设备生成一次性注册码"},
     {"device", command_device, true, "list | block CODE | activate CODE | wipe CODE", "show and control devices", "查看和控制设备"},
-    {"held", command_held, true, "list | accept DEVICE NUMBER | refuse DEVICE NUMBER --reason TEXT",
+    {"held", command_held, true, "list | accept ID|DEVICE NUMBER | refuse ID|DEVICE NUMBER --reason TEXT",
      "groups that wait for a decision: show and decide them", "查看并决定待审批的数据组"},
     {"erase", command_erase, true, "ENTITY KEY --reason TEXT [--dry-run]",
      "erase a person's data (customer or contact) from rows, kept groups, packs and files, here and on every device; orders stay without the person",

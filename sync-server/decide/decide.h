@@ -35,8 +35,9 @@ typedef struct decided_block {
 
 /* A held group that this one decides (held.c): carried out behind it, in the same transaction. */
 typedef struct decided_held {
-    fb_id device; /* none: nothing is decided */
-    int64_t number;
+    fb_id device;
+    int64_t incarnation_no; /* the life of the device in which it was sent */
+    int64_t number;         /* 0: nothing is decided */
     bool accept;
     fb_text reason;
 } decided_held;
@@ -76,6 +77,21 @@ FB_MUST_USE fb_code decide_group(decide_cache *c, store *view, const decide_sess
 /* What is known of erased persons, for lines that are kept (wire/erased.h). False: nobody was
  * erased. Good until the next drop or fill, inside the open transaction. */
 bool decide_erased_view(decide_cache *c, store *view, erased_view *out);
+
+/* What the row of a held group is called: its author and its bytes as they were sent. */
+fb_id held_row_id(const fb_id *user, fb_text line);
+
+/* A group that waits for a person. Each life of a device (incarnation) counts its groups from 1. */
+typedef struct held_waiting {
+    fb_id device;
+    int64_t number, incarnation_no;
+    uint32_t count; /* as many fit what was asked; this is the newest. 0: none waits */
+} held_waiting;
+/* With this number, in any life of the device. */
+FB_MUST_USE fb_code held_waiting_at(store *view, const fb_id *device, int64_t number,
+                                    held_waiting *out);
+/* Shown by this row, of whatever device. */
+FB_MUST_USE fb_code held_waiting_row(store *view, const fb_id *row, held_waiting *out);
 
 /* The verdict for a group that cannot be decided: unreadable (rejected) or poisonous (held). */
 void decide_refuse_unread(const decide_session *who, fb_code code, const char *why, arena *memory,

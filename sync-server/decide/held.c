@@ -24,10 +24,69 @@ static const saying OWN_WORK = {FB_E_FORBIDDEN, "nobody decides about his own wo
                                 "不能审批本人的操作", "ask another manager", "请由其他经理处理"};
 static const saying ONE_ONLY = {FB_E_LIMIT, "one group decides one held group", "一次只能审批一项",
                                 "decide them one by one", "请逐项审批"};
-static const saying WAITS_NOT = {FB_E_STATE, "it does not wait any more: its device began anew",
-                                 "该操作已不再等待：其设备已重新开始",
-                                 "nothing to do: it comes again under a new number",
-                                 "无需操作：该操作会以新序号重新出现"};
+/* The row is open and no group waits: a hand at the server wrote to it. */
+static const saying WAITS_NOT = {FB_E_STATE, "nothing waits at the server for this record",
+                                 "服务器上没有与该记录对应的待审批操作",
+                                 "tell IT: it was changed by hand", "请告知IT：该记录被手工改动过"};
+
+/* ---- which group a row shows ---- */
+
+/* Author and bytes, as an id of version 8 (RFC 9562). */
+fb_id held_row_id(const fb_id *user, fb_text line)
+{
+    static const char NAME[] = "held_group";
+    digest_run run;
+    digest hash;
+    fb_id id;
+    digest_begin(&run);
+    digest_add(&run, NAME, sizeof NAME);
+    digest_add(&run, user->b, sizeof user->b);
+    digest_add(&run, line.data, line.size);
+    digest_end(&run, &hash);
+    memcpy(id.b, hash.b, sizeof id.b);
+    id.b[6] = (uint8_t)(0x80 | (id.b[6] & 0x0f));
+    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3f));
+    return id;
+}
+
+/* Does this row show the verdict at hand? An earlier version noted its name only where something
+ * was erased from the payload. */
+static bool is_shown(store_stmt *q, const fb_id *row)
+{
+    fb_id user = store_id(q, 4);
+    fb_id shown = store_is_null(q, 3) ? held_row_id(&user, store_blob(q, 5)) : store_id(q, 3);
+    return id_equal(&shown, row);
+}
+
+/* Device, number, incarnation: the first columns of both statements. */
+static fb_code waiting_count(store_stmt *q, const fb_id *row, held_waiting *out)
+{
+    bool more = false;
+    *out = (held_waiting){.count = 0};
+    FB_TRY(store_step(q, &more));
+    while (more) {
+        if (row == NULL || is_shown(q, row)) {
+            *out = (held_waiting){store_id(q, 0), store_int(q, 1), store_int(q, 2), out->count + 1};
+        }
+        FB_TRY(store_step(q, &more));
+    }
+    return FB_OK;
+}
+
+fb_code held_waiting_at(store *view, const fb_id *device, int64_t number, held_waiting *out)
+{
+    store_stmt *q = store_prepare(view, STORE_decide_held_at);
+    store_bind_id(q, 1, device);
+    store_bind_int(q, 2, number);
+    return waiting_count(q, NULL, out);
+}
+
+fb_code held_waiting_row(store *view, const fb_id *row, held_waiting *out)
+{
+    return waiting_count(store_prepare(view, STORE_decide_held_all), row, out);
+}
+
+/* ---- a manager's device decides ---- */
 
 static fb_code refuse_held(decide *d, const saying *s, const view_row *row, const char *column)
 {
@@ -48,24 +107,12 @@ fb_code held_check(decide *d, const view_row *row, bool by_server)
     return is_open ? FB_OK : refuse_held(d, &DECIDED, row, "state");
 }
 
-static fb_code waits(decide *d, const decided_held *what, bool *out)
-{
-    store_stmt *q = store_prepare(d->view, STORE_decide_held_waits);
-    store_bind_id(q, 1, &what->device);
-    store_bind_int(q, 2, what->number);
-    FB_TRY(store_step(q, out));
-    store_reset(q);
-    return FB_OK;
-}
-
 fb_code held_rule(decide *d, view_row *row)
 {
-    decided_held what = {.device = row_id(row->e, row->values, "device_id"),
-                         .number = row_int(row->e, row->values, "number"),
-                         .accept = state_became(row, "accepted"),
+    decided_held what = {.accept = state_became(row, "accepted"),
                          .reason = row_text(row->e, row->values, "reason")};
     fb_id author = row_id(row->e, row->values, "user_id");
-    bool waiting = false;
+    held_waiting waiting;
     if (!what.accept && !state_became(row, "rejected")) {
         return refuse_held(d, &NO_STEP, row, "state");
     }
@@ -78,10 +125,13 @@ fb_code held_rule(decide *d, view_row *row)
     if (d->out->held.number != 0) {
         return refuse_held(d, &ONE_ONLY, row, "id");
     }
-    FB_TRY(waits(d, &what, &waiting));
-    if (!waiting) {
+    FB_TRY(held_waiting_row(d->view, &row->id, &waiting));
+    if (waiting.count == 0) {
         return refuse_held(d, &WAITS_NOT, row, "number");
     }
+    what.device = waiting.device;
+    what.number = waiting.number;
+    what.incarnation_no = waiting.incarnation_no;
     d->out->held = what;
     person_stamp(d, row, "decided_by", "decided_at");
     return FB_OK;

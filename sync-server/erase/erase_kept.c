@@ -138,7 +138,7 @@ static fb_code kept_erase(erasing *x, kept_row *k)
     if (!payload_changed && !verdict_changed) {
         return FB_OK;
     }
-    if (payload_changed && id_is_none(&k->held_row)) {
+    if (payload_changed && id_is_none(&k->held_row)) { /* held by an earlier version */
         k->held_row = held_row_id(&k->user, k->payload);
     }
     k->payload = payload;

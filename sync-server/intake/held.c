@@ -12,7 +12,7 @@
 typedef struct holding {
     intake *in;
     const intake_decision *how;
-    door_device d;
+    door_device d; /* life_get */
     verdict_found found;
     decision decided;
 } holding;
@@ -135,13 +135,33 @@ static fb_code refuse_held(holding *h)
     return decided_commit(h, &from);
 }
 
+/* The device as it was in the life in which it sent the group: what it wrote then is its own still,
+ * and its author's. */
+static fb_code life_get(intake *in, const intake_decision *how, door_device *d)
+{
+    bool found = false;
+    FB_TRY(door_device_get(in->db, &how->device, d));
+    d->incarnation_no = how->incarnation_no != 0 ? how->incarnation_no : d->incarnation_no;
+    store_stmt *q = store_prepare(in->db, STORE_intake_life);
+    store_bind_int(q, 1, d->incarnation_no);
+    store_bind_id(q, 2, &how->device);
+    FB_TRY(store_step(q, &found));
+    if (!found) {
+        return FB_E_NOT_FOUND;
+    }
+    d->incarnation = store_id(q, 0);
+    d->user = store_id(q, 1);
+    store_reset(q);
+    return FB_OK;
+}
+
 static fb_code held_decide(intake *in, const intake_decision *how)
 {
     holding h = {.in = in, .how = how};
     if (!utf8_valid(how->reason)) { /* no device could read the reply that holds it */
         return FB_E_FORMAT;
     }
-    FB_TRY(door_device_get(in->db, &how->device, &h.d));
+    FB_TRY(life_get(in, how, &h.d));
     FB_TRY(verdict_find(in->db, h.d.incarnation_no, how->gseq, in->work, &h.found));
     if (h.found.code != VERDICT_HELD || h.found.state != 0 || h.found.payload.data == NULL) {
         return FB_E_STATE;
@@ -161,6 +181,7 @@ fb_code intake_held_decide(intake *in, const intake_decision *how)
 fb_code held_settle(intake *in, const decided_held *what, int64_t now_ms)
 {
     const intake_decision how = {.device = what->device,
+                                 .incarnation_no = what->incarnation_no,
                                  .gseq = what->number,
                                  .now_ms = now_ms,
                                  .accept = what->accept,

@@ -18,24 +18,6 @@ typedef struct recording {
     fb_value *before; /* NULL: there is no such row */
 } recording;
 
-/* Author and bytes, as an id of version 8 (RFC 9562). */
-fb_id held_row_id(const fb_id *user, fb_text line)
-{
-    static const char NAME[] = "held_group";
-    digest_run run;
-    digest hash;
-    fb_id id;
-    digest_begin(&run);
-    digest_add(&run, NAME, sizeof NAME);
-    digest_add(&run, user->b, sizeof user->b);
-    digest_add(&run, line.data, line.size);
-    digest_end(&run, &hash);
-    memcpy(id.b, hash.b, sizeof id.b);
-    id.b[6] = (uint8_t)(0x80 | (id.b[6] & 0x0f));
-    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3f));
-    return id;
-}
-
 /* At most `size` bytes of a text in UTF-8, no character cut in two: none has more than four bytes.
  */
 static fb_text cut(fb_text t, size_t size)
@@ -170,6 +152,21 @@ static fb_code row_make(const recording *r, fb_value **out)
     return FB_OK;
 }
 
+/* Sent again while it waits (HLD-1): it waits since then and has the name it had. Copies of one
+ * phone that take turns would otherwise change it at every sync, for everybody who sees it. */
+static void keep_place(const recording *r, fb_value *row)
+{
+    static const char *const PLACE[] = {"device_id", "number", "captured_at", "held_at"};
+    int state = cat_column_str(r->e, "state");
+    if (r->before == NULL || !text_is(r->before[state].u.text, "open")) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof PLACE / sizeof PLACE[0]; i++) {
+        int column = cat_column_str(r->e, PLACE[i]);
+        row[column] = r->before[column];
+    }
+}
+
 fb_code held_record_open(intake *in, const held_place *p)
 {
     recording r;
@@ -179,6 +176,7 @@ fb_code held_record_open(intake *in, const held_place *p)
         return FB_OK;
     }
     FB_TRY(row_make(&r, &row));
+    keep_place(&r, row);
     return commit(&r, row, "held.open");
 }
 

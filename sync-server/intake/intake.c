@@ -172,7 +172,6 @@ static fb_code payload_of(taking *t, fb_text line, verdict_row *row)
     fb_code rc = erased_line(&v, line, t->in->work, &less, &changed);
     if (rc == FB_OK && changed) {
         row->payload = arena_text(t->in->work, buf_text(&less));
-        row->held_row = held_row_id(&t->d.user, line);
         rc = row->payload.data == NULL ? FB_E_NO_MEMORY : FB_OK;
     }
     buf_clear(&less);
@@ -193,6 +192,9 @@ static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line
                        .code = d->verdict.code,
                        .line = buf_text(&words)};
     fb_code rc = words.code;
+    if (row.code == VERDICT_HELD) {
+        row.held_row = held_row_id(&t->d.user, line);
+    }
     if (rc == FB_OK && keeps_payload(row.code)) {
         rc = payload_of(t, line, &row);
     }

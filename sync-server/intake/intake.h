@@ -67,17 +67,16 @@ FB_MUST_USE fb_code intake_verdicts_put(store *view, const door_device *d, int64
 
 /* A person decides a held group: accepted, its rules about credit, scope and duplicates are waived;
  * refused, it is rejected with `reason`. Writer, inside a transaction begun with
- * decide_cache_begin. The device gets the new verdict with its next contact. E_NOT_FOUND, E_STATE
- * (not held, or decided), E_FORMAT (the reason is not UTF-8). */
+ * decide_cache_begin. The device gets the new verdict with its next contact, if it still is in the
+ * life in which it sent the group; in a later one its author reads the group's row (held_group).
+ * E_NOT_FOUND, E_STATE (not held, or decided), E_FORMAT (the reason is not UTF-8). */
 typedef struct intake_decision {
     fb_id device;
+    int64_t incarnation_no; /* the life in which it was sent; 0: the device's current one */
     int64_t gseq, now_ms;
     bool accept;
     fb_text reason; /* for the person, where refused */
 } intake_decision;
 FB_MUST_USE fb_code intake_held_decide(intake *in, const intake_decision *how);
-
-/* What the row of a held group is called: its author and its bytes as they were sent. */
-fb_id held_row_id(const fb_id *user, fb_text line);
 
 #endif

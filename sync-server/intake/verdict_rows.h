@@ -23,8 +23,8 @@ typedef struct verdict_row {
     verdict_code code;
     fb_text line;    /* with its "\n" */
     fb_text payload; /* data NULL: none */
-    fb_id held_row;  /* where something was erased from the payload: what the row that shows it is
-                        called; none: the payload says */
+    fb_id held_row; /* held: what the row that shows it is called. None: an earlier version noted it
+                       only where something was erased from the payload, else the payload says */
 } verdict_row;
 FB_MUST_USE fb_code verdict_row_add(store *s, const verdict_row *v);
 

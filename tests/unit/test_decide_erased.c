@@ -205,15 +205,19 @@ static void what_is_kept_of_a_refused_group_is_without_the_person(void **state)
     sqlite3 *raw = NULL;
     sqlite3_stmt *q = NULL;
     assert_int_equal(sqlite3_open(b->w.path, &raw), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(raw,
-                                        "SELECT instr(CAST(payload AS TEXT), 'zq-canary') > 0,"
-                                        " held_row IS NOT NULL FROM fs_verdict ORDER BY gseq",
-                                        -1, &q, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(raw,
+                           "SELECT instr(CAST(payload AS TEXT), 'zq-canary') > 0, held_row,"
+                           " held_row IN (SELECT id FROM held_group) FROM fs_verdict ORDER BY gseq",
+                           -1, &q, NULL),
+        SQLITE_OK);
     for (int i = 0; i < 2; i++) {
+        fb_id row = held_row_id(&b->d.user, buf_text(&b->d.groups[i]));
         assert_int_equal(sqlite3_step(q), SQLITE_ROW);
         assert_int_equal(sqlite3_column_int(q, 0), i);
-        assert_int_equal(sqlite3_column_int(q, 1), 1 - i);
+        assert_int_equal(sqlite3_column_bytes(q, 1), sizeof row.b);
+        assert_memory_equal(sqlite3_column_blob(q, 1), row.b, sizeof row.b);
+        assert_int_equal(sqlite3_column_int(q, 2), 1);
     }
     sqlite3_finalize(q);
     sqlite3_close(raw);
