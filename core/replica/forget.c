@@ -112,6 +112,10 @@ static fb_code body_forget(forgetting *f, int64_t gseq)
     if (rc == FB_OK && changed) {
         rc = body_put(f, gseq, buf_text(&less));
     }
+    if (rc == FB_OK && changed) { /* the server would not know it again: rebirth.c */
+        rc = run_int(f->r, "INSERT OR REPLACE INTO fb_meta (key, value) VALUES ('emptied/'||?1, 1)",
+                     gseq);
+    }
     buf_clear(&line);
     buf_clear(&less);
     return rc;

@@ -2,17 +2,33 @@
  * anew.
  *
  * Groups the server has not answered are renumbered from 1 in their order, bodies untouched, and
- * chained to the new incarnation. The tray's groups and those that are in no backup yet move to
- * negative numbers, the newest next to zero. What was answered is sent a second time only if the
- * server that answered it was restored (rebirth_revive): until a backup holds a group of this life,
- * and with it everything before, this device has the second copy. The base is rebuilt by a reset
- * page, so that nothing depends on which rows the earlier life had. Document numbers jump, because
- * an earlier life may have used the next ones. */
+ * chained to the new incarnation. In front of them goes what is sent a second time: groups that
+ * wait for a person, so that his decision reaches this life; the server knows the line and judges
+ * nothing anew. If the server was restored, everything answered that is in no backup as well
+ * (rebirth_revive): until a backup holds a group of this life, and with it everything before, this
+ * device has the second copy. The rest of the tray, and what is in no backup yet, moves to negative
+ * numbers, the newest next to zero. The base is rebuilt by a reset page, so that nothing depends on
+ * which rows the earlier life had. Document numbers jump, because an earlier life may have used the
+ * next ones. */
 #include "replica/room.h"
 #include "schema/limits.h"
 #include "schema/numbers.h"
 
 enum { NUMBERS_SKIPPED = 1000 };
+
+/* State 6 stands only within this transaction: it goes on in the new life. Not what was emptied
+ * (FGT-1), whose line the server would not know: it is decided by its row there, which the person
+ * sees. */
+static fb_code mark_waiting(replica *r)
+{
+    FB_TRY(run_int(r,
+                   "UPDATE fb_outbox SET state=6 WHERE gseq BETWEEN 1 AND ?1 AND (state=1 OR"
+                   " (state=0 AND gseq IN (SELECT gseq FROM fb_verdict WHERE code=4 AND"
+                   " in_effect=0))) AND NOT EXISTS (SELECT 1 FROM fb_meta WHERE"
+                   " key='emptied/'||gseq)",
+                   r->state.acked));
+    return run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'emptied/*'");
+}
 
 static fb_code archive_answered(replica *r)
 {
@@ -22,6 +38,7 @@ static fb_code archive_answered(replica *r)
                        " (SELECT gseq FROM fb_verdict WHERE code=3 AND in_effect=0)"));
     FB_TRY(run_text(r, "UPDATE fb_outbox SET state=3 WHERE state IN (0, 1) AND gseq IN"
                        " (SELECT gseq FROM fb_verdict WHERE code=6 AND in_effect=0)"));
+    FB_TRY(mark_waiting(r));
     FB_TRY(run_int(r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0",
                    r->state.backed_up));
     FB_TRY(run_text(r, "DELETE FROM fb_verdict WHERE gseq NOT IN (SELECT gseq FROM fb_outbox)"));
@@ -36,10 +53,40 @@ static fb_code archive_answered(replica *r)
         r, "UPDATE fb_verdict SET gseq=gseq-?1-1, in_effect=1 WHERE gseq BETWEEN 1 AND ?1", acked);
 }
 
-static fb_code renumber_pending(replica *r)
+/* Far enough that no number is taken twice on the way. */
+#define OUT_OF_THE_WAY "1000000000000"
+
+/* Behind what goes on from earlier. */
+static fb_code renumber_pending(replica *r, int64_t before)
 {
-    FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-?1 WHERE gseq > ?1", r->state.acked));
-    return run_int(r, "UPDATE fb_verdict SET gseq=gseq-?1 WHERE gseq > ?1", r->state.acked);
+    int64_t down = r->state.acked - before;
+    FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq+" OUT_OF_THE_WAY " WHERE gseq > ?1",
+                   r->state.acked));
+    FB_TRY(run_int(r, "UPDATE fb_verdict SET gseq=gseq+" OUT_OF_THE_WAY " WHERE gseq > ?1",
+                   r->state.acked));
+    FB_TRY(run_int(
+        r, "UPDATE fb_outbox SET gseq=gseq-" OUT_OF_THE_WAY "-?1 WHERE gseq > " OUT_OF_THE_WAY,
+        down));
+    return run_int(
+        r, "UPDATE fb_verdict SET gseq=gseq-" OUT_OF_THE_WAY "-?1 WHERE gseq > " OUT_OF_THE_WAY,
+        down);
+}
+
+static fb_code go_on_one(replica *r, int64_t from, int64_t to)
+{
+    FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE gseq=?1", from));
+    return run_int2(r, "UPDATE fb_outbox SET gseq=?2, state=0 WHERE gseq=?1", from, to);
+}
+
+/* From their negative numbers, in their order. */
+static fb_code go_on(replica *r, int64_t count)
+{
+    for (int64_t g = 1; g <= count; g++) {
+        int64_t next = 0;
+        FB_TRY(read_count(r, "SELECT min(gseq) FROM fb_outbox WHERE state<>0 AND state=6", &next));
+        FB_TRY(go_on_one(r, next, g));
+    }
+    return FB_OK;
 }
 
 static fb_code put_chain(replica *r, int64_t gseq, const digest *chain)
@@ -90,66 +137,56 @@ static fb_code numbers_skip(replica *r)
     return run_int(r, "UPDATE fb_counter SET next=next+?1", NUMBERS_SKIPPED);
 }
 
-fb_code rebirth_inside(replica *r)
+static fb_code renumber(replica *r, bool revive, int64_t *last_out)
+{
+    int64_t again = 0;
+    FB_TRY(archive_answered(r));
+    if (revive) {
+        FB_TRY(run_text(r, "UPDATE fb_outbox SET state=6 WHERE state<>0 AND state=5"));
+    }
+    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state=6", &again));
+    *last_out = r->state.last - r->state.acked + again;
+    FB_TRY(renumber_pending(r, again));
+    return go_on(r, again);
+}
+
+static fb_code reborn(replica *r, bool revive)
 {
     replica_state before = r->state;
     fb_id incarnation;
-    int64_t pending = r->state.last - r->state.acked;
+    int64_t last = 0;
 
     if (r->port->random(r->port->ctx, incarnation.b, sizeof incarnation.b) != FB_OK) {
         return FB_E_IO;
     }
-    FB_TRY(archive_answered(r));
-    FB_TRY(renumber_pending(r));
+    FB_TRY(renumber(r, revive, &last));
     r->me.incarnation = incarnation;
     FB_TRY(meta_put_blob(r, "incarnation", incarnation.b, sizeof incarnation.b));
     r->life++;
     FB_TRY(meta_put_int(r, "life", r->life));
-    FB_TRY(meta_put_int(r, "evidence", pending)); /* SLV-6: in the new life's numbers */
-    FB_TRY(chain_again(r, pending));
+    FB_TRY(meta_put_int(r, "evidence", last)); /* SLV-6: in the new life's numbers */
+    FB_TRY(chain_again(r, last));
     FB_TRY(numbers_skip(r));
     FB_TRY(forget_download(r));
 
     replica_state *s = &r->state;
     s->settled = s->acked = s->based = s->backed_up = s->pruned = s->versioned = 0;
-    s->last = pending;
-    s->old_base = s->old_base > 0 ? pending : s->old_base;
+    s->old_base = s->old_base > 0 ? last : s->old_base;
     chain_start(&incarnation, &s->pruned_chain);
+    FB_TRY(outbox_last_load(r));
     s->base_stale |= s->visible > 0 || s->head_cid > 0;
     s->head_cid = 0;
     return state_save(r, &before);
 }
 
-/* Far enough that no number is taken twice on the way. */
-#define OUT_OF_THE_WAY "1000000000000"
-
-static fb_code revive_one(replica *r, int64_t from, int64_t to)
+fb_code rebirth_inside(replica *r)
 {
-    FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE gseq=?1", from));
-    return run_int2(r, "UPDATE fb_outbox SET gseq=?2, state=0 WHERE gseq=?1", from, to);
+    return reborn(r, false);
 }
 
 fb_code rebirth_revive(replica *r)
 {
-    int64_t count = 0;
-    FB_TRY(rebirth_inside(r));
-    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state=5", &count));
-    if (count == 0) {
-        return FB_OK;
-    }
-    FB_TRY(run_text(r, "UPDATE fb_outbox SET gseq=gseq+" OUT_OF_THE_WAY " WHERE gseq > 0"));
-    FB_TRY(run_text(r, "UPDATE fb_verdict SET gseq=gseq+" OUT_OF_THE_WAY " WHERE gseq > 0"));
-    for (int64_t g = 1; g <= count; g++) {
-        int64_t next = 0;
-        FB_TRY(read_count(r, "SELECT min(gseq) FROM fb_outbox WHERE state<>0 AND state=5", &next));
-        FB_TRY(revive_one(r, next, g));
-    }
-    FB_TRY(
-        run_int(r, "UPDATE fb_outbox SET gseq=gseq-" OUT_OF_THE_WAY "+?1 WHERE gseq > ?1", count));
-    FB_TRY(
-        run_int(r, "UPDATE fb_verdict SET gseq=gseq-" OUT_OF_THE_WAY "+?1 WHERE gseq > ?1", count));
-    FB_TRY(chain_again(r, r->state.last + count));
-    return outbox_last_load(r);
+    return reborn(r, true);
 }
 
 static fb_code rebirth_now(replica *r)

@@ -34,7 +34,7 @@
  *
  * Group states (fb_outbox.state): PENDING (0) also for settled ones (gseq <= settled tells),
  * HELD: still visible, shown in the tray; REJECTED, BLOCKED: effect undone, in the tray;
- * CLOSED: discarded or replaced by a later group. */
+ * CLOSED: discarded or replaced by a later group. 5, 6: rebirth.c. */
 #ifndef FB_REPLICA_REPLICA_H
 #define FB_REPLICA_REPLICA_H
 

@@ -677,14 +677,28 @@ static void server_is_restored(void)
     }
 }
 
+/* A person has not decided it, or the decision would not be heard: it is sent again. */
+static bool still_waits(const mgroup *g)
+{
+    bool refused = g->told == VERDICT_REJECTED || g->told == VERDICT_BLOCKED;
+    return (g->state == M_HELD && !refused) || (g->state == M_PENDING && g->told == VERDICT_HELD);
+}
+
 static void device_is_reborn(void)
 {
     fb_error err = {.code = FB_OK};
     assert_int_equal(replica_rebirth(m.l.r, &err), FB_OK);
-    for (int64_t g = m.acked + 1; g <= m.last; g++) {
-        m.groups[g - m.acked] = m.groups[g];
+    int64_t last = 0;
+    for (int64_t g = 1; g <= m.last; g++) {
+        if (g > m.acked) {
+            m.groups[++last] = m.groups[g];
+        } else if (still_waits(&m.groups[g])) {
+            m.groups[++last] = m.groups[g];
+            m.groups[last].state = M_PENDING;
+            m.groups[last].told = (verdict_code)0;
+        }
     }
-    m.last -= m.acked;
+    m.last = last;
     m.acked = m.settled = m.based = 0;
     memcpy(m.alias_kept, m.alias, sizeof m.alias);
     m.blind = true;

@@ -1,0 +1,277 @@
+/* test_held_lives.c - work that waits for a manager while its phone is put back, enrolled anew, or
+ * loses its database: it goes on waiting, for its author as for the manager, and is decided once.
+ *
+ * Method: devices over a server in memory; the phone's files are copied and put back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support/fleet.h"
+#include "sync-server/erase/erase.h"
+#include "sync-server/store/fill.h"
+
+#include <cmocka.h>
+#undef fail
+
+#define DAY_MS INT64_C(86400000)
+
+static fleet f;
+static fb_id shop, buyer;
+static fleet_device *rep, *manager;
+
+static int people_open(void **state)
+{
+    (void)state;
+    fleet_open(&f);
+    shop = company_add(&f.company, "customer",
+                       PAIRS("code", "K1", "name", "Corner", "remark", "as it was", "territory_id",
+                             id_text(&f.territories[0])));
+    buyer = company_add(&f.company, "contact",
+                        PAIRS("customer_id", id_text(&shop), "name", "Wu", "hobby", "golf"));
+    rep = fleet_device_add(&f, &f.users[0]);
+    manager = fleet_device_add(&f, &f.manager);
+    return 0;
+}
+
+static int people_close(void **state)
+{
+    (void)state;
+    fleet_close(&f);
+    return 0;
+}
+
+static void talk(const char *subject)
+{
+    fb_error err = {0};
+    f.now_ms += 60000;
+    fleet_must(fb_activity_log(rep->db, &f.customers[0], subject, NULL, NULL, &err), &err, subject);
+}
+
+static int64_t talks(fleet_device *d, const char *subject)
+{
+    char sql[120];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM activity WHERE subject='%s'", subject);
+    return fleet_number(d, sql);
+}
+
+/* Edited offline, the shop moved, met again so late that a manager must decide; both have heard. */
+static void work_is_held(bool with_buyer)
+{
+    static const char *const columns[] = {"remark"}, *const personal[] = {"hobby"};
+    const fb_value values[] = {{.kind = FB_KIND_TEXT, .u.text = {"by the rep", 10}}};
+    const fb_record_change c = {columns, values, 1}, more = {personal, values, 1};
+    fb_error err = {0};
+    fleet_must(fb_group_begin(rep->db, "shop.change", 0, &err), &err, "begin");
+    fleet_must(fb_record_update(rep->db, "customer", &shop, &c, &err), &err, "remark");
+    if (with_buyer) {
+        fleet_must(fb_record_update(rep->db, "contact", &buyer, &more, &err), &err, "hobby");
+    }
+    fleet_must(fb_group_commit(rep->db, NULL, &err), &err, "commit");
+    f.now_ms += 40 * DAY_MS;
+    company_set(&f.company, "customer", &shop, PAIRS("territory_id", id_text(&f.territories[1])));
+    f.now_ms += 40 * DAY_MS;
+    fleet_sync(rep);
+    fleet_sync(manager);
+}
+
+static int64_t in_tray(void)
+{
+    fb_status s = FB_STATUS_INIT;
+    fb_error err = {0};
+    fleet_must(fb_status_get(rep->db, &s, &err), &err, "status");
+    assert_int_equal(s.pending_count, 0);
+    return s.held_count * 100 + s.rejected_count * 10 + s.blocked_count;
+}
+
+static fb_code decide(const char *command, const char *reason)
+{
+    char id[64], args[200];
+    fb_error err = {0};
+    char *json = NULL;
+    fleet_text(manager,
+               "SELECT lower(substr(h,1,8)||'-'||substr(h,9,4)||'-'||substr(h,13,4)||'-'||"
+               "substr(h,17,4)||'-'||substr(h,21)) FROM (SELECT hex(id) AS h FROM held_group)",
+               id, sizeof id);
+    snprintf(args, sizeof args, "{\"held\":\"%s\",\"reason\":\"%s\"}", id, reason);
+    fb_code rc = fb_command_run(manager->db, command, args, &json, &err);
+    fb_string_free(json);
+    return rc;
+}
+
+static void shop_says(const char *remark)
+{
+    char now[100];
+    fleet_text(manager, "SELECT remark FROM customer WHERE code='K1'", now, sizeof now);
+    assert_string_equal(now, remark);
+}
+
+/* A backup holds everything: devices let go of what is settled. */
+static void all_is_backed_up(void)
+{
+    int64_t cid = 0;
+    fleet_must(ledger_head(f.admin, &cid), NULL, "ledger_head");
+    fleet_must(store_begin(f.admin), NULL, "begin");
+    fleet_must(store_meta_int_set(f.admin, "backed_up_cid", cid), NULL, "backed_up_cid");
+    fleet_must(store_commit(f.admin), NULL, "commit");
+    server_tick(f.srv, (uint64_t)f.now_ms);
+    fleet_sync(rep);
+    fleet_sync(rep);
+}
+
+static void buyer_is_erased(void)
+{
+    const erase_order o = {.entity = text_of("contact"),
+                           .id = buyer,
+                           .reason = text_of("on request"),
+                           .at_ms = f.now_ms};
+    erase_report r;
+    fb_error err = {0};
+    arena *memory = arena_new(64 << 20);
+    fleet_must(store_begin(f.admin), NULL, "begin");
+    fleet_must(erase_person(f.admin, &o, memory, &r, &err), &err, "erase");
+    fleet_must(store_commit(f.admin), NULL, "commit");
+    arena_free(memory);
+    server_tick(f.srv, (uint64_t)f.now_ms);
+}
+
+/* ---- what becomes of a phone ---- */
+
+/* The copy knows that the group waits; what was saved after it is with the server alone. */
+static void phone_is_put_back(void)
+{
+    fleet_reopen(rep);
+    crash_vfs_copy(f.vfs, "dev1", "cloud");
+    talk("after the copy");
+    fleet_sync(rep);
+    fb_db_close(rep->db);
+    rep->db = NULL;
+    crash_vfs_remove(f.vfs, "dev1");
+    crash_vfs_copy(f.vfs, "cloud", "dev1");
+    fleet_open_again(rep);
+}
+
+static void phone_loses_its_database(void)
+{
+    fleet_lose_database(rep);
+}
+
+static void nothing_happens(void)
+{
+}
+
+typedef void (*accident)(void);
+static const accident ACCIDENTS[] = {nothing_happens, phone_is_put_back, phone_loses_its_database};
+enum { ACCIDENTS_COUNT = sizeof ACCIDENTS / sizeof ACCIDENTS[0] };
+
+/* ---- tests ---- */
+
+static void accepted_after_the_accident__stands_and_leaves_the_tray(void **state)
+{
+    for (int i = 0; i < 2 * ACCIDENTS_COUNT; i++) {
+        if (i > 0) {
+            people_close(NULL);
+            people_open(NULL);
+        }
+        work_is_held(false);
+        if (i >= ACCIDENTS_COUNT) {
+            talk("settled");
+            buyer_is_erased(); /* of whom the work says nothing */
+            fleet_sync(rep);
+            all_is_backed_up();
+        }
+        ACCIDENTS[i % ACCIDENTS_COUNT]();
+        fleet_sync(rep);
+        talk("new life");
+        fleet_sync(rep);
+        assert_int_equal(in_tray(), 100); /* it still waits, and he still sees it */
+        fleet_sync(manager);
+        assert_int_equal(fleet_number(manager, "SELECT count(*) FROM held_group"), 1);
+        assert_int_equal(decide("held.accept", "seen"), FB_OK);
+        fleet_sync(manager);
+        shop_says("by the rep");
+        fleet_sync(rep);
+        assert_int_equal(in_tray(), 0);
+        assert_int_equal(talks(manager, "new life"), 1);
+    }
+    (void)state;
+}
+
+static void rejected_after_the_accident__can_be_corrected(void **state)
+{
+    for (int i = 0; i < ACCIDENTS_COUNT; i++) {
+        if (i > 0) {
+            people_close(NULL);
+            people_open(NULL);
+        }
+        work_is_held(false);
+        ACCIDENTS[i]();
+        fleet_sync(rep);
+        fleet_sync(manager);
+        assert_int_equal(decide("held.reject", "not ours"), FB_OK);
+        fleet_sync(manager);
+        shop_says("as it was");
+        fleet_sync(rep);
+        assert_int_equal(in_tray(), 10);
+    }
+    (void)state;
+}
+
+/* What was taken out of a group makes it another line: it is not sent again. Its row is decided,
+ * and its author sees it there. */
+static void emptied_by_an_erasure__is_decided_by_its_row(void **state)
+{
+    char told[40];
+    (void)state;
+    work_is_held(true);
+    talk("settled");
+    buyer_is_erased();
+    fleet_sync(rep);
+    all_is_backed_up();
+    assert_int_equal(in_tray(), 100);
+    phone_is_put_back();
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 0);
+    fleet_sync(manager);
+    assert_int_equal(decide("held.accept", "seen"), FB_OK);
+    fleet_sync(manager);
+    fleet_sync(rep);
+    fleet_text(rep, "SELECT group_concat(state) FROM held_group", told, sizeof told);
+    assert_string_equal(told, "accepted");
+}
+
+/* The copy is older than the decision, which it hears again. */
+static void decided_before_the_accident__is_heard_again(void **state)
+{
+    (void)state;
+    work_is_held(false);
+    fleet_reopen(rep);
+    crash_vfs_copy(f.vfs, "dev1", "cloud");
+    assert_int_equal(decide("held.reject", "not ours"), FB_OK);
+    fleet_sync(manager);
+    talk("after the copy");
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 10);
+    fb_db_close(rep->db);
+    rep->db = NULL;
+    crash_vfs_remove(f.vfs, "dev1");
+    crash_vfs_copy(f.vfs, "cloud", "dev1");
+    fleet_open_again(rep);
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 10);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, people_open, people_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(accepted_after_the_accident__stands_and_leaves_the_tray),
+        TEST(rejected_after_the_accident__can_be_corrected),
+        TEST(emptied_by_an_erasure__is_decided_by_its_row),
+        TEST(decided_before_the_accident__is_heard_again),
+    };
+    return cmocka_run_group_tests_name("held_lives", tests, NULL, NULL);
+}
