@@ -32,6 +32,7 @@ static const projection PROJECTIONS[] = {
     {"attachment", "customer_id IN C OR visit_id IN (SELECT id FROM visit WHERE customer_id IN C) "
                    "OR order_id IN (SELECT id FROM sales_order WHERE customer_id IN C)"},
     {"change_request", "customer_id IN C OR requested_by = :u"},
+    {"held_group", "user_id = :u OR org_unit_id IS NOT NULL"}, /* everybody is of one region */
     {"conflict", "customer_id IN C OR user_id = :u OR other_user_id = :u"},
     {"product", "1"},
     {"sim_stock", "1"},
@@ -344,6 +345,13 @@ static void action_check(sim *s, const sim_action *a, int count, sqlite3 *master
                "?1) > 0",
                mark) > 0) {
         return; /* held: it waits on the server, also when the device has begun a new life since */
+    }
+    if (a->server_only &&
+        number(master,
+               "SELECT count(*) FROM fs_verdict WHERE code = 3 AND state = 1 AND instr(payload, "
+               "?1) > 0",
+               mark) > 0) {
+        return; /* a person refused it; its device was put back to before it, and lost it */
     }
     tray t = {.marker = mark};
     if (fb_problem_each(s->devices[a->device].db, tray_look, &t, NULL) != FB_OK || !t.found) {

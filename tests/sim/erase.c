@@ -235,10 +235,11 @@ static uint32_t text_count(const char *text, const void *data, size_t size)
     return count;
 }
 
-/* Groups of earlier lives that were answered, on a phone whose present life has none in a backup:
- * a restored server may ask for their bytes, and knows a group only by its bytes. */
+/* Groups of earlier lives that were answered, or that wait for a person in this one too, on a phone
+ * whose present life has none in a backup: a restored server may ask for their bytes, and knows a
+ * group only by its bytes. */
 static const char kept_text[] =
-    "SELECT body FROM fb_outbox WHERE state = 5 AND coalesce((SELECT value FROM fb_meta WHERE "
+    "SELECT body FROM fb_outbox WHERE state IN (1, 5) AND coalesce((SELECT value FROM fb_meta WHERE "
     "key = 'backed_up'), 0) = 0";
 
 /* Two copies of one phone drive each other into a new life whenever one was heard after the other:

@@ -345,15 +345,19 @@ void device_sync_step(sim_device *d)
     }
 }
 
-void sessions_begin(sim *s)
+bool sessions_begin(sim *s, int turn)
 {
+    int copies = 0;
+    bool any = false;
     for (int i = 0; i < s->devices_count; i++) {
         sim_device *d = &s->devices[i];
-        if (!d->session && d->db != NULL) {
-            d->session = true;
+        bool mine = turn == (d->cloned ? ++copies : 0);
+        if (mine && !d->session && d->db != NULL) {
+            d->session = any = true;
             d->wake_ms = s->now_ms;
         }
     }
+    return any;
 }
 
 /* ---- what arrives ---- */

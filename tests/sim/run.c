@@ -150,6 +150,14 @@ static void packs_finish(sim *s)
     }
 }
 
+static void sessions_run(sim *s, int64_t end_ms)
+{
+    uint64_t talk = s->requests + (uint64_t)(ROUND_REQUESTS_MAX * s->devices_count);
+    while (s->now_ms < end_ms && s->requests < talk && !sessions_over(s) && s->violations == 0) {
+        life_go_on(s, earlier(life_due(s) + 1, end_ms));
+    }
+}
+
 /* Everybody synchronises until nobody has anything left. */
 static void drain(sim *s)
 {
@@ -163,11 +171,10 @@ static void drain(sim *s)
         office_heal(s);
         packs_finish(s);
         int64_t before = head;
-        sessions_begin(s);
-        uint64_t talk = s->requests + (uint64_t)(ROUND_REQUESTS_MAX * s->devices_count);
-        while (s->now_ms < end_ms && s->requests < talk && !sessions_over(s) &&
-               s->violations == 0) {
-            life_go_on(s, earlier(life_due(s) + 1, end_ms));
+        for (int turn = 0; turn == 0 || (turn <= SIM_DEVICES_MAX && sessions_over(s)); turn++) {
+            if (sessions_begin(s, turn) || turn == 0) { /* and those that are under way */
+                sessions_run(s, end_ms);
+            }
         }
         if (!sessions_over(s)) {
             break;

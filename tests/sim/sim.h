@@ -19,6 +19,7 @@
  *   oldapp.c    apps of the first version
  *   erase.c     a person's data goes, while phones have changes of it
  *   office.c    what the administrator changes: rows, territories, roles, the catalogue
+ *   decide.c    work that waits, values that lost, the tray: what people decide
  *   numbers.c   numbers given twice
  *   memo.c      catalogues parsed once
  *   heap.c      SQLite's memory, made to fail
@@ -373,7 +374,10 @@ void net_deliver(sim *s); /* what is due */
 int64_t net_due(const sim *s);
 void device_sync_step(sim_device *d);
 void net_drop_all(sim *s);
-void sessions_begin(sim *s);
+/* Everybody's, but that copies of phones come one after the other, in turns of their own from 1 on:
+ * side by side they take the new lives from each other (E_FORK says so, and people are told to
+ * remove one). False: nobody's turn. */
+bool sessions_begin(sim *s, int turn);
 bool arm_take(sim_device *d, sim_kind kind); /* it lay in wait: now it strikes */
 /* weather.c */
 bool weather_stops(sim_device *d, bool up, size_t bytes);
