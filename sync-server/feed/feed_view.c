@@ -7,7 +7,7 @@
  *
  * What a device may hold: rows of its earlier sets up to their positions. Hence
  *   a row entry      is sent, unless the device holds it: another scope stands at or after the
- * row's entry there, or it made the row itself (echo rule, FED-4: only while the token is settled)
+ * row's entry there, or it made the row itself (echo rule, FED-4: only from a token that is settled)
  *   a row that came  is sent, unless the device holds it from another scope that the row stays in
  * or left by the same move (FED-5); one that moved is sent as a move then a leave, delete  counts
  * only after the first layer's position: before, the device never had the row; and only if the row
@@ -212,7 +212,9 @@ fb_code feed_view_open(store *s, const page_request *q, arena *memory, feed_view
     *v = (feed_view){.store = s, .request = q, .memory = memory, .incarnation = -1};
     FB_TRY(read_head(s, &v->head_pos));
     FB_TRY(open_token(v));
-    v->echo = v->token.count == 1;
+    /* Not in the course of a download: an earlier page of it may have taken the row away, before it
+     * came back and was changed by a group that had waited. */
+    v->echo = v->token.count == 1 && v->token.whole_pos == v->token.layers[0].pos;
     v->cache = scope_cache_new(memory);
     v->cursors = arena_take(memory, q->set->count * sizeof *v->cursors);
     v->wholes = arena_take(memory, q->set->count * sizeof *v->wholes);

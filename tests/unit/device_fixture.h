@@ -295,7 +295,7 @@ static inline void promote(device *d)
 /* One layer, of the set the device has now: the echo rule holds. */
 static inline bool is_settled_token(const char *token, int64_t set_number)
 {
-    return strpbrk(token, "+-") == NULL && strtoll(token, NULL, 10) == set_number;
+    return strpbrk(token, "+-~") == NULL && strtoll(token, NULL, 10) == set_number;
 }
 
 /* Ids of all rows in these scopes, by the oracle. */

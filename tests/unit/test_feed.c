@@ -505,6 +505,34 @@ static void feed__FED_4_own_plain_groups_are_left_out_until_settled(void **state
     finish(&f, &one, &two);
 }
 
+/* Its visit left with an earlier page of the same download, came back, and was changed by a group
+ * of its own that had waited: what it has staged is that the visit is gone. */
+static void feed__FED_4_own_row_that_an_earlier_page_took_away_comes(void **state)
+{
+    (void)state;
+    fixture f;
+    device one, two;
+    uint32_t left = 0;
+    two_reps(&f, &one, &two);
+    batch_update(&f, "customer", CUSTOMER(1));
+    batch_set(&f, "territory_id", id_value(TERRITORY(4)));
+    batch_commit(&f);
+    batch_update(&f, "note", NOTE(2));
+    batch_set(&f, "text", text_value(&f, "more"));
+    batch_commit(&f);
+    while (left < 3) {
+        device_pull(&one, &f, 1);
+        left += one.leaves;
+    }
+    assert_false(one.complete);
+    batch_update(&f, "customer", CUSTOMER(1));
+    batch_set(&f, "territory_id", id_value(TERRITORY(1)));
+    batch_commit(&f);
+    own_visit(&one, &f, 1, 0, true);
+    device_pull_all(&one, &f, 1);
+    finish(&f, &one, &two);
+}
+
 static void feed__row_that_an_own_group_moved_out_of_scope_leaves(void **state)
 {
     (void)state;
@@ -971,6 +999,7 @@ int main(void)
         cmocka_unit_test(feed__token_of_an_idle_device_moves_with_the_head),
         cmocka_unit_test(feed__second_change_of_scopes_during_a_fill),
         cmocka_unit_test(feed__FED_4_own_plain_groups_are_left_out_until_settled),
+        cmocka_unit_test(feed__FED_4_own_row_that_an_earlier_page_took_away_comes),
         cmocka_unit_test(feed__row_that_an_own_group_moved_out_of_scope_leaves),
         cmocka_unit_test(feed__token_that_cannot_be_honoured_starts_anew),
         cmocka_unit_test(feed__token_before_the_horizon_starts_anew_but_a_fill_goes_on),
