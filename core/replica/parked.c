@@ -298,7 +298,7 @@ fb_code parked_load(replica *r, const cat_entity *e, const fb_id *id, arena *mem
         r, "SELECT left_ms, gseq, body FROM fb_parked WHERE entity=?1 AND id=?2", e->name, id);
     FB_TRY(sql_step(s, &found));
     if (!found) {
-        return FB_E_CORRUPT;
+        return FB_E_NOT_FOUND; /* another program's sync took it since it was listed */
     }
     *out = (parked_row){
         .e = e, .id = *id, .left_ms = sql_int(s, 0), .gseq = sql_int(s, 1), .theirs = theirs};
@@ -314,17 +314,29 @@ typedef struct showing {
     void *ctx;
 } showing;
 
+static fb_code load_one(const showing *w, const cat_entity *e, const fb_id *id, parked_row *row,
+                        fb_value *theirs, fb_value *mine)
+{
+    arena_reset(w->memory);
+    FB_TRY(parked_load(w->r, e, id, w->memory, row, theirs));
+    memcpy(mine, theirs, e->columns_count * sizeof *mine);
+    row->mine = mine;
+    return groups_on(w->r, row, mine, w->memory);
+}
+
+/* The row and the groups on it as of one moment. Who is shown it may write. */
 static fb_code show_one(void *ctx, const cat_entity *e, const fb_id *id)
 {
     const showing *w = ctx;
     fb_value theirs[CATALOG_COLUMNS_LIMIT];
     fb_value mine[CATALOG_COLUMNS_LIMIT];
     parked_row row;
-    arena_reset(w->memory);
-    FB_TRY(parked_load(w->r, e, id, w->memory, &row, theirs));
-    memcpy(mine, theirs, e->columns_count * sizeof *mine);
-    row.mine = mine;
-    FB_TRY(groups_on(w->r, &row, mine, w->memory));
+    FB_TRY(sql_begin_read(w->r->db));
+    fb_code rc = load_one(w, e, id, &row, theirs, mine);
+    sql_rollback(w->r->db);
+    if (rc != FB_OK) {
+        return rc == FB_E_NOT_FOUND ? FB_OK : rc;
+    }
     return w->fn(w->ctx, &row);
 }
 

@@ -338,7 +338,7 @@ FB_MUST_USE fb_code parked_has(replica *r, const cat_entity *e, const fb_id *id,
 FB_MUST_USE fb_code parked_walk(replica *r,
                                 fb_code (*fn)(void *ctx, const cat_entity *e, const fb_id *id),
                                 void *ctx);
-/* The row as it left, in theirs[columns_count], and since when; texts in `memory`. */
+/* The row as it left, in theirs[columns_count], and since when; texts in `memory`. E_NOT_FOUND. */
 FB_MUST_USE fb_code parked_load(replica *r, const cat_entity *e, const fb_id *id, arena *memory,
                                 parked_row *out, fb_value *theirs);
 /* --- warning.c --- */

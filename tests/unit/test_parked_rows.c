@@ -1,5 +1,7 @@
 /* test_parked_rows.c - rows that left while open groups need them, and the tray, where the
  * catalogue or the person they speak of is gone meanwhile. The usual course: path/test_parked. */
+#include <sqlite3.h>
+
 #include "person_fixture.h"
 #include "sql/sql.h"
 
@@ -109,6 +111,69 @@ static void row_of_no_entity__is_passed_over(void **state)
     }
 }
 
+/* --- where another program writes ------------------------------------------------------------- */
+
+/* Another program syncs: what is on the row stands now, and so it is needed no more. */
+static void other_syncs(lab *other)
+{
+    buf out;
+    reply_begin(other, &out, 1, 1, 10);
+    verdict_run_put(&out, 1, 1, 10);
+    reply_page(&out, "0.8", true, false);
+    reply_row(other, &out, 6, "of the server", NULL, 14, 61);
+    reply_take(other, &out);
+}
+
+typedef struct moment {
+    lab *other;
+    int in; /* statements */
+} moment;
+
+static int statement_begins(unsigned why, void *ctx, void *statement, void *text)
+{
+    moment *m = ctx;
+    (void)why;
+    (void)statement;
+    (void)text;
+    if (--m->in == 0) {
+        other_syncs(m->other);
+    }
+    return 0;
+}
+
+/* Before whichever statement of the walk it is: no row, or the whole one. A row or a group that was
+ * listed and is gone once was called damage, and the next open made the file anew. */
+static void row_that_goes_meanwhile__is_shown_whole_or_not(void **state)
+{
+    int seen[2] = {0, 0};
+    bool fired = true;
+    (void)state;
+    for (int in = 1; fired; in++) {
+        lab l, other;
+        fb_error err;
+        differences_make(&l);
+        page_take(&l, "0.7", 0, 5);
+        other = l;
+        lab_port(&other);
+        assert_int_equal(lab_open(&other, &err), FB_OK);
+        moment m = {&other, in};
+        sqlite3 *db = sql_handle(replica_sql(l.r));
+        assert_int_equal(sqlite3_trace_v2(db, SQLITE_TRACE_STMT, statement_begins, &m), SQLITE_OK);
+        const shown s = parked_show(&l);
+        assert_int_equal(sqlite3_trace_v2(db, 0, NULL, NULL), SQLITE_OK);
+        fired = m.in <= 0;
+        assert_true(s.count == 0 || (s.count == 1 && s.changed && s.qty == 10 && s.mine == 13));
+        seen[s.count]++;
+        assert_int_equal(parked_show(&l).count, !fired);
+        lab_close(&other);
+        lab_reopen(&l);
+        assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"), 0);
+        lab_check(&l);
+        lab_stop(&l);
+    }
+    assert_true(seen[0] > 1 && seen[1] > 1);
+}
+
 /* --- where a person was erased ---------------------------------------------------------------- */
 
 #define NUMBERS                                                                             \
@@ -169,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(difference__is_shown_on_the_row_that_left),
         cmocka_unit_test(row_of_no_entity__is_passed_over),
+        cmocka_unit_test(row_that_goes_meanwhile__is_shown_whole_or_not),
         cmocka_unit_test(erasure__passes_over_a_row_of_no_entity),
         cmocka_unit_test(erasure__leaves_what_is_not_the_persons),
     };
