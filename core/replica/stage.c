@@ -475,17 +475,12 @@ static fb_code take_in_transaction(taking *t, int64_t request_wall_ms)
 
 fb_code sync_relax(replica *r)
 {
-    return run_text(r, "PRAGMA synchronous=NORMAL");
+    return r->sync_normal ? FB_OK : sql_relax(r->db);
 }
 
 fb_code sync_restore(replica *r)
 {
-    if (r->sync_normal) {
-        return FB_OK;
-    }
-    fb_code rc = run_text(r, "PRAGMA synchronous=FULL");
-    r->read_only = r->read_only || rc != FB_OK; /* nothing may be called saved that is not synced */
-    return rc;
+    return r->sync_normal ? FB_OK : sql_restore(r->db);
 }
 
 /* What the server says can be asked again, so its transaction need not wait for the disk: after a

@@ -445,8 +445,24 @@ static fb_code run_text(sql_db *db, const char *text)
     return code;
 }
 
+/* SQLite sets it while it reads the text: it may be so although the call failed. */
+fb_code sql_relax(sql_db *db)
+{
+    fb_code code = run_text(db, "PRAGMA synchronous=NORMAL");
+    db->strict_due = code != FB_OK;
+    return code;
+}
+
+fb_code sql_restore(sql_db *db)
+{
+    fb_code code = run_text(db, "PRAGMA synchronous=FULL");
+    db->strict_due = code != FB_OK;
+    return code;
+}
+
 fb_code sql_begin(sql_db *db)
 {
+    FB_TRY(db->strict_due ? sql_restore(db) : FB_OK);
     fb_code code = run_text(db, "BEGIN IMMEDIATE");
     db->begun = db->begun || code == FB_OK;
     return code;

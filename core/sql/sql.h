@@ -64,11 +64,15 @@ fb_id sql_id(sql_stmt *s, int i);       /* none for NULL or a wrong size */
 fb_value sql_value(sql_stmt *s, int i); /* by stored type; BLOB(16) = id; borrowed */
 
 FB_MUST_USE fb_code sql_exec(sql_db *db, const char *text); /* one or more statements, no rows */
-FB_MUST_USE fb_code sql_begin(sql_db *db);                  /* BEGIN IMMEDIATE */
-FB_MUST_USE fb_code sql_begin_read(sql_db *db);             /* snapshot */
-FB_MUST_USE fb_code sql_commit(sql_db *db);    /* on failure the transaction is rolled back */
-void sql_rollback(sql_db *db);                 /* no-op outside a transaction */
-FB_MUST_USE fb_code sql_savepoint(sql_db *db); /* one fixed name, not nested */
+/* Between the two a commit waits for no disk. What could not be put back is put back by the next
+ * sql_begin, which fails until then: nothing is called saved that is not synced. */
+FB_MUST_USE fb_code sql_relax(sql_db *db);
+FB_MUST_USE fb_code sql_restore(sql_db *db);
+FB_MUST_USE fb_code sql_begin(sql_db *db);      /* BEGIN IMMEDIATE */
+FB_MUST_USE fb_code sql_begin_read(sql_db *db); /* snapshot */
+FB_MUST_USE fb_code sql_commit(sql_db *db);     /* on failure the transaction is rolled back */
+void sql_rollback(sql_db *db);                  /* no-op outside a transaction */
+FB_MUST_USE fb_code sql_savepoint(sql_db *db);  /* one fixed name, not nested */
 FB_MUST_USE fb_code sql_savepoint_release(sql_db *db);
 void sql_savepoint_undo(sql_db *db); /* rollback to and release */
 int64_t sql_changes(sql_db *db);

@@ -22,11 +22,12 @@ struct sql_db {
     sqlite3_stmt *rollback; /* prepared at open: taking back must work when memory is gone */
     bool rollback_due;      /* even so one failed: nothing else runs before it is done */
     bool begun;             /* a transaction of ours is open */
-    int doomed;             /* SQLite took it back, or a savepoint could not be undone: the result
-                               of everything until sql_rollback */
-    bool inside;  /* one of our own texts is running: sql_restrict_reads lets it through */
-    bool damaged; /* SQLite said so at least once */
-    bool unread;  /* a place of a file could not be read */
+    bool strict_due; /* commits may not wait for the disk: sql_restore failed, or sql_relax */
+    int doomed;      /* SQLite took it back, or a savepoint could not be undone: the result
+                        of everything until sql_rollback */
+    bool inside;     /* one of our own texts is running: sql_restrict_reads lets it through */
+    bool damaged;    /* SQLite said so at least once */
+    bool unread;     /* a place of a file could not be read */
     int log_pages;
     int busy_timeout_ms;
     fb_code code;
