@@ -163,8 +163,8 @@ static fb_code take_newer(journal *j, sql_file *files[2], const segment_head hea
     if (heads[best].newer) {
         return FB_E_NEWER;
     }
-    if (heads[best].generation == j->generation && j->file != NULL) {
-        j->unsynced = true; /* the same one: reading goes on at `end` */
+    if (heads[best].generation == j->generation) { /* 0 while there is no file */
+        j->unsynced = true;                        /* the same one: reading goes on at `end` */
         return FB_OK;
     }
     take_segment(j, best + 1, &heads[best], files[best]);

@@ -359,8 +359,8 @@ fb_code replica_open(const replica_options *o, replica **out, fb_error *err)
 {
     FB_REQUIRE(o != NULL && o->path != NULL && o->port != NULL && out != NULL);
     fb_code rc = open_and_judge(o, out, err);
-    if (rc == FB_E_IO && !o->read_only && salvage_is_last_way(o->vfs, o->path)) {
-        rc = FB_E_CORRUPT;
+    if (rc == FB_E_IO && !o->read_only) {
+        salvage_count_unread(o->vfs, o->path);
     }
     if (o->read_only || (rc != FB_E_CORRUPT && rc != FB_E_NOT_FOUND)) {
         return rc;

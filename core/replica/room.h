@@ -421,10 +421,7 @@ fb_code file_broken(replica *r);
 /* The file was found damaged in use: the next open salvages. */
 void salvage_ask(const char *vfs, const char *path);
 bool salvage_is_asked(const char *vfs, const char *path);
-/* An opening ended with E_IO. True: so did those before it, and it is because the file has a place
- * that cannot be read: salvage it. */
-bool salvage_is_last_way(const char *vfs, const char *path);
-/* The opening went well, and then a place could not be read: that counts as much. */
+/* An opening ended with E_IO, or went well, and then a place could not be read. */
 void salvage_count_unread(const char *vfs, const char *path);
 /* True: it was counted often enough, and the place is still there. */
 bool salvage_is_due(const char *vfs, const char *path);

@@ -117,24 +117,18 @@ typedef enum places { PLACES_UNKNOWN, PLACES_ALL_READ, PLACES_UNREAD } places;
 static places places_look(const char *vfs, const char *path)
 {
     sql_file *f = NULL;
+    sql_file *log = NULL;
     if (!sql_file_exists(vfs, path) || sql_file_open_alone(vfs, path, &f) != FB_OK) {
         return PLACES_UNKNOWN; /* rights, a lock: nothing is known of what is in it */
     }
-    bool whole = reads_whole(f);
-    sql_file *log = NULL;
     char *name = name_of(path, "-wal");
-    if (whole && name != NULL && sql_file_open(vfs, name, false, &log) == FB_OK) {
-        whole = reads_whole(log);
-    }
+    fb_code rc = name != NULL ? sql_file_open(vfs, name, false, &log) : FB_E_NO_MEMORY;
+    bool known = rc == FB_OK || rc == FB_E_NOT_FOUND; /* what is in the log */
+    bool whole = reads_whole(f) && (log == NULL || reads_whole(log));
     free(name);
     sql_file_close(log);
     sql_file_close(f);
-    return whole ? PLACES_ALL_READ : PLACES_UNREAD;
-}
-
-bool salvage_is_last_way(const char *vfs, const char *path)
-{
-    return is_given_up(vfs, path) && places_look(vfs, path) == PLACES_UNREAD;
+    return !whole ? PLACES_UNREAD : known ? PLACES_ALL_READ : PLACES_UNKNOWN;
 }
 
 bool salvage_is_due(const char *vfs, const char *path)

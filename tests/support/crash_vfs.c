@@ -30,7 +30,7 @@ typedef struct shm_node {
     int users;
 } shm_node;
 
-typedef enum fail_what { FAIL_CHANGES, FAIL_READS, FAIL_OPENS } fail_what;
+typedef enum fail_what { FAIL_CHANGES, FAIL_READS, FAIL_OPENS, FAIL_SIZES } fail_what;
 
 typedef struct machine {
     char name[NAME_MAX_BYTES];
@@ -505,6 +505,10 @@ static int x_file_size(sqlite3_file *base, sqlite3_int64 *out)
     if (!handle_lives(h)) {
         return SQLITE_IOERR_FSTAT;
     }
+    int fault = machine_fault(h->file->owner, FAIL_SIZES);
+    if (fault != SQLITE_OK) {
+        return fault;
+    }
     *out = (sqlite3_int64)h->file->now.size;
     return SQLITE_OK;
 }
@@ -937,9 +941,10 @@ void crash_vfs_fail_sync(crash_vfs *v, const char *name, uint64_t syncs)
 
 static fail_what counts_of(int result)
 {
-    return result == SQLITE_IOERR_READ ? FAIL_READS
-           : result == SQLITE_CANTOPEN ? FAIL_OPENS
-                                       : FAIL_CHANGES;
+    return result == SQLITE_IOERR_READ    ? FAIL_READS
+           : result == SQLITE_CANTOPEN    ? FAIL_OPENS
+           : result == SQLITE_IOERR_FSTAT ? FAIL_SIZES
+                                          : FAIL_CHANGES;
 }
 
 void crash_vfs_watch(crash_vfs *v, const char *name, int result, void (*fn)(uint64_t n))

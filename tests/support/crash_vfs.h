@@ -48,8 +48,8 @@ void crash_vfs_fail_sync(crash_vfs *v, const char *machine, uint64_t syncs);
 
 /* The machine's n-th mutating call from now fails with this SQLite result and changes nothing; with
  * for_ever, all later ones fail too; a sync that fails forgets as above. SQLITE_IOERR_READ: its
- * n-th read instead; SQLITE_CANTOPEN: its n-th open of a file (no descriptor, no inode left). 0 =
- * never. */
+ * n-th read instead; SQLITE_CANTOPEN: its n-th open of a file (no descriptor, no inode left);
+ * SQLITE_IOERR_FSTAT: its n-th question for a file's size. 0 = never. */
 void crash_vfs_fail(crash_vfs *v, const char *machine, uint64_t calls, int result, bool for_ever);
 /* fn is told of every call that a fault of this result could meet, counted from 1; NULL: nobody. */
 void crash_vfs_watch(crash_vfs *v, const char *machine, int result, void (*fn)(uint64_t n));

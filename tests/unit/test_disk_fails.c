@@ -1,5 +1,6 @@
 /* test_disk_fails.c - the database, or its second copy, is not what it was, and while it is put in
- * order a call of the disk fails too: a write, a read, the opening of a file, or there is no room.
+ * order a call of the disk fails too: a write, a read, the opening of a file, the question for its
+ * size, or there is no room, or no memory.
  *
  * Method: from the same files a step runs once for each call that fails. It says that the
  * machine is in trouble, or it has done its work; then the disk works again and every group is
@@ -15,9 +16,40 @@ enum { SAMPLED = 1 }; /* one fault and one call of a step, for every test run */
 #else
 enum { SAMPLED = 0 }; /* ./run coverage */
 #endif
-enum { GROUPS = 3, LENT_BYTES_MAX = 1 << 16 };
+enum { GROUPS = 3, LENT_BYTES_MAX = 1 << 16, NO_MEMORY = -1, IN_FIRST_PAGE = 50 };
+enum { UNREAD_OPENINGS = 4 }; /* as salvage.h */
 
 /* --- what happened -------------------------------------------------------------------------- */
+
+/* Where the table begins, in the database's file. */
+static uint64_t place_of(const char *table)
+{
+    enum { PAGE_BYTES = 4096 };
+    sqlite3 *db = NULL;
+    sqlite3_stmt *q = NULL;
+    assert_int_equal(sqlite3_open_v2(DB, &db, SQLITE_OPEN_READWRITE, VFS), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE name=?1", -1, &q, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_bind_text(q, 1, table, -1, SQLITE_STATIC), SQLITE_OK);
+    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+    uint64_t page = (uint64_t)sqlite3_column_int64(q, 0);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return (page - 1) * PAGE_BYTES;
+}
+
+/* Packed, its group is longer than the identity. */
+static const char *long_note(void)
+{
+    static char note[LENT_BYTES_MAX / 8];
+    uint32_t random = 1;
+    for (size_t i = 0; i + 1 < sizeof note; i++) {
+        random = random * 1664525 + 1013904223;
+        note[i] = (char)('a' + random / (1 << 28));
+    }
+    return note;
+}
 
 static void three_groups(lab *l)
 {
@@ -29,6 +61,9 @@ static void three_groups(lab *l)
         lab_begin(l, "lab.save");
         assert_int_equal(capture_number(l->r, "SO", &number, &err), FB_OK);
         lab_insert(l, i, "saved", 1);
+        if (i == GROUPS) {
+            lab_set(l, i, l->note, long_note());
+        }
         lab_commit(l);
         buf_clear(&number);
     }
@@ -112,6 +147,50 @@ static void killed_between(lab *l)
     buf_clear(&third);
 }
 
+static const char *bad_file; /* has a place that cannot be read, in the next step; NULL: none has */
+static uint64_t bad_place;
+
+/* That a place could not be read was counted often enough. */
+static void unread_counted(const char *file, uint64_t place)
+{
+    bad_file = file;
+    bad_place = place;
+    crash_vfs_put(disk, DB "-unread", "????", UNREAD_OPENINGS);
+}
+
+static void place_unread(lab *l)
+{
+    three_groups(l);
+    lab_close(l);
+    unread_counted(DB, IN_FIRST_PAGE);
+}
+
+static void place_unread_and_killed(lab *l)
+{
+    three_groups(l);
+    crash_vfs_kill(disk, "phone"); /* the power stays: the newest group's mark is there */
+    lab_close(l);
+    unread_counted(DB, IN_FIRST_PAGE);
+}
+
+static void place_unread_and_damaged(lab *l)
+{
+    database_alone_and_damaged(l);
+    unread_counted(DB, place_of("fb_draft"));
+}
+
+static void place_back_and_killed(lab *l)
+{
+    place_unread_and_killed(l);
+    bad_file = NULL;
+}
+
+static void place_of_the_log_unread(lab *l)
+{
+    place_unread_and_killed(l);
+    bad_file = DB "-wal";
+}
+
 /* --- what is done about it ------------------------------------------------------------------ */
 
 /* Whose second copy cannot be read just now may look at what the database has; but a database of
@@ -121,8 +200,8 @@ static fb_code open_it(lab *l, fb_error *err)
     replica_identity me;
     fb_code rc = lab_open(l, err);
     if (rc == FB_OK) {
-        assert_int_equal(replica_identity_get(l->r, &me), FB_OK);
-        assert_true(me.enrolled);
+        fb_code looked = replica_identity_get(l->r, &me);
+        assert_true(looked == FB_OK ? me.enrolled : code_is_machines(looked));
     }
     lab_close(l);
     return rc;
@@ -170,13 +249,18 @@ static const struct step {
     {"the outbox is lent from the second copy", database_lost, lend},
     {"the outbox is lent from the database", second_copy_lost, lend},
     {"a new life begins", second_copy_lost, new_life},
+    {"a place cannot be read", place_unread, open_it},
+    {"a place cannot be read, and the program was killed", place_unread_and_killed, open_it},
+    {"a place cannot be read, and the database is damaged", place_unread_and_damaged, open_it},
+    {"a place of the log cannot be read", place_of_the_log_unread, open_it},
+    {"a place can be read again, and the program was killed", place_back_and_killed, open_it},
 };
 
 /* --- the loop ------------------------------------------------------------------------------- */
 
 static const struct fault {
     const char *why;
-    int result;
+    int result; /* NO_MEMORY: of an allocation */
     bool for_ever;
 } FAULTS[] = {
     {"a write fails", SQLITE_IOERR_WRITE, false},
@@ -184,16 +268,24 @@ static const struct fault {
     {"no room", SQLITE_FULL, true},
     {"a read fails", SQLITE_IOERR_READ, false},
     {"a file cannot be opened", SQLITE_CANTOPEN, false},
+    {"a size cannot be told", SQLITE_IOERR_FSTAT, false},
+    {"no memory", NO_MEMORY, false},
 };
 enum { FAULTS_COUNT = sizeof FAULTS / sizeof FAULTS[0] };
+
+static char tried[160]; /* what was tried last */
 
 /* The disk works again. What the catalogue of the second copy names is shown, too. */
 static void all_is_there(lab *l)
 {
-    fb_error err;
+    fb_error err = {.code = FB_OK};
     for (int turn = 0; turn < 2; turn++) {
-        assert_int_equal(lab_open(l, &err), FB_OK);
-        assert_int_equal(groups_pending(l), GROUPS);
+        fb_code rc = lab_open(l, &err);
+        int64_t pending = rc == FB_OK ? groups_pending(l) : 0;
+        if (pending != GROUPS) {
+            fail_msg("%s, and then %d groups: %s: %s %s", tried, (int)pending, fb_code_name(rc),
+                     err.field, err.message);
+        }
         bool known = catalog_entity_str(replica_catalog(l->r), "lab_item") != NULL;
         for (unsigned i = 1; known && i <= GROUPS; i++) {
             lab_find_columns(l);
@@ -215,6 +307,24 @@ static void begin_again(void)
 {
     crash_vfs_remove(disk, "phone");
     crash_vfs_copy(disk, "before", "phone");
+    crash_vfs_bad_sector(disk, bad_file, bad_place);
+}
+
+static void fault_begin(const struct fault *f, uint64_t call)
+{
+    if (f->result == NO_MEMORY) {
+        calls_arm(CALL_HEAP, call, false);
+    } else {
+        crash_vfs_fail(disk, "phone", call, f->result, f->for_ever);
+    }
+}
+
+/* Did it fire? */
+static bool fault_end(const struct fault *f)
+{
+    bool fired = f->result == NO_MEMORY ? calls_disarm() : crash_vfs_failed(disk, "phone");
+    crash_vfs_fail(disk, "phone", 0, SQLITE_OK, false);
+    return fired;
 }
 
 /* False: no call failed any more. */
@@ -222,14 +332,13 @@ static bool call_fails(lab *l, const struct step *s, const struct fault *f, uint
 {
     fb_error err = {.code = FB_OK};
     begin_again();
-    crash_vfs_fail(disk, "phone", call, f->result, f->for_ever);
+    snprintf(tried, sizeof tried, "%s, %s at call %llu", s->why, f->why, (unsigned long long)call);
+    fault_begin(f, call);
     fb_code rc = s->play(l, &err);
-    bool fired = crash_vfs_failed(disk, "phone");
-    crash_vfs_fail(disk, "phone", 0, SQLITE_OK, false);
+    bool fired = fault_end(f);
     bool told = s->play == lend || is_told(rc, &err); /* of lending the api room tells */
     if (rc != FB_OK && (!fired || !code_is_machines(rc) || !told)) {
-        fail_msg("%s, %s at call %llu: %s: %s %s", s->why, f->why, (unsigned long long)call,
-                 fb_code_name(rc), err.field, err.message);
+        fail_msg("%s: %s: %s %s", tried, fb_code_name(rc), err.field, err.message);
     }
     all_is_there(l);
     return fired;
@@ -243,9 +352,14 @@ static void calls_fail(lab *l, const struct step *s, const struct fault *f, int 
     fb_error err = {.code = FB_OK};
     begin_again();
     sites_begin(set);
-    crash_vfs_watch(disk, "phone", f->result, sites_pass);
+    if (f->result == NO_MEMORY) {
+        calls_arm(CALL_HEAP, 0, false);
+    } else {
+        crash_vfs_watch(disk, "phone", f->result, sites_pass);
+    }
     assert_int_equal(s->play(l, &err), FB_OK);
     crash_vfs_watch(disk, "phone", f->result, NULL);
+    (void)calls_disarm();
     memcpy(found, sites_end(&count), sizeof found);
     for (size_t i = 0; i < count; i++) {
         (void)call_fails(l, s, f, found[i]);
@@ -259,6 +373,7 @@ static void step__fails_whole_or_succeeds(void **state)
         lab l;
         crash_vfs_remove(disk, "phone");
         crash_vfs_remove(disk, "before");
+        bad_file = NULL;
         STEPS[i].make(&l);
         crash_vfs_copy(disk, "phone", "before");
         for (size_t k = 0; k < FAULTS_COUNT; k++) {
@@ -272,6 +387,7 @@ static void step__fails_whole_or_succeeds(void **state)
             }
         }
     }
+    bad_file = NULL;
 }
 
 /* --- reads ---------------------------------------------------------------------------------- */
@@ -299,24 +415,6 @@ static void read_that_fails__is_no_damage(void **state)
     }
 }
 
-/* Where the table begins, in the database's file. */
-static uint64_t place_of(const char *table)
-{
-    enum { PAGE_BYTES = 4096 };
-    sqlite3 *db = NULL;
-    sqlite3_stmt *q = NULL;
-    assert_int_equal(sqlite3_open_v2(DB, &db, SQLITE_OPEN_READWRITE, VFS), SQLITE_OK);
-    assert_int_equal(
-        sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE name=?1", -1, &q, NULL),
-        SQLITE_OK);
-    assert_int_equal(sqlite3_bind_text(q, 1, table, -1, SQLITE_STATIC), SQLITE_OK);
-    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-    uint64_t page = (uint64_t)sqlite3_column_int64(q, 0);
-    sqlite3_finalize(q);
-    sqlite3_close(db);
-    return (page - 1) * PAGE_BYTES;
-}
-
 /* So often the opening fails, and every time all is as it was. */
 static void opening_fails(lab *l, int times)
 {
@@ -332,8 +430,6 @@ static void opening_fails(lab *l, int times)
     }
     free(before.data);
 }
-
-enum { UNREAD_OPENINGS = 4 }; /* as salvage.h */
 
 static int64_t drafts(lab *l)
 {
@@ -377,7 +473,7 @@ static void bad_sector__does_not_keep_the_app_out_for_ever(void **state)
         crash_vfs_remove(disk, "phone");
         three_groups(&l);
         lab_close(&l);
-        crash_vfs_bad_sector(disk, DB, places[i] == NULL ? 50 : place_of(places[i]));
+        crash_vfs_bad_sector(disk, DB, places[i] == NULL ? IN_FIRST_PAGE : place_of(places[i]));
         opening_fails(&l, UNREAD_OPENINGS);
         lab_reopen(&l);
         assert_int_equal(groups_pending(&l), GROUPS);
@@ -403,7 +499,8 @@ static void bad_sector_met_in_use__ends_with_a_new_file(void **state)
             lab_reopen(&l);
             for (int again = 0; again < 2; again++) { /* counts once for an opening */
                 bool row = false;
-                sql_stmt *s = sql_prepare(replica_sql(l.r), "SELECT count(*) FROM lab_item NOT INDEXED");
+                sql_stmt *s =
+                    sql_prepare(replica_sql(l.r), "SELECT count(*) FROM lab_item NOT INDEXED");
                 assert_int_equal(sql_step(s, &row), FB_E_IO);
                 if (by_call) {
                     replica_remember_damage(l.r, NULL);
@@ -506,6 +603,79 @@ static void damaged_file_in_use__waits_for_the_other(void **state)
     all_is_there(&l);
 }
 
+/* Somebody else holds its lock: that says nothing of the disk. */
+static void damaged_file_of_another__is_not_counted_as_unread(void **state)
+{
+    lab l;
+    sql_file *other = NULL;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    both_and_damaged(&l);
+    assert_int_equal(sql_file_open_alone(VFS, DB, &other), FB_OK);
+    for (int i = 0; i < 2 * UNREAD_OPENINGS; i++) {
+        assert_int_equal(lab_open(&l, &err), FB_E_BUSY);
+        assert_non_null(strstr(err.message, "nothing was changed"));
+        assert_int_equal(file_read(DB "-unread").size, 0);
+    }
+    sql_file_close(other);
+    all_is_there(&l);
+}
+
+/* Who only reads changes nothing, and so counts nothing. */
+static void reader_that_cannot_read__is_not_counted(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    crash_vfs_remove(disk, "phone");
+    three_groups(&l);
+    lab_close(&l);
+    crash_vfs_bad_sector(disk, DB, IN_FIRST_PAGE);
+    const replica_options o = {.path = DB, .port = &l.port, .vfs = VFS, .read_only = true};
+    assert_int_equal(replica_open(&o, &l.r, &err), FB_E_IO);
+    assert_int_equal(file_read(DB "-unread").size, 0);
+    assert_int_equal(lab_open(&l, &err), FB_E_IO);
+    assert_int_equal(file_read(DB "-unread").size, 1);
+    crash_vfs_bad_sector(disk, NULL, 0);
+    all_is_there(&l);
+}
+
+typedef struct looked_for {
+    const char *name;
+    bool there; /* empty or not */
+} looked_for;
+
+static void look_for(void *ctx, const char *file, const void *data, size_t size)
+{
+    looked_for *l = ctx;
+    (void)data;
+    (void)size;
+    l->there |= strcmp(file, l->name) == 0;
+}
+
+static bool is_there(const char *name)
+{
+    looked_for l = {.name = name};
+    crash_vfs_each(disk, look_for, &l);
+    return l.there;
+}
+
+/* What was counted of a file says nothing of one that is gone, and makes none. */
+static void lost_file__is_not_looked_at_for_what_was_counted(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    crash_vfs_remove(disk, "phone");
+    second_copy_lost(&l);
+    lose_database();
+    unread_counted(NULL, 0);
+    const replica_options o = {.path = DB, .port = &l.port, .vfs = VFS};
+    assert_int_equal(replica_open(&o, &l.r, &err), FB_E_NOT_FOUND);
+    assert_false(is_there(DB));
+    assert_true(is_there(DB "-unread"));
+}
+
 /* Who opens without making a file gets what its second copy holds, and nothing from nothing. */
 static void open_without_making__finds_what_there_is(void **state)
 {
@@ -554,6 +724,9 @@ int main(void)
         TEST(opening_that_fails__says_why),
         TEST(file_that_cannot_be_opened__is_never_given_up),
         TEST(damaged_file_in_use__waits_for_the_other),
+        TEST(damaged_file_of_another__is_not_counted_as_unread),
+        TEST(reader_that_cannot_read__is_not_counted),
+        TEST(lost_file__is_not_looked_at_for_what_was_counted),
         TEST(open_without_making__finds_what_there_is),
         TEST(salvage_without_random_bytes__changes_nothing),
     };

@@ -346,6 +346,24 @@ static void file_set_aside__goes_with_a_purge_when_a_backup_has_all(void **state
     lab_close(&l);
 }
 
+/* Nothing stands beside a file in memory. */
+static void replica_in_memory__has_no_files_to_forget(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    lab_init(&l, ":memory:", NULL, 5);
+    assert_int_equal(lab_open(&l, &err), FB_OK);
+    lab_enrol(&l);
+    lab_first_sync(&l);
+    one_row(&l, 50, false);
+    assert_true(lab_has(&l, 50));
+    one_row(&l, 50, true);
+    assert_false(lab_has(&l, 50));
+    lab_check(&l);
+    lab_close(&l);
+}
+
 /* --- damaged pages ------------------------------------------------------------------- */
 
 enum { PAGE_BYTES = 4096, ROWS = 120, SAVED = 4 };
@@ -840,6 +858,7 @@ int main(void)
         TEST(numbers_and_drafts__are_salvaged),
         TEST(crash_in_a_salvage__is_followed_by_the_same_one),
         TEST(foreign_database__is_moved_aside),
+        TEST(replica_in_memory__has_no_files_to_forget),
         TEST(file_set_aside__goes_with_a_purge_when_a_backup_has_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,35 @@ static void open_record__of_another_way_is_withdrawn(void **state)
     buf_clear(&group_two);
 }
 
+/* Both went on from group 1 with a group of the same number. Neither is the older one of the other:
+ * nothing of either is lost. */
+static void groups__of_one_number_are_told_apart(void **state)
+{
+    lab l;
+    (void)state;
+    start(&l);
+    lab_save(&l, 1, "one", 1);
+    lab_close(&l);
+    crash_vfs_copy(disk, "phone", "before");
+    lab_reopen(&l);
+    lab_save(&l, 2, "one way", 2);
+    lab_close(&l);
+    file_bytes database = file_read(DB);
+    crash_vfs_remove(disk, "phone");
+    crash_vfs_copy(disk, "before", "phone");
+    lab_reopen(&l);
+    lab_save(&l, 3, "the other", 3);
+    lab_close(&l);
+    file_write(&database);
+    free(database.data);
+    lab_reopen(&l);
+    assert_true(is_salvaged(&l));
+    assert_true(lab_has(&l, 1) && lab_has(&l, 2) && lab_has(&l, 3));
+    assert_int_equal(groups_pending(&l), 3);
+    lab_check(&l);
+    lab_close(&l);
+}
+
 /* A copy began a new life, and so did the file it was copied from: the same number, and two lives.
  * What one of them has sent is in a backup; what the other's second copy holds is no part of that,
  * although its numbers are lower. Nothing of either is lost. */
@@ -360,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(open_record__of_another_way_is_withdrawn),
+        TEST(groups__of_one_number_are_told_apart),
         TEST(lives__of_one_number_are_told_apart),
         TEST(second_copy__without_its_first_record_is_nobodys),
         TEST(damage__that_another_handle_saw_is_remembered),
