@@ -5,6 +5,8 @@
 
 #include "support/raw_trial.h"
 
+#define SHA256_OF_HELLO "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+
 static fb_id person_erased(bench *b, const char *entity, const fb_id *id)
 {
     return company_add(&b->w.company, "erasure", PAIRS("entity", entity, "entity_id", id_text(id)));
@@ -66,8 +68,7 @@ static void file_of_an_erased_person_goes_whole(void **state)
     raw_begin(&g, &b->d, "photo.add", 0, 0);
     raw_insert(&g, "attachment",
                PAIRS("customer_id", id_text(&b->w.customers[0]), "kind", "photo", "media_type",
-                     "image/jpeg", "size_bytes", "5", "sha256",
-                     "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824", "taken_at",
+                     "image/jpeg", "size_bytes", "5", "sha256", SHA256_OF_HELLO, "taken_at",
                      "1760000000000"));
     raw_end(&g);
     decision d = decided(b);
@@ -112,6 +113,13 @@ static void group_that_learns_whose_its_rows_are_forgets_them(void **state)
                                   PAIRS("code", "K2", "name", "Blue", "status", "active",
                                         "territory_id", id_text(&b->w.territories[0])));
     fb_id third = contact_stored(b, &elsewhere);
+    fb_id rep = company_find(&b->w.company, "role", "REP");
+    company_add(&b->w.company, "role_permission",
+                PAIRS("role_id", id_text(&rep), "permission", "attachment.update"));
+    fb_id photo = company_add(&b->w.company, "attachment",
+                              PAIRS("customer_id", id_text(&shop), "kind", "photo", "media_type",
+                                    "image/jpeg", "size_bytes", "5", "sha256", SHA256_OF_HELLO,
+                                    "taken_at", "2025-10-09T08:00:00Z"));
     person_erased(b, "customer", &b->w.customers[1]);
     for (int erased = 0; erased < 2; erased++) {
         raw_begin(&g, &b->d, "customer.new", 0, 0);
@@ -121,15 +129,16 @@ static void group_that_learns_whose_its_rows_are_forgets_them(void **state)
         raw_insert(&g, "contact", PAIRS("customer_id", id_text(&mine), "name", "Wu"));
         raw_insert(&g, "attachment",
                    PAIRS("customer_id", id_text(&mine), "kind", "photo", "media_type", "image/jpeg",
-                         "size_bytes", "5", "sha256",
-                         "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
-                         "taken_at", "1760000000000"));
+                         "size_bytes", "5", "sha256", SHA256_OF_HELLO, "taken_at",
+                         "1760000000000"));
         raw_insert(&g, "activity",
                    PAIRS("user_id", id_text(&b->d.user), "type", "call", "at", "1760000000000",
                          "customer_id", id_text(&mine), "subject", "hello"));
         raw_update(&g, "contact", &other, 0, PAIRS("title", "Buyer", "Owner"));
         raw_update(&g, "contact", &third, 0, PAIRS("title", "Buyer", "Owner"));
         raw_delete(&g, "contact", &gone, raw_server_ver(&b->w, "contact", &gone));
+        /* one that is stored is emptied by the erasure itself */
+        raw_update(&g, "attachment", &photo, 0, PAIRS("media_type", "image/jpeg", "image/jpeg"));
         raw_end(&g);
         decision d = decided(b);
         assert_int_equal(d.verdict.code, VERDICT_ALIAS);

@@ -70,6 +70,35 @@ static void customer_that_exists_is_the_one_that_is_there(void **state)
     assert_int_equal(d.verdict.code, VERDICT_ALIAS);
 }
 
+/* Two customers of whom nobody knows a licence are not the same one. */
+static void customer_without_a_licence_is_nobodys_twin(void **state)
+{
+    bench *b = *state;
+    customer_stored(b, "K1", "licence_no", "L-77", 0);
+    store_says(b, "UPDATE customer SET licence_no = ''");
+    raw_group g;
+    raw_begin(&g, &b->d, "customer.new", 0, 0);
+    const cat_entity *e = catalog_entity_str(g.cat, "customer");
+    const int columns[] = {cat_column_str(e, "code"), cat_column_str(e, "name"),
+                           cat_column_str(e, "status"), cat_column_str(e, "territory_id"),
+                           cat_column_str(e, "licence_no")};
+    const fb_value mine[] = {{.kind = FB_KIND_TEXT, .u.text = text_of("N1")},
+                             {.kind = FB_KIND_TEXT, .u.text = text_of("Another")},
+                             {.kind = FB_KIND_TEXT, .u.text = text_of("draft")},
+                             {.kind = FB_KIND_ID, .u.id = b->w.territories[0]},
+                             {.kind = FB_KIND_TEXT, .u.text = text_of("")}}; /* and not null */
+    const group_op op = {.kind = OP_INSERT,
+                         .entity = e,
+                         .id = {{7, 9}},
+                         .columns = columns,
+                         .mine = mine,
+                         .columns_count = 5};
+    group_put_op(&g.writer, &op);
+    raw_end(&g);
+    decision d = decided(b);
+    is(&d, FB_OK, NULL);
+}
+
 /* A manager says whether it is the same; if he lets it stand, it is another one. */
 static void customer_that_exists_elsewhere_is_for_the_manager(void **state)
 {
@@ -339,6 +368,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(customer_that_exists_is_the_one_that_is_there),
+        CASE(customer_without_a_licence_is_nobodys_twin),
         CASE(customer_that_exists_elsewhere_is_for_the_manager),
         CASE(payment_is_allocated_once),
         CASE(visits_of_two_people_or_of_none_are_no_collision),

@@ -103,10 +103,9 @@ static void pack__more_than_allowed_is_refused(void **state)
     buf_clear(&back);
 }
 
-/* A frame that does not say its size, made by streaming. */
-static void stream_put(buf *out, const buf *plain)
+/* A frame that does not say its size, made by streaming; frees ctx. */
+static void stream_put(ZSTD_CCtx *ctx, buf *out, const buf *plain)
 {
-    ZSTD_CCtx *ctx = ZSTD_createCCtx();
     size_t room = ZSTD_compressBound(plain->size);
     ZSTD_outBuffer into = {buf_reserve(out, room), room, 0};
     for (size_t at = 0; at < plain->size; at += 1000) {
@@ -126,7 +125,7 @@ static void pack__frame_without_its_size_is_bounded_all_the_same(void **state)
     buf plain = sample(300000), packed, back;
     buf_init(&packed, 8 << 20);
     buf_init(&back, 8 << 20);
-    stream_put(&packed, &plain);
+    stream_put(ZSTD_createCCtx(), &packed, &plain);
     assert_true(ZSTD_getFrameContentSize(packed.data, packed.size) == ZSTD_CONTENTSIZE_UNKNOWN);
     assert_int_equal(pack_get(&back, buf_text(&packed), 300000), FB_OK);
     assert_int_equal(back.size, 300000);
@@ -185,6 +184,24 @@ static void pack__damage_cuts_and_trailing_bytes_are_refused(void **state)
     assert_int_equal(pack_put(&packed, buf_text(&plain)), FB_OK); /* a second frame */
     assert_int_equal(pack_get(&back, buf_text(&packed), 1 << 20), FB_E_PROTOCOL);
     assert_int_equal(pack_get(&back, T("plain text is no frame"), 1 << 20), FB_E_PROTOCOL);
+    buf_clear(&plain);
+    buf_clear(&packed);
+    buf_clear(&back);
+}
+
+/* A frame that wants a larger window than a device may be asked for; small, and well made. */
+static void pack__window_that_is_too_large_is_refused(void **state)
+{
+    enum { WINDOW_LOG = 27 };
+    (void)state;
+    buf plain = sample(3000), packed, back;
+    buf_init(&packed, 1 << 20);
+    buf_init(&back, 1 << 20);
+    ZSTD_CCtx *ctx = ZSTD_createCCtx();
+    assert_false(ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_windowLog, WINDOW_LOG)));
+    stream_put(ctx, &packed, &plain);
+    assert_int_equal(pack_get(&back, buf_text(&packed), 1 << 20), FB_E_LIMIT);
+    assert_int_equal(back.size, 0);
     buf_clear(&plain);
     buf_clear(&packed);
     buf_clear(&back);
@@ -267,6 +284,7 @@ int main(void)
         cmocka_unit_test(pack__frame_without_its_size_is_bounded_all_the_same),
         cmocka_unit_test(pack__bomb_takes_no_more_memory_than_allowed),
         cmocka_unit_test(pack__damage_cuts_and_trailing_bytes_are_refused),
+        cmocka_unit_test(pack__window_that_is_too_large_is_refused),
         cmocka_unit_test(pack__no_room_for_the_result_is_told),
         cmocka_unit_test(pack__want_of_memory_is_told_from_damage),
         cmocka_unit_test(packer__calls_do_not_know_each_other),
