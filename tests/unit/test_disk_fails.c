@@ -436,6 +436,14 @@ static int64_t drafts(lab *l)
     return lab_count(l, "SELECT count(*) FROM fb_draft");
 }
 
+/* Times that a place could not be read. */
+static size_t unread_count(void)
+{
+    file_bytes f = file_read(DB "-unread");
+    free(f.data);
+    return f.size;
+}
+
 /* A damaged database without a second copy, on a disk with a place that cannot be read: whoever
  * tries again may have luck, and whoever has none for ever gets what is left. */
 static void bad_sector_of_a_damaged_file__is_given_up_in_the_end(void **state)
@@ -459,7 +467,7 @@ static void bad_sector_of_a_damaged_file__is_given_up_in_the_end(void **state)
         file_bytes kept = file_read(DB "-damaged1"); /* what could be read of it */
         assert_true(kept.size > 0);
         free(kept.data);
-        assert_int_equal(file_read(DB "-unread").size, 0);
+        assert_int_equal(unread_count(), 0);
     }
 }
 
@@ -511,9 +519,7 @@ static void bad_sector_met_in_use__ends_with_a_new_file(void **state)
                 crash_vfs_kill(disk, "phone");
             }
             lab_close(&l);
-            file_bytes count = file_read(DB "-unread");
-            assert_int_equal(count.size, i + 1);
-            free(count.data);
+            assert_int_equal(unread_count(), i + 1);
         }
         if (comes_back) {
             crash_vfs_bad_sector(disk, NULL, 0);
@@ -523,7 +529,7 @@ static void bad_sector_met_in_use__ends_with_a_new_file(void **state)
                          comes_back ? 0 : 1);
         assert_int_equal(groups_pending(&l), GROUPS);
         assert_int_equal(drafts(&l), 1);
-        assert_int_equal(file_read(DB "-unread").size, 0);
+        assert_int_equal(unread_count(), 0);
         lab_check(&l);
         lab_close(&l);
     }
@@ -615,7 +621,7 @@ static void damaged_file_of_another__is_not_counted_as_unread(void **state)
     for (int i = 0; i < 2 * UNREAD_OPENINGS; i++) {
         assert_int_equal(lab_open(&l, &err), FB_E_BUSY);
         assert_non_null(strstr(err.message, "nothing was changed"));
-        assert_int_equal(file_read(DB "-unread").size, 0);
+        assert_int_equal(unread_count(), 0);
     }
     sql_file_close(other);
     all_is_there(&l);
@@ -633,9 +639,9 @@ static void reader_that_cannot_read__is_not_counted(void **state)
     crash_vfs_bad_sector(disk, DB, IN_FIRST_PAGE);
     const replica_options o = {.path = DB, .port = &l.port, .vfs = VFS, .read_only = true};
     assert_int_equal(replica_open(&o, &l.r, &err), FB_E_IO);
-    assert_int_equal(file_read(DB "-unread").size, 0);
+    assert_int_equal(unread_count(), 0);
     assert_int_equal(lab_open(&l, &err), FB_E_IO);
-    assert_int_equal(file_read(DB "-unread").size, 1);
+    assert_int_equal(unread_count(), 1);
     crash_vfs_bad_sector(disk, NULL, 0);
     all_is_there(&l);
 }
