@@ -376,7 +376,7 @@ fb_code file_broken(replica *r)
 
 static bool one_saw(bool (*saw)(const sql_db *), const replica *r, const sql_db *reader)
 {
-    return (r->db != NULL && saw(r->db)) || (reader != NULL && saw(reader));
+    return saw(r->db) || (reader != NULL && saw(reader)); /* second.on: r->db is there */
 }
 
 void replica_remember_damage(replica *r, const sql_db *reader)

@@ -627,6 +627,27 @@ static void damaged_file_of_another__is_not_counted_as_unread(void **state)
     all_is_there(&l);
 }
 
+/* A log that cannot be looked into is none that reads whole: what was counted stands. */
+static void log_that_cannot_be_opened__does_not_take_back_the_count(void **state)
+{
+    enum { OPENS_BEFORE_THE_LOG = 2 }; /* the count and the database */
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    crash_vfs_remove(disk, "phone");
+    place_of_the_log_unread(&l);
+    crash_vfs_bad_sector(disk, bad_file, bad_place);
+    bad_file = NULL;
+    crash_vfs_fail(disk, "phone", OPENS_BEFORE_THE_LOG + 1, SQLITE_CANTOPEN, true);
+    assert_int_equal(lab_open(&l, &err), FB_E_IO);
+    crash_vfs_fail(disk, "phone", 0, SQLITE_OK, false);
+    assert_int_equal(unread_count(), UNREAD_OPENINGS);
+    assert_int_equal(lab_open(&l, &err), FB_OK);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key='salvaged'"), 1);
+    assert_int_equal(groups_pending(&l), GROUPS);
+    lab_close(&l);
+}
+
 /* Who only reads changes nothing, and so counts nothing. */
 static void reader_that_cannot_read__is_not_counted(void **state)
 {
@@ -731,6 +752,7 @@ int main(void)
         TEST(file_that_cannot_be_opened__is_never_given_up),
         TEST(damaged_file_in_use__waits_for_the_other),
         TEST(damaged_file_of_another__is_not_counted_as_unread),
+        TEST(log_that_cannot_be_opened__does_not_take_back_the_count),
         TEST(reader_that_cannot_read__is_not_counted),
         TEST(lost_file__is_not_looked_at_for_what_was_counted),
         TEST(open_without_making__finds_what_there_is),
