@@ -91,6 +91,9 @@ static fb_code pragma_set(replica *r, const char *name, int64_t v)
     return sql_exec(r->db, text);
 }
 
+static const char NEWER_TEXT[] =
+    "the file was written by a newer version: upgrade the app; nothing was changed";
+
 static fb_code file_check(replica *r, int64_t *step_out, fb_error *err)
 {
     int64_t application = 0;
@@ -110,9 +113,7 @@ static fb_code file_check(replica *r, int64_t *step_out, fb_error *err)
                     "the file belongs to another program: choose another path");
     }
     if (*step_out > (int64_t)device_steps_count) {
-        return fail(
-            err, FB_E_NEWER, "path",
-            "the file was written by a newer version: upgrade the app; nothing was changed");
+        return fail(err, FB_E_NEWER, "path", NEWER_TEXT);
     }
     return FB_OK;
 }
@@ -318,11 +319,32 @@ static fb_code settle_log(replica *r, fb_error *err)
                               "open it again; nothing was changed");
 }
 
+/* Of a file that will be put aside: what a newer app's holds is not this one's to make again. A
+ * version that cannot be read refuses nothing. */
+static fb_code refuse_newer(const replica_options *o, fb_error *err)
+{
+    const sql_options look = {.read_only = true, .vfs = o->vfs, .page_sums = true};
+    sql_db *db = NULL;
+    bool row = false;
+    int64_t version = 0;
+    if (sql_open(o->path, &look, &db, NULL) == FB_OK) {
+        sql_stmt *s = sql_prepare(db, "PRAGMA user_version");
+        if (sql_step(s, &row) == FB_OK && row) {
+            version = sql_int(s, 0);
+            sql_reset(s);
+        }
+    }
+    sql_close(db);
+    return version > (int64_t)device_steps_count ? fail(err, FB_E_NEWER, "path", NEWER_TEXT)
+                                                 : FB_OK;
+}
+
 static fb_code open_and_judge(const replica_options *o, replica **out, fb_error *err)
 {
     replica *r = NULL;
     second_verdict verdict = SECOND_MATCHES;
     if (!o->read_only && (salvage_is_asked(o->vfs, o->path) || salvage_is_due(o->vfs, o->path))) {
+        FB_TRY(refuse_newer(o, err));
         return fail(err, FB_E_CORRUPT, "path", "the file was found damaged");
     }
     FB_TRY(replica_open_plain(o, &r, err));
@@ -339,9 +361,7 @@ static fb_code open_and_judge(const replica_options *o, replica **out, fb_error 
     }
     replica_close(r);
     if (rc == FB_E_NEWER) {
-        return fail(
-            err, rc, "path",
-            "the file was written by a newer version: upgrade the app; nothing was changed");
+        return fail(err, rc, "path", NEWER_TEXT);
     }
     if (rc == FB_E_NO_MEMORY) { /* says nothing of the file, which must not be made again for it */
         return fail(err, rc, "", "out of memory while opening the database: close something");

@@ -97,6 +97,10 @@ bool device_enrol(sim *s, sim_device *d)
         rc = fb_enrol(d->db, &link, &o, &err);
         buf_clear(&code);
     }
+    if (rc == FB_E_RATE && d->must_enrol) { /* all of them at once: one after the other, then */
+        server_job_free(l.job);
+        return false;
+    }
     if (rc == FB_E_CORRUPT && d->must_enrol) { /* a page struck before: made again by opening it */
         server_job_free(l.job);
         device_restart(d);

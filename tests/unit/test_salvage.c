@@ -320,6 +320,44 @@ static void foreign_database__is_moved_aside(void **state)
     assert_false(stands(DB "-damaged1"));
 }
 
+static void version_is(int64_t version)
+{
+    const sql_options o = {.vfs = VFS, .page_sums = true};
+    sql_db *db = NULL;
+    char text[64];
+    snprintf(text, sizeof text, "PRAGMA user_version=%lld", (long long)version);
+    assert_int_equal(sql_open(DB, &o, &db, NULL), FB_OK);
+    assert_int_equal(sql_exec(db, text), FB_OK);
+    sql_close(db);
+}
+
+/* A newer app found it damaged, and an older one comes first. */
+static void file_of_a_newer_app__is_not_made_again(void **state)
+{
+    lab l;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    start(&l);
+    lab_save(&l, 1, "one", 1);
+    int64_t version = lab_count(&l, "PRAGMA user_version");
+    lab_close(&l);
+    version_is(9999);
+    crash_vfs_put(disk, DB "-broken", "1", 1);
+    file_bytes before = file_read(DB);
+    assert_int_equal(lab_open(&l, &err), FB_E_NEWER);
+    assert_non_null(strstr(err.message, "upgrade the app"));
+    file_bytes now = file_read(DB);
+    assert_int_equal(now.size, before.size);
+    assert_memory_equal(now.data, before.data, now.size);
+    assert_true(stands(DB "-broken"));
+    free(now.data);
+    free(before.data);
+    version_is(version);
+    lab_reopen(&l);
+    assert_int_equal(groups_pending(&l), 1);
+    lab_close(&l);
+}
+
 /* What left the scope, or was erased, may stand in a file that was set aside: it goes with the same
  * purge, but not while it could be the last copy of work that no backup has (SLV-6). */
 static void file_set_aside__goes_with_a_purge_when_a_backup_has_all(void **state)
@@ -859,6 +897,7 @@ int main(void)
         TEST(crash_in_a_salvage__is_followed_by_the_same_one),
         TEST(foreign_database__is_moved_aside),
         TEST(replica_in_memory__has_no_files_to_forget),
+        TEST(file_of_a_newer_app__is_not_made_again),
         TEST(file_set_aside__goes_with_a_purge_when_a_backup_has_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
