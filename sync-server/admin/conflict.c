@@ -72,11 +72,35 @@ static fb_text chosen_text(const settling *s)
     return strcmp(s->choice, "value") == 0 ? text_of(s->value) : record_text(s, s->choice);
 }
 
+/* mine, theirs and base are chosen between what the record says: another value may stand by now. */
+static fb_code check_seen(settling *s)
+{
+    static const char *const KNOWN[] = {"base", "mine", "theirs", "resolved_value"};
+    const fb_value *now = &s->target[s->column];
+    bool seen = strcmp(s->choice, "value") == 0;
+    buf text;
+    buf_init(&text, SETTLE_BYTES_MAX);
+    if (now->kind != FB_KIND_NULL) {
+        cat_value_print(s->target_entity, s->column, now, false, &text);
+    }
+    for (size_t i = 0; i < sizeof KNOWN / sizeof KNOWN[0]; i++) {
+        seen |= text_equal(record_text(s, KNOWN[i]), buf_text(&text));
+    }
+    fb_code rc = seen ? text.code
+                      : fail(s->err, FB_E_STATE, s->key,
+                             "somebody changed the field since, it says \"%.*s\" now: ask about "
+                             "that one too, then settle with value --value TEXT",
+                             (int)(text.size < 80 ? text.size : 80), text.data);
+    buf_clear(&text);
+    return rc;
+}
+
 static fb_code target_change(settling *s)
 {
     fb_value v = {.kind = FB_KIND_NULL};
     fb_text text = chosen_text(s);
     row_result result = ROW_SAME;
+    FB_TRY(check_seen(s));
     if (text.data != NULL) {
         FB_TRY(cat_value_parse(s->target_entity, s->column, arena_text(s->memory, text), false, &v,
                                s->err));

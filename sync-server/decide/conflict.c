@@ -1,5 +1,7 @@
 /* conflict.c - a person decides a conflict record: the value chosen is written to its row in the
  * same commit. */
+#include <string.h>
+
 #include "sync-server/decide/decide_inside.h"
 
 static const saying NO_ROW = {FB_E_REFERENCE, "the record of this conflict does not exist any more",
@@ -35,6 +37,41 @@ static const char *choice_of(fb_text winner)
     return NULL;
 }
 
+/* Does the record say what stands now? Else it was changed since, by somebody whose value whoever
+ * decides has not seen. */
+static fb_code is_in_record(const view_row *row, const view_row *target, int column, bool *out)
+{
+    buf text;
+    const fb_value *now = &target->values[column];
+    buf_init(&text, 1 << 20);
+    if (now->kind != FB_KIND_NULL) {
+        cat_value_print(target->e, column, now, false, &text);
+    }
+    *out = false;
+    for (size_t i = 0; i < sizeof CHOICES / sizeof CHOICES[0]; i++) {
+        bool own = strcmp(CHOICES[i].column, "resolved_value") == 0;
+        fb_text said = row_text(row->e, own ? row->before : row->values, CHOICES[i].column);
+        *out |= text_equal(said, buf_text(&text)) && (!own || said.size > 0);
+    }
+    fb_code rc = text.code;
+    buf_clear(&text);
+    return rc;
+}
+
+/* As far as he knows the winner of the record stands. */
+static fb_code over_unseen(decide *d, const view_row *row, view_row *target, int column,
+                           const fb_value *chosen)
+{
+    fb_error err;
+    fb_value stood = {.kind = FB_KIND_NULL};
+    bool mine = row->before != NULL && text_is(row_text(row->e, row->before, "winner"), "mine");
+    fb_text said = row_text(row->e, row->values, mine ? "mine" : "theirs");
+    if (said.size > 0 && cat_value_parse(target->e, column, said, false, &stood, &err) != FB_OK) {
+        stood = (fb_value){.kind = FB_KIND_NULL};
+    }
+    return settled_over(d, target, column, &stood, chosen);
+}
+
 static fb_code value_write(decide *d, view_row *row, view_row *target, int column, fb_text chosen)
 {
     fb_error err;
@@ -48,8 +85,13 @@ static fb_code value_write(decide *d, view_row *row, view_row *target, int colum
                       "choose another value", "请选择其他值"};
         return refuse_conflict(d, &bad, row, "resolved_value");
     }
-    return fb_value_equal(&target->values[column], &v) ? FB_OK
-                                                       : server_set(d, target, &column, &v, 1);
+    if (fb_value_equal(&target->values[column], &v)) {
+        return FB_OK;
+    }
+    bool seen = false;
+    FB_TRY(is_in_record(row, target, column, &seen));
+    FB_TRY(seen ? FB_OK : over_unseen(d, row, target, column, &v));
+    return server_set(d, target, &column, &v, 1);
 }
 
 fb_code conflict_rule(decide *d, view_row *row)

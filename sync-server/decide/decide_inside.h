@@ -265,6 +265,10 @@ void person_stamp(decide *d, view_row *row, const char *by, const char *at);
 /* A new row's number was renewed: the number given is kept like any value that lost (DEC-3). */
 FB_MUST_USE fb_code number_lost(decide *d, view_row *row, int column, const fb_value *given,
                                 const fb_id *holder);
+/* A person's choice takes the place of a value that he has not seen: that one is kept likewise.
+ * Before the choice is written. `base`: what stood as far as he knew. */
+FB_MUST_USE fb_code settled_over(decide *d, view_row *row, int column, const fb_value *base,
+                                 const fb_value *chosen);
 /* Commit time of a version, 0 when unknown. */
 FB_MUST_USE fb_code commit_time(decide *d, int64_t ver, int64_t *at_ms_out);
 /* The same for the version that this group says its author saw; 0: it is of an earlier epoch, and

@@ -233,6 +233,15 @@ fb_code number_lost(decide *d, view_row *row, int column, const fb_value *given,
     return rc == FB_OK || rc == FB_E_NOT_FOUND ? keep_clash(d, &m, &c) : rc;
 }
 
+fb_code settled_over(decide *d, view_row *row, int column, const fb_value *base,
+                     const fb_value *chosen)
+{
+    const merging m = {.row = row, .mine_at_ms = d->at_ms};
+    clash c = {column, base, chosen, &row->values[column], {.at_ms = 0}, true};
+    FB_TRY(theirs_read(d, row, column, &c.other));
+    return keep_clash(d, &m, &c);
+}
+
 /* From the server's state the step may still be possible. */
 static bool step_still_possible(decide *d, const merging *m, const merge_input *in)
 {

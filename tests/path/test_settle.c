@@ -195,6 +195,54 @@ static void settlement_on_a_device_is_a_group_like_any_other(void **state)
     raw_reply_clear(&r);
 }
 
+/* Somebody else changed the field before the settlement arrived: the choice stands, and what it
+ * took the place of is kept for both, with who and when. */
+static void settlement_over_a_value_nobody_saw_keeps_it(void **state)
+{
+    bench *b = *state;
+    const cat_entity *e = catalog_entity_str(store_catalog(b->w.admin), "conflict");
+    fb_value row[CATALOG_COLUMNS_LIMIT];
+    arena *memory = arena_new(1 << 20);
+    raw_group g;
+    raw_reply r;
+    char who[FB_ID_TEXT_BYTES];
+    fb_id c = conflict_make(b, "note_by_hand", "ring twice", "use the back door");
+    hear(&b->a);
+    hear(&b->m);
+    raw_begin(&g, &b->a, "conflict.settle", 0, 0);
+    raw_update(&g, "conflict", &c, raw_server_ver(&b->w, "conflict", &c),
+               PAIRS("winner", "", "mine", "state", "open", "resolved", "reason", "", "she asked"));
+    raw_end(&g); /* offline */
+    edit(&b->m, raw_server_ver(&b->w, "customer", &b->w.customers[0]), "note_by_hand", "ring twice",
+         "closed on Mondays");
+    hear(&b->m);
+    customer_says(b, "note_by_hand", "closed on Mondays");
+    raw_exchange(&b->a, &r);
+    assert_int_equal(raw_verdict(&r, b->a.last).code, VERDICT_MERGED);
+    raw_reply_clear(&r);
+    customer_says(b, "note_by_hand", "use the back door");
+    fb_value equal = {.kind = FB_KIND_TEXT, .u.text = text_of("closed on Mondays")};
+    assert_int_equal(store_row_by(b->w.admin, e, cat_column_str(e, "theirs"), &equal, memory, row),
+                     FB_OK);
+    fb_id kept = row[0].u.id;
+    arena_free(memory);
+    says(b, &kept, "base", "ring twice");
+    says(b, &kept, "mine", "use the back door");
+    id_put(&b->m.user, who);
+    says(b, &kept, "other_user_id", who);
+    hear(&b->b);
+    hear(&b->m);
+    /* Nothing more is kept where the record says what stands. */
+    raw_begin(&g, &b->m, "conflict.settle", 0, 0);
+    raw_update(&g, "conflict", &kept, raw_server_ver(&b->w, "conflict", &kept),
+               PAIRS("winner", "", "theirs", "state", "open", "resolved"));
+    raw_end(&g);
+    raw_exchange(&b->m, &r);
+    assert_int_equal(raw_verdict(&r, b->m.last).code, VERDICT_APPLIED);
+    raw_reply_clear(&r);
+    customer_says(b, "note_by_hand", "closed on Mondays");
+}
+
 static void settlement_by_the_administrator_reaches_everybody(void **state)
 {
     bench *b = *state;
@@ -214,6 +262,21 @@ static void settlement_by_the_administrator_reaches_everybody(void **state)
     int64_t entries = 0, bad = 0;
     assert_int_equal(audit_verify(b->w.admin, &entries, &bad), FB_OK);
     assert_int_equal(bad, 0);
+}
+
+static void administrator_is_told_of_a_value_that_is_new(void **state)
+{
+    bench *b = *state;
+    fb_id c = conflict_make(b, "note_by_hand", "ring twice", "use the back door");
+    hear(&b->m);
+    edit(&b->m, raw_server_ver(&b->w, "customer", &b->w.customers[0]), "note_by_hand", "ring twice",
+         "closed on Mondays");
+    hear(&b->m);
+    assert_int_equal(settle(b, &c, "mine --reason 'asked them'"), 4);
+    customer_says(b, "note_by_hand", "closed on Mondays");
+    says(b, &c, "state", "open");
+    assert_int_equal(settle(b, &c, "value --value 'ring twice' --reason 'asked them all'"), 0);
+    customer_says(b, "note_by_hand", "ring twice");
 }
 
 static void settlement_takes_a_value_of_its_own_and_checks_it(void **state)
@@ -248,7 +311,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(lost_value_is_seen_by_both_and_the_manager),
         CASE(settlement_on_a_device_is_a_group_like_any_other),
+        CASE(settlement_over_a_value_nobody_saw_keeps_it),
         CASE(settlement_by_the_administrator_reaches_everybody),
+        CASE(administrator_is_told_of_a_value_that_is_new),
         CASE(settlement_takes_a_value_of_its_own_and_checks_it),
     };
     return cmocka_run_group_tests_name("settle", tests, NULL, NULL);

@@ -235,12 +235,14 @@ static uint32_t text_count(const char *text, const void *data, size_t size)
     return count;
 }
 
-/* Groups of earlier lives that were answered, or that wait for a person in this one too, on a phone
+/* Groups of earlier lives that were answered, or of this one that wait or were refused, on a phone
  * whose present life has none in a backup: a restored server may ask for their bytes, and knows a
  * group only by its bytes. */
 static const char kept_text[] =
-    "SELECT body FROM fb_outbox WHERE state IN (1, 5) AND coalesce((SELECT value FROM fb_meta WHERE "
-    "key = 'backed_up'), 0) = 0";
+    "WITH kept AS (SELECT body, state FROM fb_outbox WHERE (state = 5 OR (state IN (1, 2, 3) AND "
+    "gseq > 0)) AND coalesce((SELECT value FROM fb_meta WHERE key = 'backed_up'), 0) = 0) "
+    "SELECT body FROM kept UNION ALL SELECT coalesce(hobby, '') FROM contact WHERE EXISTS "
+    "(SELECT 1 FROM kept WHERE state = 1)"; /* what waits is seen */
 
 /* Two copies of one phone drive each other into a new life whenever one was heard after the other:
  * that of which a backup would hold a group never comes, and what earlier lives were answered stays

@@ -512,8 +512,9 @@ static void reply_arrive(sim *s, const sim_flight *f)
     d->taken = rc;
     sim_trace(s, "%s takes %llu: %s %s", d->machine, (unsigned long long)f->number,
               fb_code_name(rc), err.message);
-    if (rc == FB_E_CORRUPT) {
+    if (rc == FB_E_CORRUPT) { /* for ever, while nothing can be written that would cure it */
         device_restart(d);
+        d->wake_ms = s->now_ms + TROUBLE_MS;
         return;
     }
     if (!f->photo && !f->stale) {

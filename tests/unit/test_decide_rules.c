@@ -191,7 +191,7 @@ static void conflict_is_decided_as_the_person_says(void **state)
         const char *where, *becomes; /* becomes NULL: the row keeps what it has */
     } CASES[] = {
         {"phone", "mine", "", FB_OK, NULL, "+861380000001"},
-        {"phone", "theirs", "", FB_OK, NULL, "+861380000002"},
+        {"phone", "theirs", "", FB_OK, NULL, NULL}, /* it stands already */
         {"phone", "base", "", FB_OK, NULL, "+861380000003"},
         {"phone", "person", "+861380000004", FB_OK, NULL, "+861380000004"},
         {"phone", "person", "+861381234567", FB_OK, NULL, NULL},
@@ -209,7 +209,7 @@ static void conflict_is_decided_as_the_person_says(void **state)
             company_add(c, "conflict",
                         PAIRS("entity", customer, "entity_id", id_text(&b->w.customers[0]),
                               "customer_id", id_text(&b->w.customers[0]), "field", CASES[i].field,
-                              "mine", "+861380000001", "theirs", "+861380000002", "base",
+                              "mine", "+861380000001", "theirs", "+861381234567", "base",
                               "+861380000003", "user_id", id_text(&b->d.user), "state", "open"));
         raw_begin(&g, &b->d, "conflict.decide", 0, 0);
         raw_update(&g, "conflict", &id, raw_server_ver(&b->w, "conflict", &id),
