@@ -7,7 +7,7 @@
  *
  * What a device may hold: rows of its earlier sets up to their positions. Hence
  *   a row entry      is sent, unless the device holds it: another scope stands at or after the
- * row's entry there, or it made the row itself (echo rule, FED-4: only from a token that is settled)
+ * row's entry there, or it made the row itself (echo rule, FED-4: only while the token is settled)
  *   a row that came  is sent, unless the device holds it from another scope that the row stays in
  * or left by the same move (FED-5); one that moved is sent as a move then a leave, delete  counts
  * only after the first layer's position: before, the device never had the row; and only if the row
