@@ -64,7 +64,7 @@ static fb_code over_unseen(decide *d, const view_row *row, view_row *target, int
 {
     fb_error err;
     fb_value stood = {.kind = FB_KIND_NULL};
-    bool mine = row->before != NULL && text_is(row_text(row->e, row->before, "winner"), "mine");
+    bool mine = text_is(row_text(row->e, row->before, "winner"), "mine");
     fb_text said = row_text(row->e, row->values, mine ? "mine" : "theirs");
     if (said.size > 0 && cat_value_parse(target->e, column, said, false, &stood, &err) != FB_OK) {
         stood = (fb_value){.kind = FB_KIND_NULL};
