@@ -155,7 +155,8 @@ static void damage_take(void *ctx, const char *file, const void *data, size_t si
 bool fault_page_damaged(sim *s, sim_device *d)
 {
     damage w = {.file = d->path};
-    if (!device_alive(d)) {
+    /* A disk that takes nothing lets nobody end in order: the second copy may not be on it. */
+    if (!device_alive(d) || d->read_only_until_ms != 0 || d->full_until_ms != 0) {
         return false;
     }
     device_down(d); /* a clean end: what is damaged is the file alone */
