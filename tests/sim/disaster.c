@@ -68,6 +68,7 @@ static void phone_put_back(sim *s, sim_device *d)
     sqlite3_close(master);
     sim_trace(s, "%s is put back%s", d->machine, d->backup_torn ? ", torn" : "");
     device_down(d);
+    d->torn_back |= d->backup_torn;
     numbers_leave(d);
     d->follows = FOLLOWS_NOBODY; /* its copy may not know the second server */
     crash_vfs_remove(s->vfs, d->machine);

@@ -220,6 +220,7 @@ struct sim_device {
     sim_kind weather;         /* its link is bad in this way ... */
     int64_t weather_until_ms; /* ... until */
     uint32_t weather_period_ms;
+    bool torn_back; /* a torn copy was put back: it may count files that were let go before it */
     bool has_backup, backup_torn; /* "bakN" holds a copy of its files, taken when ... */
     int backup_actions;           /* ... so many actions had happened */
     bool number_shared, number_waits, number_twice; /* numbers.c */
