@@ -320,21 +320,23 @@ static fb_code settle_log(replica *r, fb_error *err)
 }
 
 /* Of a file that will be put aside: what a newer app's holds is not this one's to make again. A
- * version that cannot be read refuses nothing. */
+ * version that cannot be read refuses nothing; want of memory says nothing of it. */
 static fb_code refuse_newer(const replica_options *o, fb_error *err)
 {
     const sql_options look = {.read_only = true, .vfs = o->vfs, .page_sums = true};
     sql_db *db = NULL;
     bool row = false;
     int64_t version = 0;
-    if (sql_open(o->path, &look, &db, NULL) == FB_OK) {
+    fb_code rc = sql_open(o->path, &look, &db, err);
+    if (rc == FB_OK) {
         sql_stmt *s = sql_prepare(db, "PRAGMA user_version");
-        if (sql_step(s, &row) == FB_OK && row) {
-            version = sql_int(s, 0);
-            sql_reset(s);
-        }
+        rc = sql_step(s, &row);
+        version = rc == FB_OK ? sql_int(s, 0) : 0;
     }
     sql_close(db);
+    if (rc == FB_E_NO_MEMORY) {
+        return fail(err, rc, "", "out of memory while opening the database: close something");
+    }
     return version > (int64_t)device_steps_count ? fail(err, FB_E_NEWER, "path", NEWER_TEXT)
                                                  : FB_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sync-server/admin/admin.h"
+#include "sync-server/decide/decide.h"
 
 enum { SETTLE_BYTES_MAX = 16 << 20, CLOSED_COLUMNS = 5 };
 
@@ -75,22 +76,21 @@ static fb_text chosen_text(const settling *s)
 /* mine, theirs and base are chosen between what the record says: another value may stand by now. */
 static fb_code check_seen(settling *s)
 {
-    static const char *const KNOWN[] = {"base", "mine", "theirs", "resolved_value"};
     const fb_value *now = &s->target[s->column];
-    bool seen = strcmp(s->choice, "value") == 0;
+    bool seen = false;
     buf text;
+    FB_TRY(conflict_knows(s->e, s->record, s->target_entity, s->column, now, &seen));
+    if (seen || strcmp(s->choice, "value") == 0) {
+        return FB_OK;
+    }
     buf_init(&text, SETTLE_BYTES_MAX);
     if (now->kind != FB_KIND_NULL) {
         cat_value_print(s->target_entity, s->column, now, false, &text);
     }
-    for (size_t i = 0; i < sizeof KNOWN / sizeof KNOWN[0]; i++) {
-        seen |= text_equal(record_text(s, KNOWN[i]), buf_text(&text));
-    }
-    fb_code rc = seen ? text.code
-                      : fail(s->err, FB_E_STATE, s->key,
-                             "somebody changed the field since, it says \"%.*s\" now: ask about "
-                             "that one too, then settle with value --value TEXT",
-                             (int)(text.size < 80 ? text.size : 80), text.data);
+    fb_code rc = fail(s->err, FB_E_STATE, s->key,
+                      "somebody changed the field since, it says \"%.*s\" now: ask about that one "
+                      "too, then settle with value --value TEXT",
+                      (int)(text.size < 80 ? text.size : 80), text.size > 0 ? text.data : "");
     buf_clear(&text);
     return rc;
 }

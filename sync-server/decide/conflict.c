@@ -37,21 +37,19 @@ static const char *choice_of(fb_text winner)
     return NULL;
 }
 
-/* Does the record say what stands now? Else it was changed since, by somebody whose value whoever
- * decides has not seen. */
-static fb_code is_in_record(const view_row *row, const view_row *target, int column, bool *out)
+fb_code conflict_knows(const cat_entity *ce, const fb_value *record, const cat_entity *e,
+                       int column, const fb_value *now, bool *out)
 {
     buf text;
-    const fb_value *now = &target->values[column];
     buf_init(&text, 1 << 20);
     if (now->kind != FB_KIND_NULL) {
-        cat_value_print(target->e, column, now, false, &text);
+        cat_value_print(e, column, now, false, &text);
     }
     *out = false;
     for (size_t i = 0; i < sizeof CHOICES / sizeof CHOICES[0]; i++) {
-        bool own = strcmp(CHOICES[i].column, "resolved_value") == 0;
-        fb_text said = row_text(row->e, own ? row->before : row->values, CHOICES[i].column);
-        *out |= text_equal(said, buf_text(&text)) && (!own || said.size > 0);
+        fb_text said = row_text(ce, record, CHOICES[i].column);
+        bool typed = strcmp(CHOICES[i].winner, "person") == 0; /* absent: nobody has */
+        *out |= text_equal(said, buf_text(&text)) && (!typed || said.size > 0);
     }
     fb_code rc = text.code;
     buf_clear(&text);
@@ -89,7 +87,7 @@ static fb_code value_write(decide *d, view_row *row, view_row *target, int colum
         return FB_OK;
     }
     bool seen = false;
-    FB_TRY(is_in_record(row, target, column, &seen));
+    FB_TRY(conflict_knows(row->e, row->before, target->e, column, &target->values[column], &seen));
     FB_TRY(seen ? FB_OK : over_unseen(d, row, target, column, &v));
     return server_set(d, target, &column, &v, 1);
 }

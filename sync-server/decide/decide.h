@@ -78,6 +78,11 @@ FB_MUST_USE fb_code decide_group(decide_cache *c, store *view, const decide_sess
  * erased. Good until the next drop or fill, inside the open transaction. */
 bool decide_erased_view(decide_cache *c, store *view, erased_view *out);
 
+/* Is `now`, in that column of a row of `e`, a value that this record of the entity conflict (`ce`)
+ * holds? Else somebody changed it since, and whoever settles the record has not seen it. */
+FB_MUST_USE fb_code conflict_knows(const cat_entity *ce, const fb_value *record,
+                                   const cat_entity *e, int column, const fb_value *now, bool *out);
+
 /* What the row of a held group is called: its author and its bytes as they were sent. */
 fb_id held_row_id(const fb_id *user, fb_text line);
 

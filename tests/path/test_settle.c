@@ -279,6 +279,21 @@ static void administrator_is_told_of_a_value_that_is_new(void **state)
     customer_says(b, "note_by_hand", "ring twice");
 }
 
+/* No value is one too: only that nobody typed one says nothing. */
+static void field_that_was_emptied_since_is_news(void **state)
+{
+    bench *b = *state;
+    fb_id c = conflict_make(b, "note_by_hand", "ring twice", "use the back door");
+    company_set(&b->w.company, "conflict", &c, PAIRS("base", "as it was"));
+    hear(&b->m);
+    edit(&b->m, raw_server_ver(&b->w, "customer", &b->w.customers[0]), "note_by_hand", "ring twice",
+         "");
+    hear(&b->m);
+    customer_says(b, "note_by_hand", "");
+    assert_int_equal(settle(b, &c, "mine --reason 'asked them'"), 4);
+    customer_says(b, "note_by_hand", "");
+}
+
 static void settlement_takes_a_value_of_its_own_and_checks_it(void **state)
 {
     bench *b = *state;
@@ -314,6 +329,7 @@ int main(void)
         CASE(settlement_over_a_value_nobody_saw_keeps_it),
         CASE(settlement_by_the_administrator_reaches_everybody),
         CASE(administrator_is_told_of_a_value_that_is_new),
+        CASE(field_that_was_emptied_since_is_news),
         CASE(settlement_takes_a_value_of_its_own_and_checks_it),
     };
     return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
