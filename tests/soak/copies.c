@@ -1,9 +1,12 @@
 /* copies.c - copies that are put back: the server's backups, a phone's folder. See soak.h. */
 #include "soak/soak.h"
 
+#include <glob.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* While the server writes. */
 bool backup_make(soak *s)
@@ -27,6 +30,21 @@ bool backup_make(soak *s)
     return false;
 }
 
+/* A restore takes nothing away (RST-1). Whoever runs the server removes what earlier restores have
+ * put aside, before it fills the disk. */
+static void replaced_remove(const soak *s)
+{
+    char pattern[PATH_BYTES + 32];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/master.db.replaced-*", s->home);
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            (void)unlink(found.gl_pathv[i]);
+        }
+        globfree(&found);
+    }
+}
+
 /* A new epoch: every phone sends again what was not in the backup. */
 bool server_restore(soak *s)
 {
@@ -35,6 +53,7 @@ bool server_restore(soak *s)
         return false;
     }
     server_end(s);
+    replaced_remove(s);
     snprintf(out, sizeof out, "%s/restore.out", s->folder);
     const char *const argv[] = {"fieldbook-admin", "--home",    s->home, "restore",
                                 s->shelf,          "--replace", NULL};
