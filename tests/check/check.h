@@ -171,9 +171,12 @@ typedef struct group {
     uint32_t device, user;
     int64_t gseq, cid, line, syncs;
     int64_t decided_at_cid; /* the newest commit when it was decided */
+    name_id ep;             /* whose rows the device showed when it was saved; 0: none */
     uint8_t code, told;
     bool in_scope, withdrawn, excused, standing;
-    bool was_held, undone;       /* a late reply may still say what was true before */
+    bool was_held, undone; /* a late reply may still say what was true before */
+    bool at_edge; /* answered without a commit, at the last commit of the backup that was put back:
+                     in it, or not */
     bool pending, kept, in_tray; /* found so in a final dump */
     uint32_t older;              /* index + 1: another one with the same number, of a copy */
     char *text;                  /* until a backup holds its commit */
@@ -267,6 +270,7 @@ typedef struct judge {
     int64_t cid, last_commit_at_ms;
     name_id epoch;
     name_id *epochs;
+    int64_t *epoch_cids; /* the commit up to which each has what was before it */
     bool restoring;
 
     table request_at, reply_at, seen_at, taken_delete_at;
@@ -399,7 +403,10 @@ bool on_settle(judge *j, const event *ev);
 bool on_alias(judge *j, const event *ev);
 bool on_backup(judge *j, const event *ev);
 void commit_close(judge *j, bool answered);
-int64_t commit_time(const judge *j, int64_t cid);
+/* What the person saw. After a restore commits have the numbers of lost ones again: then it is none
+ * of those that there are now, and has no time (0). */
+bool base_stands(const judge *j, const group *g, int64_t base_ver);
+int64_t base_time(const judge *j, const group *g, int64_t base_ver);
 uint64_t verdict_bytes(const judge *j, name_id inc, int64_t gseq);
 
 /* effects.c */

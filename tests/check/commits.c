@@ -9,9 +9,24 @@
 
 enum { CIDS_MAX = 1 << 28 };
 
-int64_t commit_time(const judge *j, int64_t cid)
+static int64_t commit_time(const judge *j, int64_t cid)
 {
     return cid > 0 && (size_t)cid < array_count(j->commit_at_ms) ? j->commit_at_ms[cid] : 0;
+}
+
+bool base_stands(const judge *j, const group *g, int64_t base_ver)
+{
+    for (size_t i = array_count(j->epochs); i > 1 && j->epochs[i - 1] != g->ep; i--) {
+        if (j->epoch_cids[i - 1] < base_ver >> 20) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int64_t base_time(const judge *j, const group *g, int64_t base_ver)
+{
+    return base_stands(j, g, base_ver) ? commit_time(j, base_ver >> 20) : 0;
 }
 
 static void commit_time_keep(judge *j, int64_t cid, int64_t at_ms)
@@ -60,8 +75,9 @@ static void undo_groups(judge *j, int64_t cid)
     for (size_t i = 0; i < array_count(j->groups); i++) {
         group *g = &j->groups[i];
         if (g->code != CODE_NONE && (g->cid > cid || g->decided_at_cid >= cid)) {
-            bool stood = g->standing && g->cid <= cid;
-            g->undone |= !stood;
+            bool stood = g->standing && (g->cid != 0 ? g->cid : g->decided_at_cid) <= cid;
+            g->at_edge = g->cid == 0 && g->decided_at_cid == cid && (stood || g->code == CODE_HELD);
+            g->undone |= !stood || g->at_edge;
             g->code = stood ? g->code : CODE_NONE;
             g->standing = stood;
             g->cid = stood ? g->cid : 0;
@@ -91,6 +107,7 @@ bool on_epoch(judge *j, const event *ev)
         }
     }
     array_add(j->epochs, ep);
+    array_add(j->epoch_cids, cid);
     j->epoch = ep;
     if (array_count(j->epochs) > 1) {
         undo_groups(j, cid);
@@ -294,6 +311,8 @@ static uint64_t line_of(const event *ev)
 static void effect_judge(judge *j, group *g, group_code code)
 {
     bool mine = j->tx.open && j->tx.group == (uint32_t)(g - j->groups) + 1;
+    g->standing &= !(mine && g->at_edge); /* it was not in that backup */
+    g->at_edge = false;
     if (mine && !code_stands((uint8_t)code)) {
         broken(j, CHECK_effect_of_refused, "group %lld of %s", (long long)g->gseq, say(j, g->inc));
     } else if (mine && g->standing) {
@@ -334,7 +353,7 @@ static bool verdict_take(judge *j, const event *ev, group *g, group_code code, n
                          int64_t gseq)
 {
     uint64_t number = key_of(inc, (uint64_t)gseq);
-    if (g->code == CODE_NONE || (j->tx.open && j->tx.group != 0)) {
+    if (g->code == CODE_NONE || g->at_edge || (j->tx.open && j->tx.group != 0)) {
         verdict_keep(j, ev, g, code, number);
         return true;
     }
@@ -404,7 +423,7 @@ bool on_settle(judge *j, const event *ev)
         return false;
     }
     group *g = group_named(j, ev, &altered);
-    if (g == NULL || g->code != CODE_HELD) {
+    if (g == NULL || (g->code != CODE_HELD && !(g->code == CODE_NONE && g->at_edge))) {
         broken(j, CHECK_verdict_changed, "group %lld of %s was not held", (long long)gseq,
                say(j, inc));
         return true;

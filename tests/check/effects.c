@@ -371,7 +371,7 @@ static bool scope_op(void *ctx, const op *o)
 void scope_judge(judge *j, const group *g)
 {
     scope_question q = {j, g->user};
-    if (!g->in_scope) {
+    if (!g->in_scope && !g->was_held) { /* else whoever decided it may take it */
         group_ops(j, g->text, g->text_bytes, scope_op, &q);
     }
 }

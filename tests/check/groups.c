@@ -272,6 +272,7 @@ static bool group_add(judge *j, const event *ev, uint32_t at, int64_t gseq)
                   .device = at,
                   .user = d->user,
                   .gseq = gseq,
+                  .ep = d->ep,
                   .line = j->line,
                   .syncs = d->syncs};
     made.text = must_take(NULL, text.raw.n);

@@ -280,9 +280,10 @@ void judge_free(judge *j)
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         table_clear(tables[i]);
     }
-    void *const arrays[] = {j->entities,     j->users,     j->devices,      j->rows,    j->groups,
-                            j->tx.changes,   j->rules,     j->audit_hashes, j->audited, j->epochs,
-                            j->commit_at_ms, j->samplings, j->decided,      j->touched};
+    void *const arrays[] = {j->entities, j->users,      j->devices,      j->rows,
+                            j->groups,   j->tx.changes, j->rules,        j->audit_hashes,
+                            j->audited,  j->epochs,     j->commit_at_ms, j->samplings,
+                            j->decided,  j->touched,    j->epoch_cids};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         array_free(arrays[i]);
     }

@@ -110,7 +110,7 @@ static bool in_charge(const running *run, const wish *w)
 static bool later_wins(const running *run, const wish *w, const op *o, int i, value mine_value)
 {
     const row *r = row_find(run->j, w->entity, w->id);
-    int64_t mine = later_of(run->at_ms, commit_time(run->j, o->base_ver >> 20));
+    int64_t mine = later_of(run->at_ms, base_time(run->j, run->g, o->base_ver));
     int64_t theirs = r != NULL && r->alive ? row_time(r, o->columns[i]) : 0;
     if (theirs == TIME_UNKNOWN) {
         return wrote(run, w, o->columns[i], mine_value);
@@ -261,7 +261,8 @@ static bool run_op(void *ctx, const op *o)
         run->out->revives |= w->existed == false && r != NULL;
         return true;
     }
-    bool as_seen = r != NULL && r->alive && o->base_ver == r->ver && !w->touched;
+    bool as_seen = r != NULL && r->alive && o->base_ver == r->ver && !w->touched &&
+                   base_stands(run->j, run->g, o->base_ver);
     for (int i = 0; i < o->count; i++) {
         update_column(run, w, o, i, as_seen);
     }

@@ -263,6 +263,7 @@ static void server_restore(sim *s)
     }
     server_files_back(s, "srvbak", false);
     epoch_new(s, SERVER);
+    record_server(s); /* before the next commit */
     photos_put_back(s);
     server_boot(s);
     office_grow(s);

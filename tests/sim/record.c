@@ -37,10 +37,6 @@ bool record_leaves_out(sim_kind kind)
     case KIND_GARBAGE:
     case KIND_STALE_REPLY:
     case KIND_ERASED:
-    case KIND_HELD_DECIDED:
-    case KIND_CONFLICT_SETTLED:
-    case KIND_TRAY:
-    case KIND_HELD_AT_SERVER:
         return true;
     default:
         return false;

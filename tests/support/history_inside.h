@@ -66,6 +66,7 @@ struct history {
     json_writer w;
     int64_t now_ms;
     catalog *cat;
+    int64_t catalog_version;
     written *pending;
     size_t pending_count, pending_room;
     fb_id epoch;
@@ -102,8 +103,8 @@ void value_write(history *h, const cat_column *c, const cell *v);
 /* "c" and "r" of a row: names[i] is the column of cells[i]; id and ver are put as members. */
 void row_write(history *h, const cat_entity *e, char *const *names, const cell *cells, int count,
                bool version);
-void hook_set(history *h); /* NULL: none */
-void entities_write(history *h, sqlite3 *db);
+void hook_set(history *h);                  /* NULL: none */
+void catalog_look(history *h, sqlite3 *db); /* what the server's catalogue got since */
 void rows_of_table(history *h, sqlite3 *db, const cat_entity *e, const char *event, bool version);
 
 recorded_inc *inc_get(history *h, const fb_id *incarnation, int device);

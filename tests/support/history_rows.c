@@ -174,9 +174,9 @@ static void steps_write(history *h, const cat_entity *e)
     json_put_end(&h->w);
 }
 
-static void entity_write(history *h, const catalog *cat, const cat_entity *e)
+static void entity_write(history *h, const catalog *cat, const cat_entity *e, const char *event)
 {
-    event_begin(h, "entity");
+    event_begin(h, event);
     put_text(h, "e", e->name.data);
     json_put_key(&h->w, "cols");
     json_put_array(&h->w);
@@ -200,30 +200,60 @@ static void entity_write(history *h, const catalog *cat, const cat_entity *e)
     event_end(h);
 }
 
-void entities_write(history *h, sqlite3 *db)
+static catalog *catalog_read(history *h, sqlite3 *db, int64_t *version)
 {
+    catalog *cat = NULL;
     fb_error err = {0};
     sqlite3_stmt *q =
-        history_query(h, db, "SELECT body FROM fs_catalog ORDER BY version DESC LIMIT 1");
+        history_query(h, db, "SELECT version, body FROM fs_catalog ORDER BY version DESC LIMIT 1");
     while (history_row(h, q)) {
-        fb_text body = {(const char *)sqlite3_column_text(q, 0),
-                        (size_t)sqlite3_column_bytes(q, 0)};
-        catalog_free(h->cat);
-        h->cat = NULL;
-        if (catalog_load(body, &h->cat, &err) != FB_OK) {
+        fb_text body = {(const char *)sqlite3_column_text(q, 1),
+                        (size_t)sqlite3_column_bytes(q, 1)};
+        *version = sqlite3_column_int64(q, 0);
+        if (catalog_load(body, &cat, &err) != FB_OK) {
             history_fail(h, "the catalogue", err.message);
         }
     }
-    for (uint32_t i = 0; h->cat != NULL && i < h->cat->entities_count; i++) {
-        entity_write(h, h->cat, &h->cat->entities[i]);
+    if (cat == NULL) {
+        history_fail(h, "the catalogue", "the server has none");
     }
-    event_begin(h, "link");
-    put_text(h, "e", "customer_assignment");
-    put_text(h, "key", "customer_id");
-    put_text(h, "territory", "territory_id");
-    put_text(h, "user", "user_id");
-    put_text(h, "end", "to_at");
-    event_end(h);
+    return cat;
+}
+
+static bool is_grown(const history *h, const cat_entity *e)
+{
+    const cat_entity *before = h->cat != NULL ? catalog_entity_str(h->cat, e->name.data) : NULL;
+    return before == NULL || e->columns_count > before->columns_count;
+}
+
+void catalog_look(history *h, sqlite3 *db)
+{
+    int64_t version = 0;
+    sqlite3_stmt *q = history_query(h, db, "SELECT coalesce(max(version), 0) FROM fs_catalog");
+    while (history_row(h, q)) {
+        version = sqlite3_column_int64(q, 0);
+    }
+    if (h->cat != NULL && version == h->catalog_version) {
+        return;
+    }
+    bool first = h->cat == NULL;
+    catalog *now = catalog_read(h, db, &h->catalog_version);
+    for (uint32_t i = 0; i < now->entities_count; i++) {
+        if (is_grown(h, &now->entities[i])) {
+            entity_write(h, now, &now->entities[i], first ? "entity" : "catalog");
+        }
+    }
+    catalog_free(h->cat);
+    h->cat = now;
+    if (first) {
+        event_begin(h, "link");
+        put_text(h, "e", "customer_assignment");
+        put_text(h, "key", "customer_id");
+        put_text(h, "territory", "territory_id");
+        put_text(h, "user", "user_id");
+        put_text(h, "end", "to_at");
+        event_end(h);
+    }
 }
 
 /* --- dumps --------------------------------------------------------------------------------------

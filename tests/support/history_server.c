@@ -109,6 +109,15 @@ static void hash_member(history *h, const recorded_inc *known, int64_t gseq)
     put_text(h, "h", hex);
 }
 
+static void held_add(history *h, recorded_inc *known, int64_t gseq)
+{
+    known->held = realloc(known->held, (size_t)(known->held_count + 1) * sizeof *known->held);
+    if (known->held == NULL) {
+        history_fail(h, "a held group", "no memory");
+    }
+    known->held[known->held_count++] = gseq;
+}
+
 static void verdict_members(look *l, const fb_id *inc, int64_t gseq, int code, int64_t cid,
                             const char *line)
 {
@@ -123,11 +132,7 @@ static void verdict_members(look *l, const fb_id *inc, int64_t gseq, int code, i
         put_text(h, "line", line);
     }
     if (code == VERDICT_HELD) {
-        known->held = realloc(known->held, (size_t)(known->held_count + 1) * sizeof *known->held);
-        if (known->held == NULL) {
-            history_fail(h, "a held group", "no memory");
-        }
-        known->held[known->held_count++] = gseq;
+        held_add(h, known, gseq);
     }
 }
 
@@ -497,6 +502,23 @@ static int64_t one_number(look *l, const char *sql)
     return n;
 }
 
+/* What waits in the restored server. */
+static void held_look(look *l)
+{
+    history *h = l->h;
+    sqlite3_stmt *q =
+        history_query(h, l->db,
+                      "SELECT i.incarnation, v.gseq FROM fs_verdict v JOIN fs_incarnation i ON "
+                      "i.no = v.incarnation WHERE v.code = 4");
+    for (size_t i = 0; i < h->incs_count; i++) {
+        h->incs[i].held_count = 0;
+    }
+    while (history_row(h, q)) {
+        fb_id inc = column_id(q, 0);
+        held_add(h, inc_get(h, &inc, -1), sqlite3_column_int64(q, 1));
+    }
+}
+
 static void restored_write(look *l)
 {
     history *h = l->h;
@@ -508,12 +530,12 @@ static void restored_write(look *l)
     sqlite3_stmt *q = history_query(h, l->db, "SELECT incarnation, applied FROM fs_incarnation");
     for (size_t i = 0; i < h->incs_count; i++) {
         h->incs[i].decided = 0;
-        h->incs[i].held_count = 0;
     }
     while (history_row(h, q)) {
         fb_id inc = column_id(q, 0);
         inc_get(h, &inc, -1)->decided = sqlite3_column_int64(q, 1);
     }
+    held_look(l);
     h->alias_count = -1;
     members_write(l);
 }
@@ -530,9 +552,6 @@ static void epoch_look(look *l)
         return;
     }
     bool first = !h->begun;
-    if (first) {
-        entities_write(h, l->db);
-    }
     h->epoch = epoch;
     int64_t audit = first ? 0 : audit_common(l);
     event_begin(h, "epoch");
@@ -554,6 +573,7 @@ bool history_server(history *h)
         return false;
     }
     l.head = one_number(&l, "SELECT coalesce(max(cid), 0) FROM fs_commit");
+    catalog_look(h, l.db);
     epoch_look(&l);
     verdicts_read(&l);
     aliases_write(&l);
