@@ -491,13 +491,14 @@ static fb_code take_relaxed(taking *t, int64_t request_wall_ms)
 {
     replica *r = t->r;
     bool repeatable = id_is_none(&t->in->head.epoch) || id_equal(&r->me.epoch, &t->in->head.epoch);
-    if (repeatable) {
-        FB_TRY(sync_relax(r));
+    fb_code rc = repeatable ? sync_relax(r) : FB_OK;
+    if (rc != FB_OK) {
+        return sql_fail(r, rc, t->err);
     }
-    fb_code rc = take_in_transaction(t, request_wall_ms);
+    rc = take_in_transaction(t, request_wall_ms);
     if (repeatable) {
         fb_code back = sync_restore(r);
-        rc = rc == FB_OK ? back : rc;
+        rc = rc == FB_OK && back != FB_OK ? sql_fail(r, back, t->err) : rc;
     }
     return rc;
 }

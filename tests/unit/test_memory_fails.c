@@ -274,8 +274,8 @@ static void photo_is_sent(lab *l)
 static fb_code photo_is_refused(lab *l, fb_error *err)
 {
     blob_info b;
-    (void)err; /* the lane tells */
     fb_code rc = blob_find(l->r, &photo, &b);
+    *err = (fb_error){.code = FB_E_NO_MEMORY, .message = "the lane tells"};
     return rc == FB_OK ? blob_failed(l->r, &b, FB_E_INVALID, NOW_MS) : rc;
 }
 
@@ -306,6 +306,12 @@ static const struct scene {
     {"a photo is refused", photo_is_sent, photo_is_refused, photo_is_sent_again, false},
 };
 
+/* Every error has a message. */
+static bool says_why(const fb_error *err, fb_code rc)
+{
+    return err->code == rc && err->message[0] != '\0';
+}
+
 /* Did it fail? */
 static bool call_fails(lab *l, const struct scene *s, bool of_disk, uint64_t n)
 {
@@ -323,7 +329,7 @@ static bool call_fails(lab *l, const struct scene *s, bool of_disk, uint64_t n)
     crash_vfs_fail(disk, "phone", 0, SQLITE_OK, false);
     if (rc != FB_OK) {
         bool right = of_disk ? code_is_machines(rc) : rc == FB_E_NO_MEMORY;
-        if (!fired || !right) {
+        if (!fired || !right || !says_why(&err, rc)) {
             fail_msg("%s, call %llu: %s: %s: %s", s->why, (unsigned long long)n, fb_code_name(rc),
                      err.field, err.message);
         }
@@ -388,12 +394,13 @@ static void scene__fails_whole_or_succeeds(void **state)
  * the handle was for reading only from then on. With memory short for longer nothing is saved. */
 static bool save_follows(lab *l, uint64_t n, bool for_longer)
 {
-    fb_error err;
+    fb_error err = {.code = FB_OK};
     crash_vfs_remove(disk, "phone");
     crash_vfs_copy(disk, "before", "phone");
     lab_reopen(l);
     calls_arm(CALL_HEAP, n, for_longer);
     fb_code rc = take_answer(l, &err);
+    assert_true(rc == FB_OK || says_why(&err, rc));
     fb_code begun = for_longer ? capture_begin(l->r, "lab.save", 0, 0, &err) : FB_OK;
     bool fired = calls_disarm();
     assert_true(rc == FB_OK || (fired && rc == FB_E_NO_MEMORY));
