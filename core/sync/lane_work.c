@@ -170,21 +170,34 @@ static fb_code take_refused(replica *r, const lane_request *q, fb_code code,
     return code;
 }
 
+/* An answer that is not 200. */
+static fb_code take_no(replica *r, const lane_request *q, const pull_answer *a,
+                       const lane_clock *clock, lane_result *out, fb_error *err)
+{
+    fb_code code = FB_E_OFFLINE;
+    fb_code rc = pull_refusal_read(a, &code, &out->retry_ms);
+    if (rc != FB_OK) {
+        return fail(err, rc, "server",
+                    "out of memory while the server's answer was read: close something and try "
+                    "again");
+    }
+    rc = take_refused(r, q, code, clock, out);
+    if (rc == FB_OK) {
+        return FB_OK;
+    }
+    return rc == code
+               ? fail(err, rc, "server", "the server refused the request (HTTP %d)", a->status)
+               : fail(err, rc, "attachment",
+                      "what the server said of it could not be noted: try again later");
+}
+
 fb_code lane_take(replica *r, const lane_request *q, const pull_answer *a, const lane_clock *clock,
                   lane_result *out, fb_error *err)
 {
     FB_REQUIRE(r != NULL && q != NULL && q->path != NULL && a != NULL && out != NULL);
     *out = (lane_result){.event = EV_LATER};
     if (a->status != 200) {
-        fb_code code = pull_refusal_read(a, &out->retry_ms);
-        fb_code rc = take_refused(r, q, code, clock, out);
-        if (rc == FB_OK) {
-            return FB_OK;
-        }
-        return rc == code
-                   ? fail(err, rc, "server", "the server refused the request (HTTP %d)", a->status)
-                   : fail(err, rc, "attachment",
-                          "what the server said of it could not be noted: try again later");
+        return take_no(r, q, a, clock, out, err);
     }
     fb_code rc = take_good(r, q, a, clock, out);
     if (rc != FB_OK && q->work.todo != BLOB_TODO_ASK) {

@@ -6,7 +6,13 @@
 #include "schema/limits.h"
 #include "wire/pack.h"
 
-enum { SCRATCH_BYTES_MAX = 64 << 10, ERROR_BODY_BYTES_MAX = 64 << 10 };
+/* The keys of a body of so many bytes, whoever wrote it, fit the scratch: want of memory is ours.
+ */
+enum { SCRATCH_BYTES_MAX = 8 << 20, ERROR_BODY_BYTES_MAX = 64 << 10 };
+static const char NO_MEMORY[] =
+    "out of memory while the server's answer was read: close something and try again";
+static const char UNREADABLE[] =
+    "the server's answer is damaged or too large: it was left alone, try again";
 
 static fb_code unpack(const pull_answer *a, size_t max_bytes, buf *memory, fb_text *body_out)
 {
@@ -55,8 +61,7 @@ static fb_code take_reply(replica *r, const pull_answer *a, pull_result *out, fb
     buf_init(&memory, PAGE_BYTES_MAX);
     fb_code rc = unpack(a, PAGE_BYTES_MAX, &memory, &body);
     if (rc != FB_OK) {
-        rc = fail(err, rc, "reply",
-                  "the server's answer is damaged or too large: it was left alone, try again");
+        rc = fail(err, rc, "reply", "%s", rc == FB_E_NO_MEMORY ? NO_MEMORY : UNREADABLE);
     } else if ((rc = stage_reply(r, body, a->request_wall_ms, &out->stage, err)) == FB_OK) {
         out->staged = true;
         out->event = next_event(r, a, &out->stage);
@@ -70,22 +75,36 @@ static fb_code take_reply(replica *r, const pull_answer *a, pull_result *out, fb
     return rc == FB_E_FORK ? take_fork(r, out, err) : rc;
 }
 
-fb_code pull_refusal_read(const pull_answer *a, uint32_t *retry_ms_out)
+static fb_code error_read(const pull_answer *a, buf *memory, error_msg *out)
+{
+    fb_text body;
+    arena *scratch = arena_new(SCRATCH_BYTES_MAX);
+    if (scratch == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    fb_code rc = unpack(a, ERROR_BODY_BYTES_MAX, memory, &body);
+    rc = rc == FB_OK ? error_msg_get(body, scratch, out) : rc;
+    arena_free(scratch); /* the text is not looked at */
+    return rc;
+}
+
+fb_code pull_refusal_read(const pull_answer *a, fb_code *code_out, uint32_t *retry_ms_out)
 {
     buf memory;
-    fb_text body;
     error_msg m = {.code = FB_E_OFFLINE};
-    arena *scratch = arena_new(SCRATCH_BYTES_MAX);
 
     buf_init(&memory, ERROR_BODY_BYTES_MAX);
-    if (scratch == NULL || unpack(a, ERROR_BODY_BYTES_MAX, &memory, &body) != FB_OK ||
-        error_msg_get(body, scratch, &m) != FB_OK) {
+    fb_code rc = error_read(a, &memory, &m);
+    buf_clear(&memory);
+    if (rc != FB_OK) {
         m = (error_msg){.code = FB_E_OFFLINE};
     }
     *retry_ms_out = m.retry_ms > a->retry_ms ? m.retry_ms : a->retry_ms;
-    arena_free(scratch);
-    buf_clear(&memory);
-    return m.code == FB_OK ? FB_E_PROTOCOL : m.code;
+    if (rc == FB_E_NO_MEMORY) {
+        return rc;
+    }
+    *code_out = m.code == FB_OK ? FB_E_PROTOCOL : m.code;
+    return FB_OK;
 }
 
 /* What the person can do about a refusal; "" where the code's own text says it. */
@@ -117,9 +136,13 @@ fb_code pull_refusal(replica *r, const pull_answer *a, pull_result *out, fb_erro
 {
     FB_REQUIRE(r != NULL && a != NULL && out != NULL);
     *out = (pull_result){.event = EV_LATER};
-    fb_code code = pull_refusal_read(a, &out->retry_ms);
+    fb_code code = FB_E_OFFLINE;
+    fb_code rc = pull_refusal_read(a, &code, &out->retry_ms);
     fb_class klass = fb_code_class(code);
 
+    if (rc != FB_OK) {
+        return fail(err, rc, "server", "%s", NO_MEMORY);
+    }
     if (code == FB_E_FORK) {
         return take_fork(r, out, err);
     }

@@ -11,8 +11,17 @@
 #include "schema/limits.h"
 #include "sql/sql.h"
 #include "support/disk_files.h"
+#include "sync/lane_work.h"
+#include "sync/pull.h"
+#include "wire/pack.h"
 
-enum { UNKNOWN_COLUMNS = 12, NOTE_BYTES = 5000, NOW_MS = 5000, CALLS_MAX = 5000 };
+enum {
+    UNKNOWN_COLUMNS = 12,
+    NOTE_BYTES = 5000,
+    NOW_MS = 5000,
+    CALLS_MAX = 5000,
+    ANSWER_MAX = 4096
+};
 enum { LATE_INDEX_ROWS = 2000 }; /* as room.h */
 enum { WIDE_INDEXES = 12 };
 #define WIDE_COLUMN "%c_is_a_column_with_a_long_name_indeed"
@@ -433,6 +442,50 @@ static void save__waits_for_the_disk_behind_a_reply_that_failed(void **state)
     buf_clear(&answer);
 }
 
+/* --- an answer that is not a reply ---------------------------------------------------------- */
+
+/* The server asks for an enrolment. Who has no memory to read it knows no more than that: it once
+ * sent people to look for a network that wants a sign-in. */
+static bool refusal_is_read(lab *l, uint64_t n, bool lane)
+{
+    fb_error err = {.code = FB_OK};
+    pull_result got;
+    lane_result worked;
+    const pull_answer a = {.status = 401, .zstd = true, .body = buf_text(&answer)};
+    const lane_request q = {.path = "/v1/blob/have", .work = {.todo = BLOB_TODO_ASK}};
+    calls_arm(CALL_HEAP, n, false);
+    fb_code rc = lane ? lane_take(l->r, &q, &a, &(lane_clock){NOW_MS, 1}, &worked, &err)
+                      : pull_take(l->r, &a, &got, &err);
+    bool fired = calls_disarm();
+    assert_int_equal(rc, fired ? FB_E_NO_MEMORY : FB_E_AUTH);
+    assert_int_equal(lane ? worked.event : got.event, fired ? EV_LATER : EV_REFUSED);
+    assert_true(says_why(&err, rc));
+    assert_string_equal(err.field, "server");
+    return fired;
+}
+
+static void refusal__is_read_or_memory_was_short(void **state)
+{
+    lab l;
+    buf plain;
+    (void)state;
+    start(&l);
+    buf_init(&plain, ANSWER_MAX);
+    buf_init(&answer, ANSWER_MAX);
+    error_msg_put(&plain, &(error_msg){.code = FB_E_AUTH, .text = T("no")});
+    assert_int_equal(pack_put(&answer, buf_text(&plain)), FB_OK);
+    for (int lane = 0; lane < 2; lane++) {
+        uint64_t n = 1;
+        while (refusal_is_read(&l, n, lane == 1)) {
+            n++;
+        }
+        assert_true(n > 3);
+    }
+    buf_clear(&plain);
+    buf_clear(&answer);
+    lab_close(&l);
+}
+
 /* --- damage that is remembered -------------------------------------------------------------- */
 
 /* Who has no memory to write it down meets it again; here it was met in another file. */
@@ -470,6 +523,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(scene__fails_whole_or_succeeds, setup, teardown),
         cmocka_unit_test_setup_teardown(save__waits_for_the_disk_behind_a_reply_that_failed, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(refusal__is_read_or_memory_was_short, setup, teardown),
         cmocka_unit_test_setup_teardown(damage__is_written_down_or_met_again, setup, teardown),
     };
     return cmocka_run_group_tests_name("memory_fails", tests, NULL, NULL);
