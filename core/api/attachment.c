@@ -206,10 +206,12 @@ fb_code fb_attachment_status(fb_db *db, const fb_id *id, fb_attachment_state *ou
     FB_REQUIRE(db != NULL && id != NULL && out != NULL &&
                out->size_bytes >= sizeof out->size_bytes);
     api_clear(err);
-    fb_code rc = part_status(db, id, FB_PART_ORIGINAL, &s.original, err);
-    if (rc == FB_OK) {
+    bool own = false;
+    fb_code rc = replica_view_begin(db->r, &own);
+    if (rc == FB_OK && (rc = part_status(db, id, FB_PART_ORIGINAL, &s.original, err)) == FB_OK) {
         rc = part_status(db, id, FB_PART_THUMB, &s.thumb, err);
     }
+    replica_view_end(db->r, own);
     if (rc == FB_OK) {
         s.size_bytes = out->size_bytes;
         memcpy(out, &s, out->size_bytes < sizeof s ? out->size_bytes : sizeof s);

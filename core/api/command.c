@@ -140,6 +140,18 @@ static fb_code check_args(command_call *c, const fb_command_info *info)
     return FB_OK;
 }
 
+fb_code view_run(command_call *c, command_fn fn)
+{
+    bool own = false;
+    fb_code rc = replica_view_begin(c->db->r, &own);
+
+    if (rc == FB_OK) {
+        rc = fn(c);
+    }
+    replica_view_end(c->db->r, own);
+    return rc;
+}
+
 static fb_code run_one(command_call *c, const char *name, fb_text args_json)
 {
     const command *cmd = command_find(name);

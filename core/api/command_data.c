@@ -122,12 +122,17 @@ static fb_code put_whole_problem(void *ctx, const fb_problem *p)
     return c->w->out->code;
 }
 
-fb_code cmd_problem_list(command_call *c)
+static fb_code list_problems(command_call *c)
 {
     json_put_array(c->w);
     FB_TRY(fb_problem_each(c->db, put_problem, c, c->err));
     json_put_end(c->w);
     return FB_OK;
+}
+
+fb_code cmd_problem_list(command_call *c)
+{
+    return view_run(c, list_problems);
 }
 
 fb_code cmd_problem_show(command_call *c)

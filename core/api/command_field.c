@@ -205,7 +205,7 @@ fb_code cmd_visit_cancel(command_call *c)
     return FB_OK;
 }
 
-fb_code cmd_visit_open(command_call *c)
+static fb_code show_open(command_call *c)
 {
     fb_id visit;
     char *json = NULL;
@@ -218,6 +218,11 @@ fb_code cmd_visit_open(command_call *c)
     }
     FB_TRY(rc);
     return out_json(c, fb_record_get_json(c->db, "visit", &visit, &json, c->err), &json);
+}
+
+fb_code cmd_visit_open(command_call *c)
+{
+    return view_run(c, show_open);
 }
 
 /* --- payments --------------------------------------------------------------------------------- */

@@ -54,6 +54,9 @@ void out_id_object(command_call *c, const fb_id *id);
  * and this argument are evaluated in any order. */
 fb_code out_json(command_call *c, fb_code rc, char **json);
 
+/* Run fn, which writes nothing but its result: all that it reads is of one moment. */
+FB_MUST_USE fb_code view_run(command_call *c, command_fn fn);
+
 fb_code cmd_customer_find(command_call *c);
 fb_code cmd_customer_show(command_call *c);
 fb_code cmd_customer_360(command_call *c);

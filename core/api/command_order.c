@@ -190,7 +190,7 @@ static fb_code put_stored(command_call *c, const fb_id *order)
     return FB_OK;
 }
 
-fb_code cmd_order_show(command_call *c)
+static fb_code show_order(command_call *c)
 {
     fb_order *o = NULL;
     fb_id id;
@@ -206,6 +206,12 @@ fb_code cmd_order_show(command_call *c)
     }
     FB_TRY(arg_ref(c, "order", "sales_order", &id));
     return put_stored(c, &id);
+}
+
+/* The order and its lines, or the draft that it was, of one moment. */
+fb_code cmd_order_show(command_call *c)
+{
+    return view_run(c, show_order);
 }
 
 /* --- submit ----------------------------------------------------------------------------------- */

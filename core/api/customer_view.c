@@ -171,7 +171,12 @@ fb_code fb_customer_360(fb_db *db, const fb_id *customer, char **json_out, fb_er
     id_put(customer, v.id_text);
     buf_init(&out, JSON_OUT_BYTES_MAX);
     json_writer_init(&v.w, &out);
-    fb_code rc = v.memory == NULL ? FB_E_NO_MEMORY : put_view(&v);
+    bool own = false;
+    fb_code rc = v.memory == NULL ? FB_E_NO_MEMORY : replica_view_begin(db->r, &own);
+    if (rc == FB_OK) {
+        rc = put_view(&v);
+    }
+    replica_view_end(db->r, own);
     if (rc == FB_OK) {
         rc = api_text_out(&out, json_out);
     }

@@ -227,10 +227,15 @@ static fb_code check_qty(const order_line *l, fb_error *err)
 static fb_code settle_line(fb_order *o, order_line *l, fb_error *err)
 {
     bool over_credit = false;
+    bool own = false;
 
     FB_TRY(check_qty(l, err));
-    FB_TRY(order_line_resolve(o, l, err));
-    return order_judge(o, l, 1, false, &over_credit, err);
+    fb_code rc = replica_view_begin(o->db->r, &own); /* prices are read row by row */
+    if (rc == FB_OK && (rc = order_line_resolve(o, l, err)) == FB_OK) {
+        rc = order_judge(o, l, 1, false, &over_credit, err);
+    }
+    replica_view_end(o->db->r, own);
+    return rc;
 }
 
 static int32_t next_line_no(const fb_order *o)

@@ -244,24 +244,38 @@ fb_code order_draft_load(fb_order *o, fb_text json, fb_error *err)
     return FB_OK;
 }
 
-fb_code fb_order_open(fb_db *db, const fb_id *id, fb_order **out, fb_error *err)
+static fb_code draft_open(fb_db *db, const fb_id *id, fb_order **out, fb_error *err)
 {
-    fb_order *o = NULL;
     buf body;
 
-    FB_REQUIRE(db != NULL && id != NULL && out != NULL);
-    api_clear(err);
     buf_init(&body, 1 << 20);
     fb_code rc = draft_get(db->r, text_of(KIND), id, &body);
     if (rc == FB_E_NOT_FOUND) {
         (void)fail(err, rc, "draft", "there is no such draft: it was submitted or discarded");
     }
-    if (rc == FB_OK && (rc = order_alloc(db, &o)) == FB_OK) {
+    if (rc == FB_OK && (rc = order_alloc(db, out)) == FB_OK) {
+        fb_order *o = *out;
         fb_text json = arena_text(o->memory, buf_text(&body));
         o->id = *id;
         rc = json.data == NULL ? FB_E_NO_MEMORY : order_draft_load(o, json, err);
     }
     buf_clear(&body);
+    return rc;
+}
+
+fb_code fb_order_open(fb_db *db, const fb_id *id, fb_order **out, fb_error *err)
+{
+    fb_order *o = NULL;
+    bool own = false;
+
+    FB_REQUIRE(db != NULL && id != NULL && out != NULL);
+    api_clear(err);
+    /* A promotion renames a customer in drafts and takes the row away. */
+    fb_code rc = replica_view_begin(db->r, &own);
+    if (rc == FB_OK) {
+        rc = draft_open(db, id, &o, err);
+    }
+    replica_view_end(db->r, own);
     if (rc != FB_OK) {
         fb_order_close(o);
         return api_said(db, rc, err);
@@ -430,6 +444,7 @@ fb_code fb_order_drafts(fb_db *db, char **json_out, fb_error *err)
     json_writer w;
     buf out;
     draft_ids all = {.capacity = DRAFTS_SHOWN_MAX};
+    bool own = false;
 
     FB_REQUIRE(db != NULL && json_out != NULL);
     api_clear(err);
@@ -439,13 +454,16 @@ fb_code fb_order_drafts(fb_db *db, char **json_out, fb_error *err)
     all.ids = memory == NULL ? NULL : arena_take(memory, DRAFTS_SHOWN_MAX * sizeof *all.ids);
     all.updated_ms =
         memory == NULL ? NULL : arena_take(memory, DRAFTS_SHOWN_MAX * sizeof *all.updated_ms);
-    fb_code rc = all.ids == NULL || all.updated_ms == NULL
-                     ? FB_E_NO_MEMORY
-                     : draft_each(db->r, text_of(KIND), note_draft, &all);
+    fb_code rc = all.ids == NULL || all.updated_ms == NULL ? FB_E_NO_MEMORY
+                                                           : replica_view_begin(db->r, &own);
+    if (rc == FB_OK) {
+        rc = draft_each(db->r, text_of(KIND), note_draft, &all);
+    }
     json_put_array(&w);
     for (uint32_t i = 0; rc == FB_OK && i < all.count; i++) {
         rc = put_draft_view(db, &w, &all.ids[i], all.updated_ms[i], err);
     }
+    replica_view_end(db->r, own);
     json_put_end(&w);
     if (rc == FB_OK) {
         rc = api_text_out(&out, json_out);

@@ -52,7 +52,12 @@ fb_code fb_status_get(fb_db *db, fb_status *out, fb_error *err)
 
     FB_REQUIRE(db != NULL && out != NULL && out->size_bytes >= sizeof out->size_bytes);
     api_clear(err);
-    fb_code rc = status_read(db, &now);
+    bool own = false;
+    fb_code rc = replica_view_begin(db->r, &own);
+    if (rc == FB_OK) {
+        rc = status_read(db, &now);
+    }
+    replica_view_end(db->r, own);
     if (rc != FB_OK) {
         return api_said(db, rc, err);
     }

@@ -460,11 +460,29 @@ static fb_code reload(replica *r)
     return alias_notice(r);
 }
 
+static fb_code moment_begin(replica *r, bool *own_out)
+{
+    *own_out = !sql_is_begun(r->db);
+    return *own_out ? sql_begin_read(r->db) : FB_OK;
+}
+
+void replica_view_end(replica *r, bool own)
+{
+    if (own) {
+        sql_rollback(r->db);
+    }
+}
+
 /* What is in memory may be of a transaction that was undone: until a reload succeeds every call
- * begins with one. */
+ * begins with one. Of one moment: marks of two would contradict each other. */
 fb_code replica_reload(replica *r)
 {
-    fb_code rc = reload(r);
+    bool own = false;
+    fb_code rc = moment_begin(r, &own);
+    if (rc == FB_OK) {
+        rc = reload(r);
+        replica_view_end(r, own);
+    }
     if (rc != FB_OK) {
         r->data_version = VERSION_UNKNOWN;
     }
@@ -486,6 +504,17 @@ fb_code replica_refresh(replica *r)
         observe_all(r); /* which rows the other one changed is not recorded */
     }
     return FB_OK;
+}
+
+fb_code replica_view_begin(replica *r, bool *own_out)
+{
+    FB_REQUIRE(r != NULL && own_out != NULL);
+    fb_code rc = moment_begin(r, own_out);
+    if (rc == FB_OK && *own_out && (rc = replica_refresh(r)) != FB_OK) {
+        replica_view_end(r, true);
+    }
+    *own_out = *own_out && rc == FB_OK;
+    return rc;
 }
 
 sql_db *replica_sql(replica *r)

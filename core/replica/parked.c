@@ -331,9 +331,13 @@ static fb_code show_one(void *ctx, const cat_entity *e, const fb_id *id)
     fb_value theirs[CATALOG_COLUMNS_LIMIT];
     fb_value mine[CATALOG_COLUMNS_LIMIT];
     parked_row row;
-    FB_TRY(sql_begin_read(w->r->db));
-    fb_code rc = load_one(w, e, id, &row, theirs, mine);
-    sql_rollback(w->r->db);
+    bool own = false;
+    fb_code rc = replica_view_begin(w->r, &own);
+    if (rc == FB_OK) {
+        e = catalog_entity(w->r->edition->catalog, e->name); /* it may have come just now */
+        rc = e != NULL ? load_one(w, e, id, &row, theirs, mine) : FB_E_NOT_FOUND;
+    }
+    replica_view_end(w->r, own);
     if (rc != FB_OK) {
         return rc == FB_E_NOT_FOUND ? FB_OK : rc;
     }

@@ -71,6 +71,12 @@ const catalog *replica_catalog(replica *r);
  * while a capture is open: that one looked when it began, and inside its transaction the answer
  * stays true. */
 FB_MUST_USE fb_code replica_refresh(replica *r);
+/* What is read from here to replica_view_end is of one moment, whatever others commit meanwhile; it
+ * begins with what replica_refresh does. Nothing is written in between, and nobody outside who
+ * might write is called. A view inside another, or while a capture is open, is part of that one.
+ * Each begin has its end, also one that failed. */
+FB_MUST_USE fb_code replica_view_begin(replica *r, bool *own_out);
+void replica_view_end(replica *r, bool own);
 id_maker *replica_ids(replica *r);
 const fb_port *replica_port(replica *r);
 const fb_files *replica_files(replica *r); /* NULL: none were given */

@@ -489,6 +489,11 @@ fb_code sql_commit(sql_db *db)
     return code;
 }
 
+bool sql_is_begun(const sql_db *db)
+{
+    return sqlite3_get_autocommit(db->handle) == 0;
+}
+
 void sql_rollback(sql_db *db)
 {
     if (sqlite3_get_autocommit(db->handle) == 0) {

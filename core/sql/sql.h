@@ -72,6 +72,7 @@ FB_MUST_USE fb_code sql_begin(sql_db *db);      /* BEGIN IMMEDIATE */
 FB_MUST_USE fb_code sql_begin_read(sql_db *db); /* snapshot */
 FB_MUST_USE fb_code sql_commit(sql_db *db);     /* on failure the transaction is rolled back */
 void sql_rollback(sql_db *db);                  /* no-op outside a transaction */
+bool sql_is_begun(const sql_db *db);            /* a transaction is open */
 FB_MUST_USE fb_code sql_savepoint(sql_db *db);  /* one fixed name, not nested */
 FB_MUST_USE fb_code sql_savepoint_release(sql_db *db);
 void sql_savepoint_undo(sql_db *db); /* rollback to and release */

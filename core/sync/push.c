@@ -116,28 +116,38 @@ static fb_code write_body(push_source *s, const sync_request *m, buf *body, bool
     return body->code;
 }
 
+/* As many groups as fit. */
+static fb_code read_body(replica *r, push_source *s, const push_plan *plan, sync_request *m,
+                         buf *body, bool *zstd_out, fb_error *err)
+{
+    size_t most = plan->group_bytes > 0 ? plan->group_bytes : PUSH_BYTES_TARGET;
+    uint32_t groups_max = plan->groups_max > 0 ? plan->groups_max : PUSH_GROUPS_MAX;
+    FB_TRY(read_source(r, s, err));
+    for (size_t target = most;; target /= 4) {
+        fill_request(r, s, plan, m);
+        FB_TRY(read_groups(r, s, groups_max, target, m));
+        m->wait_ms = m->groups_count == 0 && !m->no_page ? plan->wait_ms : 0;
+        FB_TRY(write_body(s, m, body, zstd_out));
+        if (body->size <= PUSH_BODY_BYTES_TARGET || m->groups_count <= 1) {
+            return FB_OK;
+        }
+    }
+}
+
 fb_code push_build(replica *r, const push_plan *plan, buf *body, push_request *out, fb_error *err)
 {
     push_source s;
     sync_request m = {0};
     bool zstd = false;
+    bool own = false;
 
     FB_REQUIRE(r != NULL && plan != NULL && body != NULL && out != NULL);
     source_init(&s);
-    fb_code rc = read_source(r, &s, err);
-    size_t most = plan->group_bytes > 0 ? plan->group_bytes : PUSH_BYTES_TARGET;
-    uint32_t groups_max = plan->groups_max > 0 ? plan->groups_max : PUSH_GROUPS_MAX;
-    for (size_t target = most; rc == FB_OK; target /= 4) {
-        fill_request(r, &s, plan, &m);
-        if ((rc = read_groups(r, &s, groups_max, target, &m)) != FB_OK) {
-            break;
-        }
-        m.wait_ms = m.groups_count == 0 && !m.no_page ? plan->wait_ms : 0;
-        rc = write_body(&s, &m, body, &zstd);
-        if (rc != FB_OK || body->size <= PUSH_BODY_BYTES_TARGET || m.groups_count <= 1) {
-            break;
-        }
+    fb_code rc = replica_view_begin(r, &own); /* where no lock keeps other syncs away (SES-4) */
+    if (rc == FB_OK) {
+        rc = read_body(r, &s, plan, &m, body, &zstd, err);
     }
+    replica_view_end(r, own);
     source_clear(&s);
     if (rc != FB_OK) {
         return rc == FB_E_AUTH ? rc

@@ -49,6 +49,7 @@ typedef struct world {
     fb_code reject_with; /* groups are rejected with this code */
     const char *reject_field;
     bool mute;       /* no verdicts */
+    bool backs_up;   /* whatever is answered is in a backup */
     bool incomplete; /* the next page is not the last one */
     int exchanges, groups_seen;
     digest token;
@@ -128,6 +129,7 @@ static inline void world_sync_reply(world *w, fb_text body)
                     .epoch = w->epoch,
                     .server_wall_ms = w->wall_ms,
                     .applied = w->applied,
+                    .backed_up = w->backs_up ? w->applied : 0,
                     .head = w->cid};
     sync_reply_put(&w->reply, &r);
     for (int64_t g = m.first; m.first > 0 && !w->mute && g <= last; g++) {
