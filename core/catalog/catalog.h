@@ -177,8 +177,16 @@ fb_text catalog_builtin_text(void);
 /* Checks that `next` only adds to `base` (CAT-4): E_CATALOG names what was removed or changed. */
 FB_MUST_USE fb_code catalog_extends(const catalog *base, const catalog *next, fb_error *err);
 
+/* The longest line that a row of the entity can be in a page, whatever it holds. */
+uint64_t cat_row_bytes_max(const cat_entity *e);
+/* Checks that rows of entities that are new in `next`, or longer than in `base` (NULL: there is
+ * none), fit a line (LINE_BYTES_MAX): one that did not would stand before everything behind it for
+ * ever. E_LIMIT names the entity. Asked where a catalogue is made, not where one is in use. */
+FB_MUST_USE fb_code catalog_rows_fit(const catalog *base, const catalog *next, fb_error *err);
+
 /* Join `base` with one more module text {"module":..,"entities":[..],"extend":[..]} (new
- * entities; columns added to existing ones) into a new catalogue text with version + 1. */
+ * entities; columns added to existing ones) into a new catalogue text with version + 1. E_LIMIT:
+ * catalog_rows_fit. */
 FB_MUST_USE fb_code catalog_add(const catalog *base, fb_text module, buf *text_out, fb_error *err);
 
 /* What a program whose built-in catalogue is `builtin` makes of the one in use: the release's

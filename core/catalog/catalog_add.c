@@ -192,6 +192,46 @@ fb_code catalog_extends(const catalog *base, const catalog *next, fb_error *err)
     return FB_OK;
 }
 
+/* As row_put writes it: of a text each byte may be an escape of six, such as \u0001. */
+static uint64_t value_bytes_max(const cat_column *c)
+{
+    enum { ESCAPE_BYTES = 6, NUMBER_BYTES = 22, QUOTES_AND_COMMA = 3 };
+    if (cat_is_integer(c->type)) {
+        return NUMBER_BYTES + QUOTES_AND_COMMA;
+    }
+    bool is_text = c->type == CAT_TEXT || c->type == CAT_JSON;
+    uint64_t text = is_text ? (uint64_t)ESCAPE_BYTES * c->max_bytes : NAME_BYTES_MAX;
+    return text + QUOTES_AND_COMMA; /* a word, a date, an id */
+}
+
+uint64_t cat_row_bytes_max(const cat_entity *e)
+{
+    uint64_t bytes = 2; /* the brackets */
+    for (uint32_t i = 0; i < e->columns_count; i++) {
+        bytes += value_bytes_max(&e->columns[i]);
+    }
+    return bytes;
+}
+
+fb_code catalog_rows_fit(const catalog *base, const catalog *next, fb_error *err)
+{
+    for (uint32_t i = 0; i < next->entities_count; i++) {
+        const cat_entity *e = &next->entities[i];
+        const cat_entity *before = base != NULL ? catalog_entity(base, e->name) : NULL;
+        uint64_t bytes = cat_row_bytes_max(e);
+        if (bytes <= LINE_BYTES_MAX || (before != NULL && bytes <= cat_row_bytes_max(before))) {
+            continue;
+        }
+        char field[96];
+        (void)snprintf(field, sizeof field, "%.*s.%.*s", SHOWN(e->module), SHOWN(e->name));
+        return fail(err, FB_E_LIMIT, field,
+                    "a row of it could take %llu KiB on the wire, where %d is the most: give its "
+                    "long texts a smaller \"max\", or a new entity some of them",
+                    (unsigned long long)(bytes >> 10), LINE_BYTES_MAX >> 10);
+    }
+    return FB_OK;
+}
+
 static fb_code parse_module(fb_text module, cJSON **out, fb_error *err)
 {
     arena *scratch = arena_new(CATALOG_BYTES_MAX);
@@ -249,6 +289,9 @@ fb_code catalog_add(const catalog *base, fb_text module, buf *text_out, fb_error
     rc = catalog_load(text_of(text), &next, err);
     if (rc == FB_OK) {
         rc = catalog_extends(base, next, err);
+    }
+    if (rc == FB_OK) {
+        rc = catalog_rows_fit(base, next, err);
     }
     if (rc == FB_OK) {
         buf_put_str(text_out, text);

@@ -53,6 +53,7 @@ static fb_code prove_and_put(const catalog *active, const char *text, buf *out, 
     catalog *next = NULL;
     FB_TRY(catalog_load(text_of(text), &next, err));
     fb_code rc = catalog_extends(active, next, err);
+    rc = rc == FB_OK ? catalog_rows_fit(active, next, err) : rc;
     catalog_free(next);
     FB_TRY(rc);
     buf_put_str(out, text);

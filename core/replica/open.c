@@ -193,7 +193,7 @@ static bool memory_start(replica *r)
     buf_init(&r->capture.image, (size_t)4 * GROUP_BYTES_MAX);
     buf_init(&r->capture.numbers, UINT16_MAX);
     buf_init(&r->packed, (size_t)2 * PAGE_BYTES_MAX);
-    buf_init(&r->text, (size_t)1 << 20);
+    buf_init(&r->text, (size_t)2 * LINE_BYTES_MAX + 4096); /* kept_row.c: two lines */
     r->packer = packer_new();
     r->capture.memory = arena_new(ARENA_BYTES_LIMIT);
     r->scratch = arena_new(ARENA_BYTES_LIMIT);

@@ -479,7 +479,8 @@ static fb_code unknown_try(walk *w, fb_text body)
     return w->has_gap ? unknown_put(w, row, &id) : unknown_drop(w, &id);
 }
 
-/* The kept row behind (entity, id), copied into memory; *found false at the end. */
+/* The kept row behind (entity, id), copied into memory that holds nothing else; *found false at the
+ * end. */
 typedef struct kept_row {
     fb_text entity, body;
     fb_id id;
@@ -496,6 +497,7 @@ static fb_code unknown_next(replica *r, arena *memory, kept_row *at, bool *found
     if (!*found) {
         return FB_OK;
     }
+    arena_reset(memory); /* of the row before, which the step has passed: they may be many */
     *at = (kept_row){arena_text(memory, sql_text(s, 0)), arena_text(memory, sql_text(s, 2)),
                      sql_id(s, 1)};
     sql_reset(s);

@@ -15,6 +15,7 @@
 #include <sqlite3.h>
 
 #include "catalog/catalog.h"
+#include "schema/limits.h"
 
 #define LABEL "'label':{'en':'x','zh':'甲'}"
 #define COL(name, rest) "{'name':'" name "'," LABEL "," rest "}"
@@ -834,6 +835,69 @@ static void add__joins_a_module_and_raises_the_version(void **state)
     catalog_free(b);
 }
 
+static bool adds(const catalog *a, int texts, unsigned max, catalog **out, fb_error *err)
+{
+    buf module, text;
+    buf_init(&module, 1 << 20);
+    buf_init(&text, 1 << 20);
+    buf_put_str(&module, "{\"module\":\"acme\",\"extend\":[{\"entity\":\"customer\",\"columns\":[");
+    for (int i = 0; i < texts; i++) {
+        buf_printf(&module,
+                   "%s{\"name\":\"long_%u_%d\",\"type\":\"text\",\"max\":%u,\"label\":{\"en\":"
+                   "\"l\",\"zh\":\"长\"}}",
+                   i > 0 ? "," : "", a->version, i, max);
+    }
+    buf_put_str(&module, "]}]}");
+    fb_code rc = catalog_add(a, buf_text(&module), &text, err);
+    assert_true(rc == FB_OK || (rc == FB_E_LIMIT && text.size == 0));
+    if (rc == FB_OK) {
+        assert_int_equal(catalog_load(buf_text(&text), out, err), FB_OK);
+    }
+    buf_clear(&module);
+    buf_clear(&text);
+    return rc == FB_OK;
+}
+
+/* A row that is longer than a line may be would keep every sync of its devices from going on. */
+static void add__refuses_columns_of_which_a_row_fits_no_line(void **state)
+{
+    catalog *a = load_builtin();
+    catalog *b = NULL;
+    fb_error err = {0};
+    (void)state;
+    assert_int_equal(catalog_rows_fit(NULL, a, &err), FB_OK);
+    assert_true(adds(a, 2, 65536, &b, &err));
+    assert_true(cat_row_bytes_max(customer_of(b)) <= LINE_BYTES_MAX);
+    assert_true(cat_row_bytes_max(customer_of(b)) > cat_row_bytes_max(customer_of(a)));
+    catalog *c = NULL;
+    assert_false(adds(b, 1, 65536, &c, &err));
+    assert_string_equal(err.field, "customer.customer");
+    assert_non_null(strstr(err.message, "smaller"));
+    assert_true(adds(b, 1, 30000, &c, &err));
+    catalog_free(c);
+    catalog_free(b);
+    catalog_free(a);
+}
+
+/* What is in use stays so, and may grow where it fits. */
+static void add__leaves_what_is_in_use(void **state)
+{
+    catalog *a = load_builtin();
+    catalog *b = NULL;
+    fb_error err = {0};
+    (void)state;
+    cat_entity *task = (cat_entity *)(uintptr_t)catalog_entity_str(a, "task");
+    cat_column *title = &task->columns[cat_column_str(task, "title")];
+    uint32_t was = title->max_bytes;
+    title->max_bytes = LINE_BYTES_MAX;
+    assert_int_equal(catalog_rows_fit(a, a, &err), FB_OK);
+    assert_int_equal(catalog_rows_fit(NULL, a, &err), FB_E_LIMIT);
+    title->max_bytes = was;
+    assert_true(adds(a, 1, 100, &b, &err));
+    catalog_free(b);
+    catalog_free(a);
+}
+
 static void add__refuses_what_is_no_module(void **state)
 {
     static const struct wrong {
@@ -940,6 +1004,33 @@ static void release__adds_what_is_new_and_keeps_what_it_added(void **state)
 
 #define WEBSITE "\"name\": \"website\", \"type\": \"text\", \"max\": 254"
 
+/* What IT added and what the release adds fit a line each alone. */
+static void release__refuses_to_make_rows_that_fit_no_line(void **state)
+{
+    catalog *a = load_builtin();
+    catalog *b = NULL;
+    fb_error err = {0};
+    bool changed = true;
+    buf release, text;
+    (void)state;
+    buf_init(&release, 1 << 20);
+    buf_init(&text, 1 << 20);
+    fb_text longer = release_with(&release, WEBSITE,
+                                  "\"name\": \"website\", \"type\": \"text\", \"max\": 65536");
+    assert_int_equal(catalog_release(a, longer, &text, &changed, &err), FB_OK);
+    assert_true(changed);
+    buf_reset(&text);
+    assert_true(adds(a, 2, 65536, &b, &err));
+    assert_int_equal(catalog_release(b, longer, &text, &changed, &err), FB_E_LIMIT);
+    assert_string_equal(err.field, "customer.customer");
+    assert_false(changed);
+    assert_int_equal(text.size, 0);
+    buf_clear(&release);
+    buf_clear(&text);
+    catalog_free(a);
+    catalog_free(b);
+}
+
 /* The built-in catalogue, version `version`, with `more` added to the column website. */
 static fb_code load_website(const char *version, const char *more, catalog **out, fb_error *err)
 {
@@ -1041,7 +1132,10 @@ int main(void)
         cmocka_unit_test(extends__CAT_4_refuses_every_loss),
         cmocka_unit_test(add__joins_a_module_and_raises_the_version),
         cmocka_unit_test(add__refuses_what_is_no_module),
+        cmocka_unit_test(add__refuses_columns_of_which_a_row_fits_no_line),
+        cmocka_unit_test(add__leaves_what_is_in_use),
         cmocka_unit_test(release__adds_what_is_new_and_keeps_what_it_added),
+        cmocka_unit_test(release__refuses_to_make_rows_that_fit_no_line),
         cmocka_unit_test(from__CAT_5_a_source_fits_and_never_changes),
     };
     return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);
