@@ -194,11 +194,16 @@ fb_code number_renew(decide *d, const cat_entity *e, const fb_id *id, int column
     enum { TRIES_MAX = 100 };
     const fb_text given = v->u.text;
     char room[80];
+    size_t most = e->columns[column].max_bytes;
+    most = most < sizeof room ? most : sizeof room - 1;
     fb_id other;
     bool taken = false;
     FB_TRY(is_taken(d, e, id, column, v, holder, &taken));
-    for (int n = 2; taken && n <= TRIES_MAX && given.size < sizeof room - 8; n++) {
-        snprintf(room, sizeof room, "%.*s-%d", (int)given.size, given.data, n);
+    for (int n = 2; taken && n <= TRIES_MAX && given.size < most; n++) {
+        int size = snprintf(room, sizeof room, "%.*s-%d", (int)given.size, given.data, n);
+        if ((size_t)size > most) {
+            return FB_OK; /* no room for it: refused as taken */
+        }
         v->u.text = arena_text(d->memory, text_of(room));
         if (v->u.text.data == NULL) {
             return FB_E_NO_MEMORY;

@@ -154,6 +154,32 @@ static void number_of_a_series_is_given_once(void **state)
     }
 }
 
+/* What the column has no room for is not written: the number is refused like any that is taken. */
+static void number_of_a_series_stays_within_its_column(void **state)
+{
+    bench *b = *state;
+    for (int size = 29; size <= 32; size++) {
+        raw_group g;
+        char number[33];
+        memset(number, '7', sizeof number);
+        number[size] = '\0';
+        raw_begin(&g, &b->d, "order.save", 0, 0);
+        for (int n = 0; n < 2; n++) {
+            raw_insert(&g, "sales_order",
+                       PAIRS("order_no", number, "customer_id", id_text(&b->w.customers[0]),
+                             "user_id", id_text(&b->d.user), "order_date", "2025-10-09", "status",
+                             "draft"));
+        }
+        raw_end(&g);
+        decision d = decided(b);
+        if (size + 2 <= 32) {
+            assert_int_equal(d.verdict.code, VERDICT_MERGED);
+        } else {
+            is(&d, FB_E_EXISTS, "sales_order.order_no");
+        }
+    }
+}
+
 /* Who made a record, when and on what is the server's to write: what a device says of it is left
  * out, and the rest of its change stands. */
 static void stamps_of_a_device_are_left_out(void **state)
@@ -487,6 +513,7 @@ int main(void)
         CASE(a_person_is_in_one_place),
         CASE(what_has_rows_below_stays),
         CASE(number_of_a_series_is_given_once),
+        CASE(number_of_a_series_stays_within_its_column),
         CASE(stamps_of_a_device_are_left_out),
         CASE(conflict_is_decided_as_the_person_says),
         CASE(conflict_of_what_is_gone_or_not_the_persons_is_refused),
