@@ -171,7 +171,9 @@ static fb_code reborn(replica *r, bool revive)
 
     replica_state *s = &r->state;
     s->settled = s->acked = s->based = s->backed_up = s->pruned = s->versioned = 0;
-    s->old_base = s->old_base > 0 ? last : s->old_base;
+    if (s->old_base >= 0) { /* some of what waits, or none */
+        s->old_base = s->old_base > before.acked ? last : 0;
+    }
     chain_start(&incarnation, &s->pruned_chain);
     FB_TRY(outbox_last_load(r));
     s->base_stale |= s->visible > 0 || s->head_cid > 0;

@@ -439,6 +439,52 @@ static void promote__new_epoch_sends_again_what_was_not_backed_up(void **state)
     lab_stop(&l);
 }
 
+/* Group 1 was saved over the base of an earlier epoch, group 2 over that of this one. */
+static void two_epochs(lab *l)
+{
+    buf out;
+    lab_start(l, DB, 12);
+    lab_save(l, 1, "over the lost base", 10);
+    for (int with_page = 0; with_page < 2; with_page++) {
+        l->epoch = lab_id(0xE00002);
+        reply_begin(l, &out, 0, 0, 6);
+        if (with_page == 1) {
+            reply_page(&out, "0.6", true, true);
+            reply_rights(l, &out);
+        }
+        reply_take(l, &out);
+    }
+    lab_save(l, 2, "over the new one", 20);
+}
+
+/* A new life carries over what waits. What was answered before it says nothing of the rest: for
+ * years after a restore each new life had all its deletions refused. */
+static void rebirth__knows_whether_an_old_base_is_left(void **state)
+{
+    lab l;
+    buf out;
+    fb_error err;
+    outbox_state box;
+    (void)state;
+    for (int answered = 0; answered < 2; answered++) {
+        two_epochs(&l);
+        if (answered == 1) {
+            reply_begin(&l, &out, 1, 0, 7);
+            verdict_run_put(&out, 1, 1, 7);
+            reply_page(&out, "0.7", true, false);
+            reply_take(&l, &out);
+        }
+        for (int64_t lives = 0; lives < 2; lives++) { /* restored twice in a row */
+            assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
+            assert_int_equal(outbox_state_get(l.r, &box), FB_OK);
+            assert_int_equal(box.last, 2 - answered);
+            assert_int_equal(box.old_base, answered == 0 ? 2 : 0);
+        }
+        lab_check(&l);
+        lab_stop(&l);
+    }
+}
+
 static void promote__a_restored_server_may_accept_what_it_had_refused(void **state)
 {
     lab l;
@@ -640,6 +686,7 @@ int main(void)
         cmocka_unit_test(promote__own_work_on_a_row_with_an_unknown_column_stays),
         cmocka_unit_test(promote__rows_of_an_unknown_entity_wait_for_the_catalogue),
         cmocka_unit_test(promote__new_epoch_sends_again_what_was_not_backed_up),
+        cmocka_unit_test(rebirth__knows_whether_an_old_base_is_left),
         cmocka_unit_test(promote__a_restored_server_may_accept_what_it_had_refused),
         cmocka_unit_test(promote__an_alias_removes_a_row_of_the_base),
         cmocka_unit_test(promote__what_the_reset_base_holds_is_not_added_twice),
