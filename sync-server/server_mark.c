@@ -178,12 +178,14 @@ bool server_is_suspect(const server *s)
 static fb_code epoch_write(store *db, const server_epoch_options *o)
 {
     fb_id epoch;
-    int64_t head = 0;
+    int64_t head = 0, shared = 0;
     char detail[128];
     FB_TRY(o->port->random(o->port->ctx, epoch.b, sizeof epoch.b));
     FB_TRY(store_meta_set(db, "epoch", (fb_text){(const char *)epoch.b, sizeof epoch.b}));
     FB_TRY(ledger_head(db, &head));
-    FB_TRY(store_meta_int_set(db, "epoch_cid", head)); /* up to here the earlier epoch shares it */
+    /* Up to here every earlier epoch shares it: a phone may have slept over several. */
+    FB_TRY(store_meta_int(db, "epoch_cid", head, &shared));
+    FB_TRY(store_meta_int_set(db, "epoch_cid", shared < head ? shared : head));
     snprintf(detail, sizeof detail, "{\"commit\":\"%lld\"}", (long long)head);
     return audit_put(db, o->port->wall_ms(o->port->ctx), text_of("admin"), text_of("restore"),
                      (fb_text){NULL, 0}, NULL, text_of(detail));
