@@ -399,16 +399,24 @@ fb_code blob_totals_get(replica *r, blob_totals *out)
     return FB_OK;
 }
 
-/* BLO-2 in SQL. */
+/* BLO-2 in SQL; ?2: no group is open here. */
+#define EVICTABLE                                                    \
+    "SELECT hash, size FROM fb_blob b WHERE thumb=0 AND (state=6 OR" \
+    " (state=4 AND epoch=?1 AND (?2"
 static const char evictable_text[] =
-    "SELECT hash, size FROM fb_blob WHERE thumb=0 AND (state=6 OR (state=4 AND epoch=?1)) "
-    "ORDER BY at_ms, hash LIMIT 1";
+    EVICTABLE " OR EXISTS (SELECT 1 FROM attachment a WHERE a.sha256=b.hash AND a.ver>0))))"
+              " ORDER BY at_ms, hash LIMIT 1";
+static const char evictable_unnamed_text[] = EVICTABLE "))) ORDER BY at_ms, hash LIMIT 1";
 
 static fb_code evict_one(replica *r, int64_t *size_out, digest *hash_out)
 {
     bool row = false;
-    sql_stmt *s = sql_prepare(r->db, evictable_text);
+    bool settled = false;
+    bool known = catalog_entity_str(r->edition->catalog, "attachment") != NULL;
+    FB_TRY(blob_all_is_settled(r, &settled));
+    sql_stmt *s = sql_prepare(r->db, known ? evictable_text : evictable_unnamed_text);
     sql_bind_id(s, 1, &r->me.epoch);
+    sql_bind_int(s, 2, settled);
     FB_TRY(sql_step(s, &row));
     *size_out = 0;
     if (!row) {
@@ -425,7 +433,8 @@ static fb_code evict_next(replica *r, int64_t *size_out)
 {
     digest hash;
     FB_TRY(sql_begin(r->db));
-    fb_code rc = evict_one(r, size_out, &hash);
+    fb_code rc = replica_refresh(r);
+    rc = rc == FB_OK ? evict_one(r, size_out, &hash) : rc;
     if (rc != FB_OK || *size_out == 0) {
         sql_rollback(r->db);
         return rc;

@@ -10,7 +10,9 @@
  *   elsewhere:   (no row) --want--> WANTED --whole, hash fits--> HERE --evict--> GONE  <-'
  *
  *   BLO-1  a row in ASK..SAFE or HERE has its whole file on the disk, synced before the row was
- *   BLO-2  bytes made here leave the device only from SAFE in the server's present epoch
+ *   BLO-2  bytes made here leave the device only from SAFE in the server's present epoch, and not
+ *          while a group is open that may be the only thing that names them: the server forgets
+ *          bytes that none of its rows has named for long
  *   BLO-3  bytes become HERE only when their hash fits; a file is checked again when it is lent
  *   BLO-4  a file without a row in such a state is an orphan of a crash, and removed */
 #ifndef FB_REPLICA_BLOB_H

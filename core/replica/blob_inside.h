@@ -17,6 +17,8 @@ FB_MUST_USE fb_code blob_file_drop(replica *r, const digest *hash, const char *e
 void blob_info_read(sql_stmt *s, int at, blob_info *out);
 /* Inside a transaction: the stage, nothing under way, and why. */
 FB_MUST_USE fb_code blob_stage_put(replica *r, const digest *hash, blob_stage stage, fb_code error);
+/* Nothing here is still on its way to being judged: a row that is missing is missing for good. */
+FB_MUST_USE fb_code blob_all_is_settled(replica *r, bool *out);
 /* Inside a transaction: the file is not what it was. */
 FB_MUST_USE fb_code blob_damaged(replica *r, const blob_info *b);
 

@@ -47,8 +47,7 @@ static const char thumbs_text[] =
     " AND length(a.thumb_sha256) = 64 AND a.thumb_sha256 NOT GLOB '*[^0-9a-f]*'"
     " AND NOT EXISTS (SELECT 1 FROM fb_blob b WHERE b.hash = a.thumb_sha256) LIMIT ?2";
 
-/* Nothing here is still on its way to being judged: a row that is missing is missing for good. */
-static fb_code all_is_settled(replica *r, bool *out)
+fb_code blob_all_is_settled(replica *r, bool *out)
 {
     int64_t open = 0;
     FB_TRY(
@@ -77,7 +76,7 @@ static fb_code forget_unnamed(replica *r)
     bool settled = false;
     bool row = true;
     char name[BLOB_NAME_BYTES + 1];
-    FB_TRY(all_is_settled(r, &settled));
+    FB_TRY(blob_all_is_settled(r, &settled));
     for (int i = 0; settled && row && i < FORGET_MAX; i++) {
         sql_stmt *s = sql_prepare(r->db, unnamed_text);
         sql_bind_int(s, 1, 1);
