@@ -428,19 +428,38 @@ static fb_code evict_one(replica *r, int64_t *size_out, digest *hash_out)
     return good ? blob_stage_put(r, hash_out, BLOB_GONE, FB_OK) : FB_E_CORRUPT;
 }
 
-/* The row lets go first: a crash in between leaves an orphan, never a row without its file. */
+static fb_code evict_inside(replica *r, int64_t *size_out, digest *hash_out)
+{
+    FB_TRY(replica_refresh(r));
+    return evict_one(r, size_out, hash_out);
+}
+
+/* Its row let go of it, and has not come back: another process may have been given the same bytes
+ * since. */
+static fb_code evict_file(replica *r, const digest *hash)
+{
+    blob_info b;
+    FB_TRY(blob_find(r, hash, &b));
+    return blob_is_here(&b) ? FB_OK : blob_file_drop(r, hash, "");
+}
+
+/* The row lets go first: a crash in between leaves an orphan, never a row without its file. The
+ * file goes inside a transaction, so that no capture is between a file and its row. */
 static fb_code evict_next(replica *r, int64_t *size_out)
 {
     digest hash;
     FB_TRY(sql_begin(r->db));
-    fb_code rc = replica_refresh(r);
-    rc = rc == FB_OK ? evict_one(r, size_out, &hash) : rc;
+    fb_code rc = evict_inside(r, size_out, &hash);
     if (rc != FB_OK || *size_out == 0) {
         sql_rollback(r->db);
         return rc;
     }
     FB_TRY(sql_commit(r->db));
-    return blob_file_drop(r, &hash, "");
+    r->blobs_swept = false; /* should what follows not come to pass */
+    FB_TRY(sql_begin(r->db));
+    rc = evict_file(r, &hash);
+    sql_rollback(r->db); /* nothing was written */
+    return rc;
 }
 
 fb_code blob_evict(replica *r, int64_t keep_bytes, int64_t *freed_out)

@@ -514,6 +514,65 @@ static void evict__stops_where_there_is_room(void **state)
     world_end(&w);
 }
 
+/* Another process, whose person is given the same bytes while this one makes room. */
+static struct {
+    replica *r;
+    const fb_files *files;
+    const cat_entity *item;
+    int when; /* 1: when the file is about to go; 2: it was added */
+} other;
+
+static fb_code other_adds(void)
+{
+    fb_error err = {.code = FB_OK};
+    digest hash;
+    fb_value values[CATALOG_COLUMNS_LIMIT] = {{.kind = FB_KIND_ID, .u.id = lab_id(9)}};
+    int64_t gseq = 0;
+    fb_code rc = capture_begin(other.r, "lab.save", 0, 0, &err);
+    if (rc != FB_OK) {
+        return rc;
+    }
+    values[cat_column_str(other.item, "name")] = (fb_value){.kind = FB_KIND_TEXT, .u.text = T("n")};
+    assert_int_equal(capture_insert(other.r, other.item, values, &err), FB_OK);
+    assert_int_equal(blob_add_bytes(other.r, T(PHOTO), false, &hash, &err), FB_OK);
+    assert_int_equal(capture_commit(other.r, &gseq, &err), FB_OK);
+    return FB_OK;
+}
+
+static fb_code remove_late(void *ctx, const char *path)
+{
+    if (other.when == 1) {
+        other.when = other_adds() == FB_OK ? 2 : 1; /* busy: it waits, and adds afterwards */
+    }
+    return other.files->remove(ctx, path);
+}
+
+static void evict__takes_no_file_that_another_process_was_given_again(void **state)
+{
+    world w;
+    fb_error err = {.code = FB_OK};
+    int64_t freed = 0;
+    (void)state;
+    world_make(&w);
+    sql(&w, "UPDATE fb_blob SET state=6, direction=2");
+    other.files = mem_files_port(w.files);
+    other.when = 1;
+    const replica_options o = {.path = DB, .port = &w.l.port, .files = other.files};
+    assert_int_equal(replica_open(&o, &other.r, &err), FB_OK);
+    assert_int_equal(sql_exec(replica_sql(other.r), "PRAGMA busy_timeout=0"), FB_OK);
+    other.item = catalog_entity_str(replica_catalog(other.r), "lab_item");
+    w.port.remove = remove_late;
+    assert_int_equal(blob_evict(w.l.r, 0, &freed), FB_OK);
+    w.port = *other.files;
+    if (other.when == 1) {
+        assert_int_equal(other_adds(), FB_OK);
+    }
+    assert_int_equal(info(&w, &w.hash).stage, BLOB_ASK);
+    assert_true(is_there(&w, w.file)); /* the only copy */
+    replica_close(other.r);
+    world_end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,6 +589,7 @@ int main(void)
         cmocka_unit_test(next__asks_no_more_than_a_request_holds),
         cmocka_unit_test(want__what_is_here_or_going_up_is_not_disturbed),
         cmocka_unit_test(evict__stops_where_there_is_room),
+        cmocka_unit_test(evict__takes_no_file_that_another_process_was_given_again),
     };
     return cmocka_run_group_tests_name("blob_rows", tests, NULL, NULL);
 }
