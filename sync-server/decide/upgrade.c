@@ -2,21 +2,12 @@
  *
  * An insert or update that sets the older column and not the newer one is taken as if it had set
  * both, the newer one to what follows from the older; of an update the value before too, so that
- * the merge is as fair as if the app had known. The group does not stand as sent then: the device
- * gets its rows back. */
+ * the merge is as fair as if the app had known. A column whose older one has itself taken a place
+ * follows from what that one became: a source stands before its column (CAT-5), so one walk does.
+ * The group does not stand as sent then: the device gets its rows back. */
 #include <string.h>
 
 #include "sync-server/decide/decide_inside.h"
-
-static int place_of(const group_op *op, int column)
-{
-    for (uint32_t i = 0; i < op->columns_count; i++) {
-        if (op->columns[i] == column) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
 
 typedef struct widening {
     const group_op *op;
@@ -25,10 +16,23 @@ typedef struct widening {
     uint32_t count;
 } widening;
 
-static fb_code widen_begin(widening *w, const group_op *op, arena *memory)
+/* Where the column stands, as sent or by now; -1: nowhere. */
+static int place_of(const widening *w, int column)
 {
+    const int *columns = w->columns != NULL ? w->columns : w->op->columns;
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (columns[i] == column) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* Not the op's own lists: those are as they were sent. */
+static fb_code widen_begin(widening *w, arena *memory)
+{
+    const group_op *op = w->op;
     size_t room = op->entity->columns_count;
-    *w = (widening){.op = op, .count = op->columns_count};
     w->columns = arena_take(memory, room * sizeof *w->columns);
     w->mine = arena_take(memory, room * sizeof *w->mine);
     w->base = arena_take(memory, room * sizeof *w->base);
@@ -46,16 +50,16 @@ static fb_code widen_begin(widening *w, const group_op *op, arena *memory)
 static void widen_by(widening *w, int column)
 {
     const cat_entity *e = w->op->entity;
-    int at = place_of(w->op, e->columns[column].from_column);
+    int at = place_of(w, e->columns[column].from_column);
     fb_value mine = {.kind = FB_KIND_NULL};
     fb_value base = {.kind = FB_KIND_NULL};
-    bool cleared = w->op->mine[at].kind == FB_KIND_NULL;
+    bool cleared = w->mine[at].kind == FB_KIND_NULL;
 
-    if (!cleared && !cat_value_from(e, column, &w->op->mine[at], &mine)) {
+    if (!cleared && !cat_value_from(e, column, &w->mine[at], &mine)) {
         return; /* the newer column has no such value: only the older one is written */
     }
     if (w->op->base != NULL) {
-        (void)cat_value_from(e, column, &w->op->base[at], &base);
+        (void)cat_value_from(e, column, &w->base[at], &base);
     }
     w->columns[w->count] = column;
     w->mine[w->count] = mine;
@@ -63,25 +67,25 @@ static void widen_by(widening *w, int column)
     w->count++;
 }
 
-static bool wants(const group_op *op, int column)
+static bool wants(const widening *w, int column)
 {
-    const cat_column *c = &op->entity->columns[column];
-    return c->from_column > 0 && place_of(op, c->from_column) >= 0 && place_of(op, column) < 0;
+    const cat_column *c = &w->op->entity->columns[column];
+    return c->from_column > 0 && place_of(w, c->from_column) >= 0 && place_of(w, column) < 0;
 }
 
 static fb_code op_upgrade(group_op *op, arena *memory, bool *upgraded)
 {
-    widening w = {.op = NULL};
+    widening w = {.op = op, .count = op->columns_count};
     for (int c = 1; c < cat_ver_column(op->entity); c++) {
-        if (!wants(op, c)) {
+        if (!wants(&w, c)) {
             continue;
         }
-        if (w.op == NULL) {
-            FB_TRY(widen_begin(&w, op, memory));
+        if (w.columns == NULL) {
+            FB_TRY(widen_begin(&w, memory));
         }
         widen_by(&w, c);
     }
-    if (w.op == NULL || w.count == op->columns_count) {
+    if (w.count == op->columns_count) {
         return FB_OK;
     }
     op->columns = w.columns;

@@ -96,6 +96,15 @@ static const char NEWER[] =
     "\"from\":{\"column\":\"shelf_class\",\"values\":{\"A\":\"gold\",\"B\":\"plain\"}},"
     "\"label\":{\"en\":\"Level\",\"zh\":\"级别\"}}]}]}";
 
+/* Once more: what took the place of another has its own taken. */
+static const char NEWEST[] =
+    "{\"module\":\"acme\",\"extend\":[{\"entity\":\"customer\",\"columns\":["
+    "{\"name\":\"cell\",\"type\":\"text\",\"max\":20,\"from\":{\"column\":\"mobile\"},"
+    "\"label\":{\"en\":\"Cell\",\"zh\":\"手机号\"}},"
+    "{\"name\":\"shelf_rank\",\"type\":\"enum\",\"values\":[\"first\"],"
+    "\"from\":{\"column\":\"shelf_level\",\"values\":{\"gold\":\"first\"}},"
+    "\"label\":{\"en\":\"Rank\",\"zh\":\"位次\"}}]}]}";
+
 static void expect_customer(fleet_device *d, const char *code, const char *where)
 {
     char sql[300];
@@ -171,11 +180,44 @@ static void growth__an_old_app_does_not_make_conflicts_of_newer_columns(void **s
     fleet_close(&f);
 }
 
+/* An app that is two changes behind writes what the newest one reads. */
+static void growth__a_column_is_replaced_twice(void **state)
+{
+    (void)state;
+    static fleet f;
+    fb_error err = {0};
+    fleet_open(&f);
+    fleet_must(door_catalog_grow(f.admin, text_of(OLDER), &f.port, &err), &err, "older");
+    fleet_device *rep = fleet_device_add(&f, &f.users[0]);
+    fleet_device *manager = fleet_device_add(&f, &f.manager);
+    edit(rep, 0, "{\"second_phone\":\"111\",\"shelf_class\":\"A\"}");
+    fleet_must(door_catalog_grow(f.admin, text_of(NEWER), &f.port, &err), &err, "newer");
+    fleet_must(door_catalog_grow(f.admin, text_of(NEWEST), &f.port, &err), &err, "newest");
+    fleet_sync(rep); /* captured before both */
+    fleet_sync(manager);
+    expect_customer(manager, "C1", "mobile='111' AND cell='111' AND shelf_rank='first'");
+
+    edit(rep, 0, "{\"second_phone\":\"222\",\"shelf_class\":\"B\"}");
+    company_set(&f.company, "customer", &f.customers[0], PAIRS("website", "www.example.com"));
+    fleet_sync(rep);
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM conflict"), 0);
+    expect_customer(rep, "C1", "mobile='222' AND cell='222' AND shelf_level='plain'");
+    expect_customer(rep, "C1", "shelf_rank='first'"); /* it has no such value */
+    edit(rep, 0, "{\"mobile\":\"333\"}");             /* the app between */
+    fleet_sync(rep);
+    expect_customer(rep, "C1", "second_phone='222' AND mobile='333' AND cell='333'");
+    edit(rep, 0, "{\"second_phone\":null}");
+    fleet_sync(rep);
+    expect_customer(rep, "C1", "mobile IS NULL AND cell IS NULL");
+    fleet_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(growth__a_column_takes_the_place_of_an_older_one),
         cmocka_unit_test(growth__an_old_app_does_not_make_conflicts_of_newer_columns),
+        cmocka_unit_test(growth__a_column_is_replaced_twice),
         cmocka_unit_test(growth__entity_and_column_reach_the_manager),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
