@@ -9,7 +9,8 @@
  * written into it, counts for the newer one too; the server sees to that (decide/upgrade.c,
  * door/catalogue.c), so groups that were captured before the change need no care.
  *
- *   CAT-5  a source stands before its column, has the same kind and policy, and never changes */
+ *   CAT-5  a source stands before its column, has the same kind and policy, and never changes; what
+ *          takes the place of a personal column is personal too */
 #include "catalog/catalog_in.h"
 
 #include <string.h>
@@ -115,6 +116,7 @@ fb_code column_from(loader *l, const cJSON *object, cat_entity *e, int column)
             l, "\"from\" needs the same kind of value and the same policy: correct one of them");
     }
     c->from_column = source;
+    c->personal = c->personal || s->personal; /* CAT-5: what it takes over stays somebody's */
     e->has_from = true;
     FB_TRY(read_pairs(l, from, c));
     return read_part(l, from, c);

@@ -1090,6 +1090,25 @@ static void from__CAT_5_a_source_fits_and_never_changes(void **state)
     catalog_free(a);
 }
 
+/* Else an erased person's number would live on under its new name. */
+static void from__CAT_5_personal_stays_personal(void **state)
+{
+    static const struct {
+        const char *more;
+        bool personal;
+    } cases[] = {{",\"from\":{\"column\":\"email\"}", true}, {"", false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        catalog *c = NULL;
+        fb_error err = {0};
+        assert_int_equal(load_website("1", cases[i].more, &c, &err), FB_OK);
+        const cat_entity *e = customer_of(c);
+        assert_true(e->columns[cat_column_str(e, "email")].personal);
+        assert_int_equal(e->columns[cat_column_str(e, "website")].personal, cases[i].personal);
+        catalog_free(c);
+    }
+}
+
 static void builtin__finds_every_column_by_its_name_and_no_other(void **state)
 {
     (void)state;
@@ -1137,6 +1156,7 @@ int main(void)
         cmocka_unit_test(release__adds_what_is_new_and_keeps_what_it_added),
         cmocka_unit_test(release__refuses_to_make_rows_that_fit_no_line),
         cmocka_unit_test(from__CAT_5_a_source_fits_and_never_changes),
+        cmocka_unit_test(from__CAT_5_personal_stays_personal),
     };
     return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);
 }
