@@ -201,6 +201,7 @@ static fb_code run(daemon_state *d, const arguments *a, fb_error *err)
         .port = &d->port,
         .cache_kib = (int)d->config.cache_kib,
         .sync_interval_ms = d->config.sync_interval_s * 1000,
+        .gone_days = d->config.gone_days,
         .packing = {.off = d->config.packs == 0,
                     .path = d->config.packs_file[0] != '\0' ? d->config.packs_file : NULL,
                     .rows_min = d->config.packs_rows_min,

@@ -13,7 +13,12 @@
 #include "sync-server/intake/attempt.h"
 #include "sync-server/ledger/ledger.h"
 
-enum { CAREFUL_MS = 10 * 60000, WORK_BYTES_MAX = 256 << 20, BLOB_UNNAMED_DAYS = 30 };
+enum {
+    CAREFUL_MS = 10 * 60000,
+    WORK_BYTES_MAX = 256 << 20,
+    BLOB_UNNAMED_DAYS = 30,
+    GONE_DAYS = 400
+};
 #define BLOB_DEVICE_DAY_BYTES (INT64_C(4) << 30)
 #define BLOB_FREE_BYTES_MIN (INT64_C(1) << 30)
 
@@ -180,6 +185,7 @@ fb_code server_open(const server_options *o, server **out, fb_error *err)
     s->vfs = copy_of(o->vfs);
     s->cache_kib = o->cache_kib;
     s->sync_interval_ms = o->sync_interval_ms;
+    s->gone_days = (uint32_t)or_default(o->gone_days, GONE_DAYS);
     s->packs_off = o->packing.off;
     s->packs_path = o->packing.path != NULL ? copy_of(o->packing.path) : pack_store_path(o->path);
     s->pack_limits = (pack_limits){.rows_min = o->packing.rows_min,
@@ -312,6 +318,34 @@ static void scope_clock_tick(server *s, uint64_t now_mono_ms)
     }
 }
 
+static fb_code horizon_move(server *s, bool *moved_out)
+{
+    int64_t age_ms = (int64_t)s->gone_days * 86400000;
+    FB_TRY(store_begin(s->db));
+    fb_code rc = feed_horizon_age(s->db, wall_ms(s), age_ms, moved_out);
+    if (rc != FB_OK || !*moved_out) {
+        store_rollback(s->db);
+        return rc;
+    }
+    return store_commit(s->db);
+}
+
+/* Entries of rows that left or were deleted are for devices that were away; once a day those that
+ * are older than any that may still come go. */
+static void horizon_tick(server *s, uint64_t now_mono_ms)
+{
+    bool moved = false;
+    if (atomic_load(&s->suspect) || now_mono_ms < s->horizon_after_ms) {
+        return; /* MRK-2 */
+    }
+    s->horizon_after_ms = now_mono_ms + HORIZON_REST_MS;
+    fb_code rc = horizon_move(s, &moved);
+    if (rc != FB_OK || moved) {
+        server_log(s, rc == FB_OK ? FB_LOG_INFO : FB_LOG_WARN, "feed.horizon code=%s",
+                   fb_code_name(rc));
+    }
+}
+
 /* Commits of others (the administrator) move the head too; backups move backed_up_cid. */
 void server_tick(server *s, uint64_t now_mono_ms)
 {
@@ -324,6 +358,7 @@ void server_tick(server *s, uint64_t now_mono_ms)
     }
     server_epoch_watch(s);
     scope_clock_tick(s, now_mono_ms);
+    horizon_tick(s, now_mono_ms);
     server_mark_keep(s, false);
     server_blob_tick(s, now_mono_ms);
     if (s->in.careful && now_mono_ms >= s->careful_until_ms) {

@@ -51,6 +51,9 @@ typedef struct server_options {
     uint32_t sync_interval_ms; /* about how often a device should come by itself; 0: not said */
     const fb_files *files; /* for the bytes of attachments, in PATH.blobs; NULL: none are served */
     server_blob_limits blobs;
+    /* for how long it is remembered what was deleted or left a scope; a device that was away longer
+     * begins anew and keeps what it has saved [400] */
+    uint32_t gone_days;
 } server_options;
 /* After an upgrade the catalogue in use grows by what the release brings (door_catalog_renew). */
 FB_MUST_USE fb_code server_open(const server_options *o, server **out,

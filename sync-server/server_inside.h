@@ -37,6 +37,7 @@ enum {
     RETRY_MS = 1000,             /* after trouble of ours */
     BUILD_REST_MS = 60000,       /* after trouble with packs */
     CLOCK_REST_MS = 60000,       /* between two looks at what begins or ends by itself */
+    HORIZON_REST_MS = 86400000,  /* between two looks at what may be forgotten */
     SUSPECT_RETRY_MS = 300000,   /* a person must act first */
     TEXT_BYTES_KEPT = 128
 };
@@ -84,6 +85,8 @@ struct server {
     blob_place blobs;
     uint64_t collected_ms;   /* mono clock */
     uint64_t clock_after_ms; /* mono clock: the next look at assignments that begin or end */
+    uint32_t gone_days;
+    uint64_t horizon_after_ms; /* mono clock: the next look at what may be forgotten */
     _Atomic int64_t head;
     uint64_t careful_until_ms; /* mono clock */
     _Atomic bool suspect;      /* MRK-2: nothing is taken, nothing told */

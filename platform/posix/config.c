@@ -48,6 +48,8 @@ static const config_key KEYS[] = {
      "Memory for the writer's database pages, in KiB."},
     {"sync_interval_s", KIND_NUMBER, AT(sync_interval_s), 0, 86400, "900",
      "About how often a device should synchronise by itself, in seconds; each is told a moment of its own. 0: apps decide."},
+    {"gone_days", KIND_NUMBER, AT(gone_days), 60, 3650, "400",
+     "Days for which is remembered what was deleted or left a territory. A device that was away longer downloads anew and keeps its work."},
     {"packs", KIND_NUMBER, AT(packs), 0, 1, "1",
      "1: first downloads come as packs, made in the background. 0: as pages; the file below may be deleted."},
     {"packs_file", KIND_PATH, AT(packs_file), 0, 0, "",

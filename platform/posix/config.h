@@ -25,6 +25,7 @@ typedef struct server_config {
     uint32_t readers;
     uint32_t cache_kib;
     uint32_t sync_interval_s;
+    uint32_t gone_days;
     char packs_file[CONFIG_TEXT_BYTES]; /* "": beside the database */
     uint32_t packs, packs_rows_min, packs_rest_s, packs_age_s;
     uint32_t blob_device_day_mib, blob_total_mib, blob_free_min_mib, blob_unnamed_days;

@@ -84,6 +84,9 @@ FB_MUST_USE fb_code feed_entries_add(store *s, const feed_new *rows, uint32_t co
 /* Writer: forget LEAVE and DELETE entries before pos; tokens that stand before it get a reset page.
  */
 FB_MUST_USE fb_code feed_horizon_set(store *s, int64_t pos);
+/* The same for all commits that are older than `age_ms` at now_ms. A clock that runs ahead of the
+ * newest commit forgets nothing that this one would not. *moved_out false: nothing was written. */
+FB_MUST_USE fb_code feed_horizon_age(store *s, int64_t now_ms, int64_t age_ms, bool *moved_out);
 
 /* The digest (protocol.md section 6.5). *wrong: buckets of a device with these scopes that are not
  * as `device` says; *rows_out: all its rows. E_CORRUPT: the digests do not count what the feed

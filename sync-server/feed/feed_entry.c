@@ -328,3 +328,34 @@ fb_code feed_horizon_set(store *s, int64_t pos)
     FB_TRY(store_run(q));
     return store_meta_int_set(s, "horizon", pos);
 }
+
+/* The first commit from `from` on that is not older than `since_ms`; behind the head: all are. */
+static fb_code commit_since(store *s, int64_t from, int64_t since_ms, int64_t head, int64_t *out)
+{
+    store_stmt *q = store_prepare(s, STORE_feed_commit_since);
+    bool row = false;
+    store_bind_int(q, 1, from);
+    store_bind_int(q, 2, since_ms);
+    FB_TRY(store_step(q, &row));
+    *out = row ? store_int(q, 0) : head + 1;
+    store_reset(q);
+    return FB_OK;
+}
+
+fb_code feed_horizon_age(store *s, int64_t now_ms, int64_t age_ms, bool *moved_out)
+{
+    int64_t horizon = 0, head = 0, head_ms = 0, young = 0;
+    *moved_out = false;
+    FB_TRY(store_meta_int(s, "horizon", 0, &horizon));
+    FB_TRY(store_one(store_prepare(s, STORE_ledger_head), &head));
+    store_stmt *q = store_prepare(s, STORE_feed_commit_time);
+    store_bind_int(q, 1, head);
+    FB_TRY(store_one(q, &head_ms));
+    int64_t since_ms = (now_ms < head_ms ? now_ms : head_ms) - age_ms;
+    const int64_t from = (horizon >> COMMIT_BITS) + 1;
+    FB_TRY(commit_since(s, from, since_ms, head, &young));
+    *moved_out = young > from;
+    /* Behind the last old commit, not before the first young one: who has all of it lacks nothing.
+     */
+    return *moved_out ? feed_horizon_set(s, (young << COMMIT_BITS) - 1) : FB_OK;
+}

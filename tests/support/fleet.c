@@ -129,6 +129,7 @@ static void serve(fleet *f)
                            .port = &f->port,
                            .trace = true,
                            .sync_interval_ms = f->sync_interval_ms,
+                           .gone_days = f->gone_days,
                            .packing = f->packing,
                            .files = mem_files_port(f->files),
                            .blobs = f->blobs,
@@ -176,6 +177,7 @@ void fleet_open(fleet *f)
     fb_text release = f->catalog;
     server_packing packing = f->packing;
     uint32_t sync_interval_ms = f->sync_interval_ms;
+    uint32_t gone_days = f->gone_days;
     server_blob_limits blobs = f->blobs;
     *f = (fleet){.now_ms = 1760000000000LL,
                  .random = 42,
@@ -184,6 +186,7 @@ void fleet_open(fleet *f)
                  .heard_ctx = heard_ctx,
                  .recorder = recorder,
                  .sync_interval_ms = sync_interval_ms,
+                 .gone_days = gone_days,
                  .blobs = blobs,
                  .packing = packing};
     f->vfs = crash_vfs_new("fleetfs", 1);

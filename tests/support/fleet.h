@@ -46,6 +46,7 @@ struct fleet {
     fb_id region, territories[2], users[2], manager, product, customers[2];
     fb_text catalog;           /* the server's release, borrowed; empty: the built-in one */
     uint32_t sync_interval_ms; /* of the server; kept like packing */
+    uint32_t gone_days;        /* likewise */
     server_blob_limits blobs;  /* likewise */
     server_packing packing;    /* of the server; kept over fleet_open, like heard */
     /* Sees every request before the server does, or NULL. */
