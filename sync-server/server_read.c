@@ -88,6 +88,19 @@ static uint32_t next_ms(const server *s, const fb_id *device)
     return (uint32_t)(away > 0 ? away : interval_s) * 1000;
 }
 
+/* The device lacks the catalogue of this snapshot. */
+static bool catalog_is_newer(const reading *x)
+{
+    return store_catalog(x->view)->version > x->job->q.catalog_version;
+}
+
+/* It has another one, with which it can go on for now. */
+static bool catalog_may_wait(const reading *x)
+{
+    const sync_request *q = &x->job->q;
+    return q->no_catalog && q->catalog_version > 0 && !x->job->epoch_differs;
+}
+
 static fb_code sync_line_put(reading *x)
 {
     bool same = id_equal(&x->d.incarnation, &x->job->q.incarnation);
@@ -100,6 +113,9 @@ static fb_code sync_line_put(reading *x)
     /* Every byte counts in the everyday reply: the epoch goes only to who does not know it. */
     if (!id_equal(&x->job->q.epoch, &x->s->epoch)) {
         m.epoch = x->s->epoch;
+    }
+    if (catalog_is_newer(x) && catalog_may_wait(x)) {
+        m.catalog_waits = store_catalog(x->view)->version;
     }
     sync_reply_put(&x->job->out, &m);
     return x->job->out.code;
@@ -116,10 +132,9 @@ static fb_code verdicts_put(reading *x)
 
 static void catalog_put(reading *x)
 {
-    const catalog *cat = store_catalog(x->view);
     /* A restore may have taken a catalogue back: numbers say nothing to who knows another epoch. */
-    if (x->job->epoch_differs || cat->version > x->job->q.catalog_version) {
-        catalog_line_put(&x->job->out, cat->text);
+    if (x->job->epoch_differs || (catalog_is_newer(x) && !catalog_may_wait(x))) {
+        catalog_line_put(&x->job->out, store_catalog(x->view)->text);
     }
 }
 
@@ -158,8 +173,7 @@ static bool may_wait(const reading *x, size_t verdicts_size)
 {
     const server_job *job = x->job;
     return job->q.wait_ms > 0 && !job->epoch_differs && verdicts_size == 0 && x->page.complete &&
-           x->page.empty && !x->page.reset && job->q.groups_count == 0 &&
-           store_catalog(x->view)->version <= job->q.catalog_version;
+           x->page.empty && !x->page.reset && job->q.groups_count == 0 && !catalog_is_newer(x);
 }
 
 static bool keep_waiting(reading *x)

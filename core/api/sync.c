@@ -41,6 +41,7 @@ struct fb_sync {
     int64_t sent_wall_ms;
     buf body, authorization, path;
     chunk chunk;
+    bool all_but_late;  /* all went up and came down but what was left out on a thin line */
     int64_t chunk_kept; /* as the replica remembers it: patience * CHUNK_CODE + level */
     sql_file *alone;    /* held while a request is out: SES-4 */
     uint64_t carried_bytes;
@@ -238,6 +239,7 @@ static fb_code build(fb_sync *s, fb_error *err)
     push_plan plan = {.wait_ms =
                           s->o.within_budget ? smaller(s->o.wait_ms, ms_room(s) / 2) : s->o.wait_ms,
                       .page_bytes = chunk_page_bytes(&s->chunk, s->o.page_bytes, room),
+                      .thin = chunk_is_thin(&s->chunk) && !s->all_but_late,
                       .groups_max = chunk_groups_max(&s->chunk),
                       .group_bytes = chunk_group_bytes(&s->chunk, room),
                       .wall_ms = s->db->port->wall_ms(s->db->port->ctx)};
@@ -447,6 +449,7 @@ fb_code fb_sync_reply(fb_sync *sync, const fb_link_response *response, fb_error 
     }
     fb_code stepped = step(sync, result.event, result.retry_ms, &action);
     FB_ASSERT(stepped == FB_OK);
+    sync->all_but_late = result.all_but_late;
     sync->finished = result.event == EV_DONE;
     sync->report.complete = result.event == EV_DONE;
     sync->fresh = sync->fresh || result.event == EV_REFUSED;
@@ -460,6 +463,7 @@ fb_code fb_sync_failed(fb_sync *sync, fb_code code, fb_error *err)
     FB_REQUIRE(sync != NULL && sync->out && code != FB_OK);
     api_clear(err);
     sync->out = false;
+    sync->all_but_late = false;
     alone_end(sync);
     chunk_note(sync, code);
     return api_said(sync->db, step(sync, EV_LATER, 0, &action), err);

@@ -163,6 +163,7 @@ typedef struct stage_result {
     bool complete; /* the device is at the server's head as of this reply */
     bool promoted; /* visible state changed */
     bool epoch_changed, catalog_changed;
+    bool catalog_waits; /* the server has a newer one, which was not asked for (push_plan.thin) */
     bool reborn; /* the restored server lacks what earlier lives were answered: sent again as a new
                     one */
     uint32_t rows, verdicts, rejected, held, merged;

@@ -448,6 +448,7 @@ static fb_code take_reply(taking *t, int64_t request_wall_ms)
     r->state.next_sync_ms = next_ms > 0 ? replica_now_ms(r, NULL, NULL) + next_ms : 0;
     t->result->applied = t->in->head.applied;
     t->result->retry_ms = t->in->head.retry_ms;
+    t->result->catalog_waits = t->in->head.catalog_waits > r->edition->catalog->version;
     return state_save(r, &before);
 }
 

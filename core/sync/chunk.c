@@ -46,6 +46,11 @@ void chunk_carried(chunk *c)
     }
 }
 
+bool chunk_is_thin(const chunk *c)
+{
+    return c->level >= CHUNK_LEVEL_THIN;
+}
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

@@ -5,6 +5,10 @@
  *   level 6   one group, a page of 1 KiB              what gets through a connection that dies
  * young
  *
+ * From level 4 on (a page of 16 KiB) the line is thin: what is larger than that and can wait, a
+ * newer catalogue, is not asked for. Otherwise it would break every exchange, and the work that is
+ * to go up with it.
+ *
  * A cut or a timeout goes three levels down; a server that was not reached one level, because the
  * request may have broken the connection or there was none. After an absence the first success
  * goes straight back to level 0. Where that breaks again the climb is one level at a time and needs
@@ -22,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CHUNK_LEVEL_LAST = 6, CHUNK_PATIENCE_MAX = 16 };
+enum { CHUNK_LEVEL_THIN = 4, CHUNK_LEVEL_LAST = 6, CHUNK_PATIENCE_MAX = 16 };
 
 typedef struct chunk {
     uint32_t level;
@@ -36,6 +40,7 @@ void chunk_init(chunk *c, uint32_t level, uint32_t patience);
 /* was_reached: something of the exchange was carried before it broke. */
 void chunk_broke(chunk *c, bool was_reached);
 void chunk_carried(chunk *c);
+bool chunk_is_thin(const chunk *c);
 /* At the present level and within `room` bytes of a budget (0: none). */
 size_t chunk_group_bytes(const chunk *c, uint64_t room);
 uint32_t chunk_groups_max(const chunk *c);

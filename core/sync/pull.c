@@ -31,16 +31,18 @@ static bool stood_still(const pull_answer *a, const stage_result *s)
     return a->groups_sent > 0 && s->verdicts == 0 && s->rows == 0 && !s->epoch_changed;
 }
 
-static session_event next_event(replica *r, const pull_answer *a, const stage_result *s)
+static session_event next_event(replica *r, const pull_answer *a, pull_result *out)
 {
     outbox_state outbox;
+    const stage_result *s = &out->stage;
 
     if (outbox_state_get(r, &outbox) != FB_OK) {
         return EV_LATER;
     }
     bool groups_left = outbox.acked < outbox.last;
     if (s->complete && !groups_left) {
-        return s->digest_again ? EV_MORE : EV_DONE;
+        out->all_but_late = s->digest_again || s->catalog_waits;
+        return out->all_but_late ? EV_MORE : EV_DONE;
     }
     return groups_left && stood_still(a, s) ? EV_LATER : EV_MORE;
 }
@@ -64,7 +66,7 @@ static fb_code take_reply(replica *r, const pull_answer *a, pull_result *out, fb
         rc = fail(err, rc, "reply", "%s", rc == FB_E_NO_MEMORY ? NO_MEMORY : UNREADABLE);
     } else if ((rc = stage_reply(r, body, a->request_wall_ms, &out->stage, err)) == FB_OK) {
         out->staged = true;
-        out->event = next_event(r, a, &out->stage);
+        out->event = next_event(r, a, out);
         out->retry_ms = out->stage.retry_ms;
         trace(replica_port(r), TRACE_PULL, "applied=%lld rows=%u verdicts=%u complete=%d",
               (long long)out->stage.applied, (unsigned)out->stage.rows,

@@ -22,6 +22,8 @@ typedef struct pull_result {
     uint32_t retry_ms;   /* with EV_LATER: what the server asked for */
     bool reborn;         /* a new incarnation was taken */
     bool staged;         /* `stage` is filled */
+    /* everything is up and down but what is left out on a thin line (push_plan): EV_MORE for it */
+    bool all_but_late;
     stage_result stage;
 } pull_result;
 

@@ -97,6 +97,7 @@ static void fill_request(replica *r, const push_source *s, const push_plan *plan
         .takes_packs = s->takes_packs,
         .takes_moves = s->token.size > 0,
         .no_page = s->no_page,
+        .no_catalog = plan->thin && s->token.size > 0,
     };
 }
 

@@ -13,6 +13,7 @@ enum { PUSH_PLAIN_BYTES_MAX = 300 };
 typedef struct push_plan {
     uint32_t wait_ms;    /* long poll, used only when no group is carried */
     uint32_t page_bytes; /* 0: the server's choice */
+    bool thin;           /* the line carries little: what can wait stays away (chunk_is_thin) */
     uint32_t groups_max; /* at most, 0: PUSH_GROUPS_MAX */
     size_t group_bytes;  /* no further group beyond it, 0: PUSH_BYTES_TARGET */
     int64_t wall_ms;     /* device clock, uncorrected */

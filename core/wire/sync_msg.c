@@ -5,10 +5,11 @@
  *
  *   up    {"m":"sync","v":1,"dev":"<id>","inc":"<id>","cat":3,"ep":"<id>","tok":"...","set":"11",
  *          "ack":"12","first":"13","n":2,"chain":"<64 hex>","last":"14","wall":"<ms>",
- *          "wait":25000,"page":4194304,"dig":1,"bkt":"<4096 hex>","packs":1,"moves":1,"nopage":1}
+ *          "wait":25000,"page":4194304,"dig":1,"bkt":"<4096 hex>","packs":1,"moves":1,"nopage":1,
+ *          "nocat":1}
  *         required: v dev inc cat last wall; first and n come together; last >= first + n - 1
  *   down  {"m":"sync","v":1,"ep":"<id>","wall":"<ms>","ap":"14","bk":"9","head":"5120",
- *          "retry":60000,"next":900000,"audit":"<id>"}
+ *          "retry":60000,"next":900000,"audit":"<id>","cat":4}
  *         required: v ep wall head
  *   run   {"m":"ok","g":"13","to":"14","cid":"5119"}
  *         groups g..to applied as sent, in commits cid, cid+1, ...; "to" left out when it is g
@@ -98,6 +99,7 @@ static const field REQUEST_FIELDS[] = {
     {"packs", FIELD_FLAG, FIELD_OPTIONAL, AT(takes_packs)},
     {"moves", FIELD_FLAG, FIELD_OPTIONAL, AT(takes_moves)},
     {"nopage", FIELD_FLAG, FIELD_OPTIONAL, AT(no_page)},
+    {"nocat", FIELD_FLAG, FIELD_OPTIONAL, AT(no_catalog)},
 };
 #undef AT
 
@@ -158,6 +160,7 @@ static const field REPLY_FIELDS[] = {
     {"retry", FIELD_U32, FIELD_OPTIONAL, AT(retry_ms)},
     {"next", FIELD_U32, FIELD_OPTIONAL, AT(next_ms)},
     {"audit", FIELD_ID, FIELD_OPTIONAL, AT(audit_head)},
+    {"cat", FIELD_U32, FIELD_OPTIONAL, AT(catalog_waits)},
 };
 #undef AT
 

@@ -44,6 +44,7 @@ typedef struct sync_request {
     bool takes_packs; /* a download from nothing may come as packs */
     bool takes_moves; /* rows that stay may be told as moves (block kind "move") */
     bool no_page;     /* only verdicts are wanted: chunks of packs are still missing */
+    bool no_catalog;  /* a newer catalogue may wait: the line carries little */
 } sync_request;
 
 void sync_request_put(buf *out, const sync_request *m); /* writes the sync line only */
@@ -63,6 +64,7 @@ typedef struct sync_reply {
         next_ms; /* when the server expects it next, if nothing happens; 0 = its own schedule */
     fb_id
         audit_head; /* first 16 bytes of the audit chain head: devices witness it; none = absent */
+    uint32_t catalog_waits; /* version of the catalogue that the request said may wait; 0 = none */
 } sync_reply;
 
 void sync_reply_put(buf *out, const sync_reply *m);
