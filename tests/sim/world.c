@@ -91,6 +91,7 @@ fb_code server_start(sim *s, const char *path, server **srv, server_reader **rea
         .port = &s->server_port,
         .files = &s->files,
         .blobs = {.free_bytes_min = 4096},
+        .gone_days = 1, /* of a fleet's days: many devices are away longer */
         .packing = {.rows_min = 10, .chunk_bytes = 16000, .rest_ms = 60000, .age_ms = 600000}};
     fb_code rc = server_open(&o, srv, &err);
     if (rc == FB_OK) {
