@@ -106,7 +106,11 @@ static fb_code differ(judging *j)
 fb_code digest_judge(replica *r, const page_head *page, bool reset, bool direct,
                      stage_result *result)
 {
-    judging j = {.r = r, .page = page, .reset = reset, .asked = direct, .result = result};
+    judging j = {.r = r,
+                 .page = page,
+                 .reset = reset,
+                 .asked = direct && !r->sums.withheld,
+                 .result = result};
     row_totals told;
     bool is_told = row_totals_get(page->totals, &told);
     if (r->sums.uncertain || is_due(r)) {
@@ -129,19 +133,24 @@ fb_code digest_judge(replica *r, const page_head *page, bool reset, bool direct,
     return FB_OK;
 }
 
-fb_code digest_ask(replica *r, bool *check, buf *buckets)
+fb_code digest_ask(replica *r, bool thin, bool *check, buf *buckets)
 {
     row_sums sums;
     bool known = false;
     int64_t staged = 0;
     FB_REQUIRE(r != NULL && check != NULL && buckets != NULL);
     *check = r->state.head_cid > 0 && is_due(r);
+    r->sums.withheld = false;
     if (r->state.digest_state != DIGEST_MENDING || r->state.base_stale) {
         return FB_OK;
     }
     /* In the course of a download the sums say nothing, and asking would begin it anew. */
     FB_TRY(read_count(r, "SELECT EXISTS (SELECT 1 FROM fb_stage)", &staged));
     if (staged != 0) {
+        return FB_OK;
+    }
+    r->sums.withheld = thin;
+    if (thin) {
         return FB_OK;
     }
     FB_TRY(sums_load(r, &sums, &known));

@@ -179,8 +179,8 @@ FB_MUST_USE fb_code stage_reply(replica *r, fb_text body, int64_t request_wall_m
                                 stage_result *out, fb_error *err);
 FB_MUST_USE fb_code stage_token(replica *r, buf *out); /* token for the next request */
 /* The digest in the next request: totals wanted; the 256 sums where they did not agree, else none.
- */
-FB_MUST_USE fb_code digest_ask(replica *r, bool *check, buf *buckets);
+ * thin: not in this one, they are 4 KB (push_plan). */
+FB_MUST_USE fb_code digest_ask(replica *r, bool thin, bool *check, buf *buckets);
 /* --- packs: a first download chunk by chunk (pack.c) ------------------------------------- */
 /* The chunk that is missing first. While one is, no page is staged; groups may be sent. */
 typedef struct pack_want {

@@ -161,6 +161,7 @@ struct replica {
     struct base_sums { /* during a promotion (sums.c) */
         row_sums now, before;
         bool counting, uncertain;
+        bool withheld; /* the request that is out should have carried them: digest_ask */
     } sums;
     bool reserved; /* reserve.c holds space */
     bool broken;   /* what stands in the file contradicts itself */

@@ -5,9 +5,9 @@
  *   level 6   one group, a page of 1 KiB              what gets through a connection that dies
  * young
  *
- * From level 4 on (a page of 16 KiB) the line is thin: what is larger than that and can wait, a
- * newer catalogue, is not asked for. Otherwise it would break every exchange, and the work that is
- * to go up with it.
+ * From level 4 on (a page of 16 KiB) the line is thin: what is large and can wait, a newer
+ * catalogue and the sums of a digest, stays away until all else is through. Otherwise it would
+ * break every exchange, and the work that is to go up with it.
  *
  * A cut or a timeout goes three levels down; a server that was not reached one level, because the
  * request may have broken the connection or there was none. After an absence the first success

@@ -41,7 +41,7 @@ static void source_clear(push_source *s)
     buf_clear(&s->plain);
 }
 
-static fb_code read_source(replica *r, push_source *s, fb_error *err)
+static fb_code read_source(replica *r, const push_plan *plan, push_source *s, fb_error *err)
 {
     FB_TRY(replica_identity_get(r, &s->who));
     if (!s->who.enrolled) {
@@ -54,7 +54,7 @@ static fb_code read_source(replica *r, push_source *s, fb_error *err)
     FB_TRY(pack_want_get(r, &want));
     s->no_page = want.any;
     buf_reset(&s->token);
-    FB_TRY(digest_ask(r, &s->check, &s->buckets));
+    FB_TRY(digest_ask(r, plan->thin, &s->check, &s->buckets));
     return stage_token(r, &s->token);
 }
 
@@ -123,7 +123,7 @@ static fb_code read_body(replica *r, push_source *s, const push_plan *plan, sync
 {
     size_t most = plan->group_bytes > 0 ? plan->group_bytes : PUSH_BYTES_TARGET;
     uint32_t groups_max = plan->groups_max > 0 ? plan->groups_max : PUSH_GROUPS_MAX;
-    FB_TRY(read_source(r, s, err));
+    FB_TRY(read_source(r, plan, s, err));
     for (size_t target = most;; target /= 4) {
         fill_request(r, s, plan, m);
         FB_TRY(read_groups(r, s, groups_max, target, m));

@@ -25,12 +25,16 @@ typedef struct page_sink {
     int move_columns[CATALOG_COLUMNS_LIMIT]; /* of the entity asked last */
 } page_sink;
 
+static uint32_t page_bytes_of(uint32_t wanted)
+{
+    return wanted == 0 || wanted > PAGE_BYTES_TARGET ? PAGE_BYTES_TARGET : wanted;
+}
+
 static bool sink_init(page_sink *k, feed_view *v, uint32_t page_bytes)
 {
     k->view = v;
     k->catalog = store_catalog(v->store);
-    k->size_wanted =
-        page_bytes == 0 || page_bytes > PAGE_BYTES_TARGET ? (size_t)PAGE_BYTES_TARGET : page_bytes;
+    k->size_wanted = page_bytes_of(page_bytes);
     k->blocks = arena_take(v->memory, k->catalog->entities_count * BLOCK_KINDS * sizeof(buf));
     for (int i = 0; i < CATALOG_COLUMNS_LIMIT; i++) {
         k->all_columns[i] = i;
@@ -267,7 +271,8 @@ static fb_code digest_plan(store *s, const page_request *q, arena *memory, page_
     FB_TRY(feed_digest_wrong(s, q->set, &device, memory, &wrong, &rows));
     d->anew = bucket_set_count(&wrong) > FIX_BUCKETS_MAX;
     int64_t bytes = 0;
-    for (unsigned b = 0; b < ROW_BUCKETS && bytes < PAGE_BYTES_TARGET && !d->anew; b++) {
+    int64_t most = page_bytes_of(q->page_bytes);
+    for (unsigned b = 0; b < ROW_BUCKETS && bytes < most && !d->anew; b++) {
         if (bucket_set_has(&wrong, b)) {
             bucket_set_add(&d->fix, b);
             bytes += rows / ROW_BUCKETS * ROW_BYTES_GUESSED + 1;

@@ -64,7 +64,7 @@ static bool asks_buckets(lab *l)
     bool check = false;
     buf buckets;
     buf_init(&buckets, 1 << 16);
-    assert_int_equal(digest_ask(l->r, &check, &buckets), FB_OK);
+    assert_int_equal(digest_ask(l->r, false, &check, &buckets), FB_OK);
     bool any = buckets.size > 0;
     buf_clear(&buckets);
     return any;
@@ -233,7 +233,7 @@ static void strayed_sum__is_found_without_totals(void **state)
     const stage_result got = row_take(&l, 5);
     assert_true(got.digest_wrong && !got.digest_again && faults(&l) == 1);
     buf_init(&buckets, 1 << 16);
-    assert_int_equal(digest_ask(l.r, &check, &buckets), FB_OK);
+    assert_int_equal(digest_ask(l.r, false, &check, &buckets), FB_OK);
     assert_true(check);
     buf_clear(&buckets);
     lab_check(&l);

@@ -97,9 +97,9 @@ static void asking_without_what_is_needed(lab *l)
     REFUSED(pack_want_get(l->r, NULL));
     REFUSED(stage_token(NULL, &text));
     REFUSED(stage_token(l->r, NULL));
-    REFUSED(digest_ask(NULL, &flag, &text));
-    REFUSED(digest_ask(l->r, NULL, &text));
-    REFUSED(digest_ask(l->r, &flag, NULL));
+    REFUSED(digest_ask(NULL, false, &flag, &text));
+    REFUSED(digest_ask(l->r, false, NULL, &text));
+    REFUSED(digest_ask(l->r, false, &flag, NULL));
     REFUSED(problem_each(NULL, problem_fn, NULL));
     REFUSED(problem_each(l->r, NULL, NULL));
     REFUSED(draft_put(NULL, &(draft){.id = l->user}));
