@@ -186,6 +186,7 @@ static fb_code epoch_write(store *db, const server_epoch_options *o)
     /* Up to here every earlier epoch shares it: a phone may have slept over several. */
     FB_TRY(store_meta_int(db, "epoch_cid", head, &shared));
     FB_TRY(store_meta_int_set(db, "epoch_cid", shared < head ? shared : head));
+    FB_TRY(store_meta_int_set(db, "epoch_ms", o->port->wall_ms(o->port->ctx)));
     snprintf(detail, sizeof detail, "{\"commit\":\"%lld\"}", (long long)head);
     return audit_put(db, o->port->wall_ms(o->port->ctx), text_of("admin"), text_of("restore"),
                      (fb_text){NULL, 0}, NULL, text_of(detail));

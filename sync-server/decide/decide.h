@@ -8,7 +8,9 @@
  *   DEC-1  the decision depends only on the view, the group and the session (caches hold what the
  * view says) DEC-2  rejected, held and blocked decisions have no changes DEC-3  no value loses
  * without a conflict record among the changes (MAX and MIN keep the better value by their nature
- * and need none) DEC-4  one row has at most one change in a decision */
+ * and need none) DEC-4  one row has at most one change in a decision
+ *   DEC-5  of what was captured over an earlier epoch's base a decision says whether a row was
+ *          missing that nobody is known to have deleted */
 #ifndef FB_DECIDE_DECIDE_H
 #define FB_DECIDE_DECIDE_H
 
@@ -46,7 +48,9 @@ typedef struct decision {
     verdict_msg verdict; /* texts live in the arena */
     change *changes;     /* ledger's input, in order */
     uint32_t changes_count;
-    bool plain;             /* echo rule */
+    bool plain;  /* echo rule */
+    bool awaits; /* judged without a row that a restore may have lost: whoever made it sends it
+                    again, and it may be judged otherwise then (DEC-5) */
     decided_block *blocked; /* rows a refused group would have made */
     uint32_t blocked_count;
     decided_held held;

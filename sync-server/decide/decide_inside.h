@@ -203,6 +203,8 @@ FB_MUST_USE fb_code view_changes(decide *d);
 
 /* --- verdict.c --- */
 fb_code verdict_refuse(decide *d, verdict_code v, const issue *why, const char *who);
+/* This row is not there: may it come yet? (DEC-5) Asked before the refusal: a failure is none. */
+FB_MUST_USE fb_code row_awaited(decide *d, const cat_entity *e, const fb_id *id);
 /* The row at fault goes with the verdict. */
 fb_code refuse_row(decide *d, verdict_code v, const issue *why, const char *who,
                    const view_row *row);
@@ -275,7 +277,8 @@ FB_MUST_USE fb_code commit_time(decide *d, int64_t ver, int64_t *at_ms_out);
  * was lost with it. */
 FB_MUST_USE fb_code base_time(decide *d, int64_t base_ver, int64_t *at_ms_out);
 
-/* A row the server makes in this group: fresh id, derived from the group's place. */
+/* A row the server makes in this group: fresh id, derived from the group and its place and from
+ * nothing else, so that a server that was put back makes the same row again. */
 fb_id made_id(decide *d);
 
 /* Server-side change of columns of one row: rules, derived columns, stamps. */

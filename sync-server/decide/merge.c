@@ -169,7 +169,7 @@ fb_id made_id(decide *d)
     digest_of(&place, sizeof place, &hash);
     memcpy(id.b, hash.b, sizeof id.b);
     for (int i = 0; i < 6; i++) {
-        id.b[i] = (uint8_t)((uint64_t)d->who->received_at_ms >> (40 - 8 * i));
+        id.b[i] = (uint8_t)((uint64_t)d->g->head.captured_at_ms >> (40 - 8 * i));
     }
     id.b[6] = (uint8_t)(0x70 | (id.b[6] & 0x0f));
     id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3f));

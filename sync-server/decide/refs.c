@@ -88,6 +88,25 @@ fb_code collided_by(decide *d, const cat_entity *e, const fb_id *id, int64_t *gs
     return FB_OK;
 }
 
+/* A phone that has not come yet sends what it made again, and the server makes of it what it made
+ * then (made_id). */
+fb_code row_awaited(decide *d, const cat_entity *e, const fb_id *id)
+{
+    bool deleted = false;
+    if (!d->who->old_base) {
+        return FB_OK;
+    }
+    store_stmt *q = store_prepare(d->view, STORE_decide_deleted);
+    store_bind_text(q, 1, e->name);
+    store_bind_id(q, 2, id);
+    FB_TRY(store_step(q, &deleted));
+    if (deleted) {
+        store_reset(q);
+    }
+    d->out->awaits = !deleted;
+    return FB_OK;
+}
+
 /* The reference leads nowhere: an alias, a dependant, or a mistake. */
 static fb_code ref_resolve(decide *d, const cat_entity *e, int column, fb_value *v)
 {
@@ -108,6 +127,7 @@ static fb_code ref_resolve(decide *d, const cat_entity *e, int column, fb_value 
     if (by > 0) {
         return refuse_blocked(d, by, e, column);
     }
+    FB_TRY(row_awaited(d, to, &id));
     issue why;
     say(&why, &NO_REFERENCE, e, column);
     return verdict_refuse(d, VERDICT_REJECTED, &why, "");

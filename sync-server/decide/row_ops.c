@@ -204,6 +204,7 @@ static fb_code row_is_gone(decide *d, const group_op *op)
     if (by > 0) {
         return refuse_blocked(d, by, op->entity, -1);
     }
+    FB_TRY(row_awaited(d, op->entity, &op->id));
     issue why;
     say(&why, &GONE, op->entity, -1);
     return verdict_refuse(d, VERDICT_REJECTED, &why, "");
@@ -349,8 +350,8 @@ fb_code op_delete(decide *d, const group_op *op)
     view_row *row = NULL;
     fb_code rc = op_row(d, op, &row);
     if (rc == FB_E_NOT_FOUND) {
-        d->plain = false; /* gone already: both agree */
-        return FB_OK;
+        d->plain = false; /* gone already: both agree; or not there again yet */
+        return row_awaited(d, op->entity, &op->id);
     }
     FB_TRY(rc);
     FB_TRY(rules_delete(d, op, row));

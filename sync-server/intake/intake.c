@@ -1,12 +1,17 @@
 /* intake.c - one request's groups. See intake.h for ITK-1..3. */
 #include "sync-server/intake/intake.h"
 
+#include <string.h>
+
 #include "base/id.h"
 #include "base/trace.h"
 #include "sync-server/intake/attempt.h"
 #include "sync-server/intake/chain.h"
 #include "sync-server/intake/fork.h"
 #include "sync-server/intake/held_record.h"
+
+/* How long the groups of a device wait for rows that others send again (ITK-5). */
+enum { AWAIT_MS = 60 * 60 * 1000 };
 
 /* One request on its way through the room. */
 typedef struct taking {
@@ -19,6 +24,7 @@ typedef struct taking {
     int64_t head;      /* last commit */
     digest chain_next; /* after the group being taken */
     bool collided;     /* decide_session */
+    bool awaits; /* the group that is next may stand when others have come: it goes no further */
     intake_result *out;
 } taking;
 
@@ -268,6 +274,22 @@ static fb_code group_read(taking *t, const decide_session *who, fb_text line, gr
     return FB_OK;
 }
 
+/* ITK-5 */
+static fb_code may_await(taking *t, bool *out)
+{
+    char key[8 + FB_ID_TEXT_BYTES] = "awaits.";
+    int64_t epoch_ms = 0, until_ms = 0, now_ms = t->r->now_ms;
+    id_put(&t->d.device, key + strlen(key));
+    FB_TRY(store_meta_int(t->in->db, "epoch_ms", 0, &epoch_ms));
+    FB_TRY(store_meta_int(t->in->db, key, 0, &until_ms));
+    if (until_ms <= epoch_ms || until_ms > now_ms + AWAIT_MS) {
+        until_ms = now_ms + AWAIT_MS;
+        FB_TRY(store_meta_int_set(t->in->db, key, until_ms));
+    }
+    *out = now_ms < until_ms;
+    return FB_OK;
+}
+
 static fb_code group_decide(taking *t, const decide_session *who, fb_text line, uint64_t mark)
 {
     group g = {.ops_count = 0};
@@ -286,6 +308,10 @@ static fb_code group_decide(taking *t, const decide_session *who, fb_text line, 
         trace(t->in->trace, TRACE_DECIDE, "gseq=%lld verdict=%s error=%s changes=%u",
               (long long)who->gseq, verdict_name(d.verdict.code), fb_code_name(d.verdict.error),
               (unsigned)d.changes_count);
+        FB_TRY(d.awaits ? may_await(t, &t->awaits) : FB_OK);
+        if (t->awaits) {
+            return FB_OK;
+        }
         FB_TRY(decision_write(t, who, &g, &d));
         trace(t->in->trace, TRACE_LEDGER, "gseq=%lld cid=%lld", (long long)who->gseq,
               (long long)d.verdict.cid);
@@ -325,6 +351,11 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
     } else {
         FB_TRY(group_decide(t, &who, line, mark));
     }
+    if (t->awaits) {
+        fb_code rc = arena_failed(t->in->work) ? FB_E_NO_MEMORY : FB_OK; /* ITK-4 */
+        arena_reset(t->in->work);
+        return rc;
+    }
     t->d.chain = t->chain_next;
     t->d.applied = gseq;
     t->out->pushed++;
@@ -347,7 +378,7 @@ static fb_code groups_take(taking *t, const chain_place *place)
 {
     uint32_t count = groups_limit(t, place);
     FB_TRY(count > 0 ? collided_read(t) : FB_OK);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && !t->awaits; i++) {
         int64_t gseq = t->d.applied + 1;
         fb_code rc = group_take(t, gseq, t->r->lines[place->repeated + i]);
         if (rc != FB_OK) {
@@ -361,6 +392,9 @@ static fb_code groups_take(taking *t, const chain_place *place)
 /* The attempts of this device: over when its groups are through, else at the next one. */
 static fb_code attempts_settle(taking *t, const chain_place *place)
 {
+    if (t->tried.found && t->awaits) { /* it was decided without failing */
+        return attempt_delete(t->in->db, &t->d.device);
+    }
     if (!t->tried.found || t->d.applied < t->tried.gseq) {
         return FB_OK;
     }

@@ -10,6 +10,9 @@
  *   ITK-2  a verdict once given is given again, byte for byte
  *   ITK-3  no group stops the groups behind it: unreadable ones are rejected, poisonous ones held
  *   ITK-4  nothing is written of a group for which memory did not suffice, not even in a text
+ *   ITK-5  after a restore devices come in any order. A group whose row another one has to send
+ *          again is not judged before that one had an hour: it stays with its device, and what is
+ *          behind it too. Then it is judged as what it is.
  *
  * When a group cannot be written (its insert meets an id that exists, or trouble that is not the
  * disk's) the caller rolls the whole batch back, which is rare, and runs it again: with ids

@@ -99,6 +99,7 @@ static inline void same_verdict(void *ctx)
         assert_int_equal(v->error, w->error);
         assert_true(text_equal(v->field, w->field));
         assert_int_equal(trial->d.changes_count, right.d.changes_count);
+        assert_int_equal(trial->d.awaits, right.d.awaits);
     }
     arena_free(right.memory);
 }

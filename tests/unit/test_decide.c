@@ -200,6 +200,35 @@ static void version_of_a_lost_commit_is_not_the_row_that_has_it_now(void **state
     assert_int_equal(decided(b).verdict.code, VERDICT_APPLIED);
 }
 
+/* What was captured since the accident, and what is known to be deleted, waits for nobody. */
+static void row_that_a_restore_may_have_lost_is_awaited(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    fb_id contact = company_add(&b->w.company, "contact",
+                                PAIRS("customer_id", id_text(&b->w.customers[0]), "name", "Li"));
+    int64_t ver = raw_server_ver(&b->w, "contact", &contact);
+    fb_id unknown = contact;
+    unknown.b[15] ^= 1;
+    const fb_id *rows[] = {&unknown, &contact};
+    company_delete(&b->w.company, "contact", &contact);
+    for (int i = 0; i < 4; i++) {
+        raw_begin(&g, &b->d, "contact.edit", 0, 0);
+        if (i % 2 == 0) {
+            raw_update(&g, "contact", rows[i / 2], ver, PAIRS("title", "", "Buyer"));
+        } else {
+            raw_delete(&g, "contact", rows[i / 2], ver);
+        }
+        raw_end(&g);
+        b->old_base = true;
+        decision d = decided(b);
+        assert_int_equal(d.awaits, i < 2);
+        assert_int_equal(d.verdict.code, i % 2 == 0 ? VERDICT_REJECTED : VERDICT_APPLIED);
+        b->old_base = false;
+        assert_false(decided(b).awaits);
+    }
+}
+
 static void rights_follow_role_permission_day_and_person(void **state)
 {
     bench *b = *state;
@@ -476,6 +505,7 @@ int main(void)
         CASE(refused_group_changes_nothing_and_names_what_it_would_have_made),
         CASE(delete_of_a_row_that_changed_is_refused),
         CASE(version_of_a_lost_commit_is_not_the_row_that_has_it_now),
+        CASE(row_that_a_restore_may_have_lost_is_awaited),
         CASE(rights_follow_role_permission_day_and_person),
         CASE(role_begins_with_the_companys_day),
         CASE(cache_forgets_what_a_commit_changed),
