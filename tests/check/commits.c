@@ -16,12 +16,11 @@ static int64_t commit_time(const judge *j, int64_t cid)
 
 bool base_stands(const judge *j, const group *g, int64_t base_ver)
 {
-    for (size_t i = array_count(j->epochs); i > 1 && j->epochs[i - 1] != g->ep; i--) {
-        if (j->epoch_cids[i - 1] < base_ver >> 20) {
-            return false;
-        }
+    bool stands = true;
+    for (size_t i = 1; i < array_count(j->epochs) && g->ep != j->epoch; i++) {
+        stands = stands && base_ver >> 20 <= j->epoch_cids[i];
     }
-    return true;
+    return stands;
 }
 
 int64_t base_time(const judge *j, const group *g, int64_t base_ver)
