@@ -171,6 +171,7 @@ typedef struct group {
     uint32_t device, user;
     int64_t gseq, cid, line, syncs;
     int64_t decided_at_cid; /* the newest commit when it was decided */
+    int64_t held_at_cid;    /* the same, when it was held that was settled since */
     name_id ep;             /* whose rows the device showed when it was saved; 0: none */
     uint8_t code, told;
     bool in_scope, withdrawn, excused, standing;
@@ -403,8 +404,8 @@ bool on_settle(judge *j, const event *ev);
 bool on_alias(judge *j, const event *ev);
 bool on_backup(judge *j, const event *ev);
 void commit_close(judge *j, bool answered);
-/* What the person saw. After a restore commits have the numbers of lost ones again: a version beyond
- * what all epochs share is none of those that there are now, and has no time (0). */
+/* What the person saw. After a restore commits have the numbers of lost ones again: a version
+ * beyond what all epochs share is none of those that there are now, and has no time (0). */
 bool base_stands(const judge *j, const group *g, int64_t base_ver);
 int64_t base_time(const judge *j, const group *g, int64_t base_ver);
 uint64_t verdict_bytes(const judge *j, name_id inc, int64_t gseq);

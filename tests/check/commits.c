@@ -68,19 +68,31 @@ static group *group_named(judge *j, const event *ev, bool *altered)
 /* --- epochs -------------------------------------------------------------------------------------
  */
 
+/* The answer that the backup holds. */
+static void undo_answer(group *g, int64_t cid)
+{
+    bool stood = g->standing && (g->cid != 0 ? g->cid : g->decided_at_cid) <= cid;
+    bool settled = g->was_held && g->held_at_cid <= cid;
+    int64_t since = !stood && settled ? g->held_at_cid : g->decided_at_cid;
+    bool held = !stood && since <= cid && (settled || g->code == CODE_HELD);
+    g->at_edge = since == cid && (held || (stood && g->cid == 0));
+    g->undone |= !stood || g->at_edge;
+    g->code = stood ? g->code : held ? CODE_HELD : CODE_NONE;
+    g->standing = stood;
+    g->cid = stood ? g->cid : 0;
+    g->decided_at_cid = since;
+    if (!stood) {
+        g->told = held && g->told != CODE_NONE ? CODE_HELD : CODE_NONE;
+    }
+}
+
 static void undo_groups(judge *j, int64_t cid)
 {
     size_t kept = 0;
     for (size_t i = 0; i < array_count(j->groups); i++) {
         group *g = &j->groups[i];
         if (g->code != CODE_NONE && (g->cid > cid || g->decided_at_cid >= cid)) {
-            bool stood = g->standing && (g->cid != 0 ? g->cid : g->decided_at_cid) <= cid;
-            g->at_edge = g->cid == 0 && g->decided_at_cid == cid && (stood || g->code == CODE_HELD);
-            g->undone |= !stood || g->at_edge;
-            g->code = stood ? g->code : CODE_NONE;
-            g->standing = stood;
-            g->cid = stood ? g->cid : 0;
-            g->told = stood ? g->told : CODE_NONE;
+            undo_answer(g, cid);
         }
     }
     for (size_t i = 0; i < array_count(j->decided); i++) {
@@ -422,12 +434,13 @@ bool on_settle(judge *j, const event *ev)
         return false;
     }
     group *g = group_named(j, ev, &altered);
-    if (g == NULL || (g->code != CODE_HELD && !(g->code == CODE_NONE && g->at_edge))) {
+    if (g == NULL || g->code != CODE_HELD) {
         broken(j, CHECK_verdict_changed, "group %lld of %s was not held", (long long)gseq,
                say(j, inc));
         return true;
     }
     g->was_held = true;
+    g->held_at_cid = g->decided_at_cid;
     verdict_keep(j, ev, g, code, key_of(inc, (uint64_t)gseq));
     return true;
 }
