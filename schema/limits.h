@@ -36,8 +36,14 @@ enum {
     CATALOG_BYTES_MAX = 4 << 20,
     NAME_BYTES_MAX = 48,
     TEXT_BYTES_DEFAULT = 400,
-    /* Scopes of one device. */
-    DEVICE_SCOPES_MAX = 1000,
+    /* Scopes of one device, and of a company: one person may see all. Each person, territory and
+     * org unit is one, for ever. A set costs 6 bytes a scope in the database, a page a look at
+     * each. */
+    DEVICE_SCOPES_MAX = 16384,
+    /* Where a download stands, as text; a pack that it names costs at most 40 bytes of it, and one
+     * that it does not name comes as pages. */
+    TOKEN_BYTES_MAX = 64 << 10,
+    TOKEN_PACKS_MAX = 1000,
     /* Attachments: a whole file, a thumbnail, a piece of one in one request, the line before a
      * piece, files asked about in one request. */
     BLOB_BYTES_MAX = 256 << 20,

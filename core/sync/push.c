@@ -6,7 +6,7 @@
 #include "schema/limits.h"
 #include "wire/pack.h"
 
-enum { TOKEN_BYTES_MAX = 64 << 10, HEAD_BYTES_MAX = 8 << 10, PACK_BYTES_EXTRA = 8 << 10 };
+enum { HEAD_BYTES_MAX = 8 << 10, PACK_BYTES_EXTRA = 8 << 10 };
 _Static_assert(GROUP_BYTES_MAX + TOKEN_BYTES_MAX + HEAD_BYTES_MAX + PACK_BYTES_EXTRA <=
                    SYNC_BODY_BYTES_MAX,
                "a group that does not shrink fits a body, whatever stands before it");

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/csv.h"
+#include "sync-server/feed/feed.h"
 
 enum { IMPORT_ROWS = 500, IMPORT_BYTES_MAX = 512 << 20, KEY_COLUMNS_MAX = 4 };
 
@@ -225,7 +226,7 @@ static int import_file(import *m, fb_text text, const char *key_option, arena *m
         fb_error err = {.code = rc};
         snprintf(err.message, sizeof err.message, "line %u: %s", r.line,
                  r.why != NULL ? r.why : fb_code_text(rc, "en"));
-        return admin_failed(m->a, rc, &err);
+        return admin_failed(m->a, feed_scope_refused(m->entity, rc, &err), &err);
     }
     return EXIT_DONE;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "sync-server/feed/feed.h"
 #include "wire/json.h"
 
 row_rights admin_rights(void)
@@ -229,6 +230,7 @@ static int put_run(admin *a, const cat_entity *e, const fb_value *current, int f
     fb_code rc = row_store(a, e, current, columns, values, count, memory, &c, &result, &err);
     if (rc == FB_OK && result != ROW_SAME) {
         rc = admin_commit(a, current == NULL ? "admin.add" : "admin.set", &c, 1, &cid);
+        rc = feed_scope_refused(e, rc, &err);
     }
     if (rc != FB_OK) {
         return admin_failed(a, rc, &err);

@@ -47,6 +47,9 @@ FB_MUST_USE fb_code feed_scopes_changed(store *s);
 /* A territory, org unit or user was inserted: its scope exists from now on, also before any row is
  * in it (writer). Other entities name no scope. */
 FB_MUST_USE fb_code feed_scope_make(store *s, const cat_entity *e, const fb_id *id);
+/* What a person is told when a commit that adds rows of `e` was refused with E_LIMIT (SCO-3);
+ * whatever else it was refused with is left to others. Gives rc back. */
+fb_code feed_scope_refused(const cat_entity *e, fb_code rc, fb_error *err);
 /* Scopes of a user's devices now (protocol.md section 8). */
 FB_MUST_USE fb_code feed_scopes_of_user(store *s, const fb_id *user, int64_t now_ms, arena *memory,
                                         scope_list *out);

@@ -6,7 +6,10 @@
 #include "base/check.h"
 #include "sync-server/feed/feed_inside.h"
 
-enum { CHUNK_FIRST = 16, CHUNK_MAX = 512, CHUNK_MANY = 64, SCOPES_MANY = 64 };
+/* Entries that a run holds, first and later on: the more scopes there are the fewer each. */
+static const struct chunk_size {
+    uint32_t scopes_max, first, later;
+} CHUNKS[] = {{64, 16, 512}, {4096, 16, 64}, {UINT32_MAX, 4, 8}};
 
 typedef struct feed_run {
     int64_t scope, after;
@@ -21,7 +24,8 @@ struct feed_merge {
     arena *memory;
     feed_run *runs;
     uint32_t *heap; /* indexes of runs that have an entry, least position first */
-    uint32_t runs_count, heap_count, chunk_max;
+    uint32_t runs_count, heap_count;
+    struct chunk_size chunk;
 };
 
 static int64_t pos_of(const feed_merge *m, uint32_t heap_at)
@@ -56,10 +60,10 @@ static void sift_down(feed_merge *m, uint32_t at)
 
 static fb_code run_grow(feed_merge *m, feed_run *run)
 {
-    if (run->capacity == m->chunk_max) {
+    if (run->capacity == m->chunk.later) {
         return FB_OK;
     }
-    uint32_t capacity = run->capacity == 0 ? CHUNK_FIRST : m->chunk_max;
+    uint32_t capacity = run->capacity == 0 ? m->chunk.first : m->chunk.later;
     run->entries = arena_take(m->memory, capacity * sizeof *run->entries);
     run->capacity = capacity;
     return run->entries != NULL ? FB_OK : FB_E_NO_MEMORY;
@@ -78,7 +82,7 @@ static void entry_read(store_stmt *q, feed_entry *out)
 /* The next chunk of a run; memory is taken only once there is something to hold. */
 static fb_code run_fill(feed_merge *m, feed_run *run)
 {
-    uint32_t wanted = run->capacity == 0 ? CHUNK_FIRST : m->chunk_max;
+    uint32_t wanted = run->capacity == 0 ? m->chunk.first : m->chunk.later;
     store_stmt *q = store_prepare(m->store, STORE_feed_read);
     bool row = true;
     run->count = 0;
@@ -116,7 +120,9 @@ fb_code feed_merge_open(store *s, const scope_list *scopes, const int64_t *curso
     m->store = s;
     m->memory = memory;
     m->runs_count = scopes->count;
-    m->chunk_max = scopes->count > SCOPES_MANY ? CHUNK_MANY : CHUNK_MAX;
+    for (size_t i = 0; m->chunk.first == 0; i++) {
+        m->chunk = scopes->count <= CHUNKS[i].scopes_max ? CHUNKS[i] : m->chunk;
+    }
     m->runs = arena_take(memory, (scopes->count + 1) * sizeof *m->runs);
     m->heap = arena_take(memory, (scopes->count + 1) * sizeof *m->heap);
     if (m->runs == NULL || m->heap == NULL) {

@@ -9,7 +9,9 @@
 #include "sync-server/feed/feed_inside.h"
 #include "wire/pack_msg.h"
 
-enum { OFFERS_BYTES_MAX = 1 << 20 };
+enum { OFFERS_BYTES_MAX = 1 << 20, PACKED_BYTES = 40, TOKEN_REST_BYTES = 256 };
+_Static_assert(TOKEN_PACKS_MAX *PACKED_BYTES + TOKEN_REST_BYTES <= TOKEN_BYTES_MAX,
+               "a token that names all packs that may be offered fits a request");
 
 fb_code feed_pack_is_good(store *s, const pack_info *info, const fb_id *epoch, int64_t head_pos,
                           bool *out)
@@ -57,7 +59,7 @@ static fb_code offers_find(feed_view *v, offers *o)
     if (o->infos == NULL) {
         return FB_E_NO_MEMORY;
     }
-    for (uint32_t i = 0; i < set->count; i++) {
+    for (uint32_t i = 0; i < set->count && o->count < TOKEN_PACKS_MAX; i++) {
         pack_info info;
         bool good = false;
         fb_code rc = pack_store_newest(packs->store, set->scopes[i], v->memory, &info);

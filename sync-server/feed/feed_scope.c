@@ -5,7 +5,9 @@
  * forgotten with it: the table is emptied when the store's stamp moves.
  *
  *   SCO-1  the list of a row is the union of its rules; a rule with a NULL column adds nothing
- *   SCO-2  a parent that does not exist adds nothing, and is not remembered */
+ *   SCO-2  a parent that does not exist adds nothing, and is not remembered
+ *   SCO-3  no company has more scopes than one device may have: who would pass that is refused
+ *          where the person, territory or org unit is added, not at every sync of who sees all */
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,6 +248,9 @@ static fb_code number_make(store *s, scope_kind kind, const fb_id *ref, int64_t 
     FB_ASSERT(row);
     int64_t made = store_int(q, 0);
     FB_TRY(store_run(q));
+    if (made > DEVICE_SCOPES_MAX) { /* SCO-3 */
+        return FB_E_LIMIT;
+    }
     *out = made;
     return feed_scopes_changed(s);
 }
@@ -295,6 +300,21 @@ fb_code feed_scope_make(store *s, const cat_entity *e, const fb_id *id)
         return scope_number(s, f, KIND_REGION, id, true, &number);
     }
     return e == f->words.app_user ? scope_number(s, f, KIND_USER, id, true, &number) : FB_OK;
+}
+
+fb_code feed_scope_refused(const cat_entity *e, fb_code rc, fb_error *err)
+{
+    static const char *const named[] = {"territory", "org_unit", "app_user"};
+    for (size_t i = 0; rc == FB_E_LIMIT && i < sizeof named / sizeof named[0]; i++) {
+        if (text_is(e->name, named[i])) {
+            return fail(err, rc, named[i],
+                        "the company has %d people, territories and org units, those of earlier "
+                        "years among them, and a device cannot hold more scopes: instead of adding "
+                        "one, rename one that is not needed any more",
+                        DEVICE_SCOPES_MAX);
+        }
+    }
+    return rc;
 }
 
 /* ---- cache of parents ---- */

@@ -8,7 +8,7 @@
 #include "base/decimal.h"
 #include "sync-server/feed/feed_inside.h"
 
-enum { SETS_KEPT = 16, SET_BYTES_MAX = 32 << 10 };
+enum { SETS_KEPT = 16, SET_BYTES_MAX = DEVICE_SCOPES_MAX * 20 };
 
 /* Ascending numbers joined by commas; E_CORRUPT for anything else. */
 fb_code scope_list_read(fb_text text, arena *memory, scope_list *out)

@@ -18,7 +18,7 @@
 #include "sync-server/store/fill.h"
 #include "sync-server/store/store_day.h"
 
-enum { UNIT_TREE_MAX = 4096 };
+enum { UNIT_TREE_MAX = DEVICE_SCOPES_MAX }; /* each has a scope */
 
 typedef struct user_scan {
     store *store;

@@ -834,6 +834,53 @@ static void feed__offers_no_more_packs_than_a_reply_holds(void **state)
     one_closed(&f, &one);
 }
 
+/* The token names each pack, and one beyond what a request holds would stop every push: the rest
+ * comes as pages. */
+static void feed__offers_no_more_packs_than_a_token_holds(void **state)
+{
+    enum { SCOPES = TOKEN_PACKS_MAX + 5 };
+    (void)state;
+    fixture f;
+    device one;
+    asking a;
+    char path[128];
+    fb_error err = {0};
+    pack_source packs = {.epoch = {{1}}, .key = &(sign_key){.secret = {7}}};
+    one_rep(&f, &one);
+    asking_begin(&a, &f, &one);
+    a.set = (scope_list){arena_take(f.memory, SCOPES * sizeof(int64_t)), SCOPES};
+    snprintf(path, sizeof path, "%s.packs", f.path);
+    ok_with(pack_store_open(path, NULL, true, &packs.store, &err), &err);
+    for (int i = 0; i < SCOPES; i++) {
+        a.set.scopes[i] = INT64_C(1000000000000000000) + i; /* as long as one may be */
+        pack_info info = {.scope = a.set.scopes[i],
+                          .position = raw_int(&f, "SELECT max(pos) FROM fs_feed"),
+                          .rows = 1,
+                          .chunks = 1,
+                          .catalog_version = store_catalog(f.reader)->version,
+                          .manifest = text_of("{}"),
+                          .epoch = packs.epoch};
+        memcpy(info.name.b, &i, sizeof i);
+        ok(pack_store_begin(packs.store, info.scope, &info.no));
+        ok(pack_store_finish(packs.store, &info));
+    }
+    a.q.packs = &packs;
+    a.q.token = text_of("");
+    ok(page_once(&a));
+    uint32_t offers = 0;
+    for (const char *at = buf_cstr(&a.out); (at = strstr(at, "{\"m\":\"pack\"")) != NULL; at++) {
+        offers++;
+    }
+    assert_int_equal(offers, TOKEN_PACKS_MAX);
+    const char *token = strstr(buf_cstr(&a.out), "\"tok\":\"");
+    assert_non_null(token);
+    assert_true(strcspn(token + 7, "\"") < TOKEN_BYTES_MAX);
+    asking_end(&a);
+    pack_store_close(packs.store);
+    unlink(path);
+    one_closed(&f, &one);
+}
+
 /* After packs: what fails while the rest is filled up is asked again from where it stood. */
 static void feed__filling_after_packs_fails_as_a_whole(void **state)
 {
@@ -881,6 +928,7 @@ int main(void)
         cmocka_unit_test(feed__own_rows_are_no_news),
         cmocka_unit_test(feed__pack_is_good_while_it_says_what_a_page_would),
         cmocka_unit_test(feed__offers_no_more_packs_than_a_reply_holds),
+        cmocka_unit_test(feed__offers_no_more_packs_than_a_token_holds),
         cmocka_unit_test(feed__filling_after_packs_fails_as_a_whole),
     };
     return cmocka_run_group_tests_name("feed_odd", tests, NULL, NULL);
