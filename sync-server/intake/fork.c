@@ -83,7 +83,7 @@ static fb_code line_make(const verdict_found *v, const fork_mark *old, int64_t g
         FB_TRY(verdict_line_get(v->line, memory, &m));
     }
     m.gseq = gseq;
-    m.echo = m.code != VERDICT_REJECTED && m.code != VERDICT_HELD && m.code != VERDICT_BLOCKED;
+    m.echo = verdict_stands(m.code);
     buf_init(&line, 8 << 20);
     verdict_put(&line, &m);
     *out = arena_keep(memory, &line);

@@ -106,7 +106,7 @@ static fb_code accept(holding *h)
     FB_TRY(decide_group(h->in->cache, h->in->db, &who, &g, h->in->work, &h->decided));
     FB_TRY(verdict_aliases_add(h->in->db, &h->decided.verdict));
     h->decided.plain = false;
-    h->decided.verdict.echo = true;
+    h->decided.verdict.echo = verdict_stands(h->decided.verdict.code);
     const commit_source from = {.device = who.device,
                                 .incarnation = who.incarnation,
                                 .user = who.user,

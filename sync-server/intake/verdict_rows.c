@@ -125,6 +125,11 @@ fb_code verdict_aliases_add(store *s, const verdict_msg *m)
     return FB_OK;
 }
 
+bool verdict_stands(verdict_code code)
+{
+    return code != VERDICT_REJECTED && code != VERDICT_HELD && code != VERDICT_BLOCKED;
+}
+
 fb_code verdict_line_get(fb_text line, arena *memory, verdict_msg *out)
 {
     reply_item item;

@@ -40,6 +40,8 @@ typedef struct verdict_found {
     fb_text marks, line, payload;
     fb_id held_row;
 } verdict_found;
+/* Something of the group stands: where it is not as it was sent, a page brings its rows (echo). */
+bool verdict_stands(verdict_code code);
 /* The words of a verdict as they stand in its row. E_CORRUPT: there are none. */
 FB_MUST_USE fb_code verdict_line_get(fb_text line, arena *memory, verdict_msg *out);
 FB_MUST_USE fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memory,

@@ -353,6 +353,18 @@ static verdict_code decide_raw(bench *b, raw_device *d, const char *to, fb_code 
     return v.code;
 }
 
+static void price_becomes(bench *b, const char *price)
+{
+    const cat_entity *e = catalog_entity_str(store_catalog(b->w.admin), "price_list_item");
+    const fb_value equal = {.kind = FB_KIND_ID, .u.id = b->w.product};
+    fb_value row[CATALOG_COLUMNS_LIMIT];
+    arena *memory = arena_new(1 << 20);
+    assert_int_equal(
+        store_row_by(b->w.admin, e, cat_column_str(e, "product_id"), &equal, memory, row), FB_OK);
+    company_set(&b->w.company, "price_list_item", &row[0].u.id, PAIRS("price_4dp", price));
+    arena_free(memory);
+}
+
 static void accepted_over_the_wire_the_author_hears_the_verdict(void **state)
 {
     bench *b = *state;
@@ -371,6 +383,23 @@ static void accepted_over_the_wire_the_author_hears_the_verdict(void **state)
     int64_t entries = 0, bad = 0;
     assert_int_equal(audit_verify(b->w.admin, &entries, &bad), FB_OK);
     assert_int_equal(bad, 0);
+}
+
+/* The price changed while the order waited: what the manager accepted cannot stand, and no page
+ * brings rows of it. */
+static void accepted_but_no_longer_right_is_refused_without_echo(void **state)
+{
+    bench *b = *state;
+    raw_reply r;
+    fb_code error = FB_OK;
+    price_becomes(b, "11.00");
+    assert_int_equal(decide_raw(b, &b->m, "accepted", &error), VERDICT_APPLIED);
+    raw_exchange(&b->a, &r);
+    verdict_msg v = raw_verdict(&r, b->held);
+    assert_int_equal(v.code, VERDICT_REJECTED);
+    assert_int_equal(v.error, FB_E_PRICE);
+    assert_false(v.echo);
+    raw_reply_clear(&r);
 }
 
 static void right_to_decide_is_checked_at_the_server(void **state)
@@ -518,6 +547,7 @@ int main(void)
         PEOPLE(accepted_as_a_duplicate_its_references_follow),
         PEOPLE(its_author_and_a_colleague_cannot_decide),
         BENCH(accepted_over_the_wire_the_author_hears_the_verdict),
+        BENCH(accepted_but_no_longer_right_is_refused_without_echo),
         BENCH(right_to_decide_is_checked_at_the_server),
         BENCH(change_request_cannot_decide),
         BENCH(administrator_was_first),
