@@ -193,7 +193,10 @@ static fb_code prune_to(replica *r, int64_t limit)
 {
     digest chain;
     FB_TRY(chain_at(r, limit, &chain));
-    FB_TRY(run_int(r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0", limit));
+    FB_TRY(run_int(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/*' AND value < ?1", limit));
+    FB_TRY(run_int(
+        r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0 AND NOT " IS_DECIDED,
+        limit));
     FB_TRY(run_int(r,
                    "DELETE FROM fb_verdict WHERE gseq BETWEEN 1 AND ?1 AND gseq NOT IN (SELECT "
                    "gseq FROM fb_outbox)",

@@ -39,8 +39,10 @@ static fb_code archive_answered(replica *r)
     FB_TRY(run_text(r, "UPDATE fb_outbox SET state=3 WHERE state IN (0, 1) AND gseq IN"
                        " (SELECT gseq FROM fb_verdict WHERE code=6 AND in_effect=0)"));
     FB_TRY(mark_waiting(r));
-    FB_TRY(run_int(r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0",
-                   r->state.backed_up));
+    FB_TRY(run_int(
+        r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0 AND NOT " IS_DECIDED,
+        r->state.backed_up));
+    FB_TRY(run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/*'"));
     FB_TRY(run_text(r, "DELETE FROM fb_verdict WHERE gseq NOT IN (SELECT gseq FROM fb_outbox)"));
     FB_TRY(run_int(r, "UPDATE fb_outbox SET state=4 WHERE gseq BETWEEN 1 AND ?1 AND state=1",
                    r->state.backed_up));

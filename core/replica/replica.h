@@ -28,6 +28,9 @@
  *   OUT-3  chain(g) = SHA-256(chain(g-1) || body(g)); chain(0) = SHA-256(incarnation bytes)
  *   OUT-4  a body is never rewritten; it leaves the outbox only when settled and backed up, and
  *          only then a person who was erased is taken out of what stays (forget.c)
+ *   OUT-5  what a manager decided about a held group is an answer like any other: the group stays
+ *          until a backup holds the decision, that is, an own group that was written after it was
+ *          heard; a server put back to before it has the group held again, and so has the device
  *   PRO-1  visible state = base state at token + pending groups in gseq order
  *   PRO-2  staged pages become visible only together, when the complete one is there
  *   PRO-3  a verdict's effect becomes visible only together with the state that contains it

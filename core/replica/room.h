@@ -50,6 +50,9 @@ enum {
 extern const char *const device_steps[];
 extern const uint32_t device_steps_count;
 
+/* OUT-5: fb_meta decided/<gseq> is the newest group that was there when its decision was heard. */
+#define IS_DECIDED "EXISTS (SELECT 1 FROM fb_meta WHERE key='decided/'||gseq)"
+
 typedef enum group_state {
     STATE_PENDING = 0,
     STATE_HELD = 1,

@@ -4,12 +4,12 @@
  * rows is promote.c's; here it is only recorded (PRO-3).
  *
  * New epoch: the server was restored or replaced. What it had not backed up is pending again (acked
- * goes back to backed_up, settled and based with it), as are held groups whose later verdict is not
- * in effect yet; aliases it had not backed up are taken back. The base is stale until a reset page
- * is promoted. Verdicts of that reply are left: the server repeats them for all behind `acked`.
- * Where that is not enough, because earlier lives of this device were answered by the server that
- * was lost, or because it was restored from an older backup than the one it had told of, the device
- * begins a new life with everything it still has in front (rebirth_revive). */
+ * goes back to backed_up, settled and based with it), and held groups whose decision it may not
+ * hold are held again; aliases it had not backed up are taken back. The base is stale until a reset
+ * page is promoted. Verdicts of that reply are left: the server repeats them for all behind
+ * `acked`. Where that is not enough, because earlier lives of this device were answered by the
+ * server that was lost, or because it was restored from an older backup than the one it had told
+ * of, the device begins a new life with everything it still has in front (rebirth_revive). */
 #include <string.h>
 
 #include "base/id.h"
@@ -39,11 +39,22 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Held again, until the server says what was decided: OUT-5. What its author closed stays closed.
+ */
+static fb_code forget_decisions(replica *r, int64_t backed_up)
+{
+    FB_TRY(run_int(r,
+                   "UPDATE fb_outbox SET state=1 WHERE gseq BETWEEN 1 AND ?1 AND state IN (0, 2, 3)"
+                   " AND " IS_DECIDED,
+                   backed_up));
+    FB_TRY(run_text(r, "UPDATE fb_verdict SET code=4, in_effect=0 WHERE " IS_DECIDED));
+    return run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/*'");
+}
+
 /* Answers that the server no longer knows it gave. */
 static fb_code forget_answers(replica *r, int64_t backed_up)
 {
-    FB_TRY(run_text(r, "UPDATE fb_verdict SET code=4, in_effect=1 WHERE in_effect=0 AND gseq IN"
-                       " (SELECT gseq FROM fb_outbox WHERE state<>0 AND state=1)"));
+    FB_TRY(forget_decisions(r, backed_up));
     FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE in_effect=0 AND gseq > ?1", backed_up));
     FB_TRY(run_int(r, "DELETE FROM fb_alias WHERE gseq > ?1", backed_up));
     FB_TRY(run_text(r, "DELETE FROM fb_ack"));
@@ -180,10 +191,23 @@ static fb_code ack_write(replica *r, int64_t from, int64_t to, int64_t cid)
     return run_int2(r, "DELETE FROM fb_verdict WHERE gseq BETWEEN ?1 AND ?2", from, to);
 }
 
+/* OUT-5: an own group behind the newest one is answered behind the decision. */
+static fb_code decided_note(replica *r, int64_t from, int64_t to)
+{
+    sql_stmt *s = sql_prepare(r->db, "INSERT OR REPLACE INTO fb_meta (key, value) SELECT"
+                                     " 'decided/'||gseq, ?3 FROM fb_verdict WHERE code=4 AND gseq"
+                                     " BETWEEN ?1 AND ?2");
+    sql_bind_int(s, 1, from);
+    sql_bind_int(s, 2, to);
+    sql_bind_int(s, 3, r->state.last);
+    return sql_run(s);
+}
+
 /* Repeats of what is known change nothing; but a run over a held group settles it: its rows come
  * in the page. */
 static fb_code run_again(replica *r, int64_t from, int64_t to)
 {
+    FB_TRY(decided_note(r, from, to));
     return run_int2(
         r,
         "UPDATE fb_verdict SET code=1, echo=1, in_effect=0 WHERE gseq BETWEEN ?1 AND ?2 AND code=4",
@@ -225,6 +249,7 @@ static fb_code take_later(taking *t, const verdict_msg *v, fb_text line)
         return FB_OK;
     }
     count_verdict(t->result, v);
+    FB_TRY(decided_note(t->r, v->gseq, v->gseq));
     return verdict_write(t->r, v, line);
 }
 
@@ -355,12 +380,30 @@ static fb_code check_continues(taking *t)
     return rc;
 }
 
+/* A reply that tells of a new epoch has no verdicts, and what was decided about held groups is told
+ * only to a device whose token has not passed it: the page is left, and asked for anew. */
+static fb_code page_waits_for_verdicts(taking *t, bool *now_out)
+{
+    int64_t held = 0;
+    *now_out = true;
+    if (t->result->epoch_changed) {
+        FB_TRY(read_count(
+            t->r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state=1 AND gseq > 0", &held));
+        *now_out = held == 0;
+    }
+    return FB_OK;
+}
+
 static fb_code take_page(taking *t)
 {
     const page_head *page = &t->in->page;
     int64_t staged = 0;
     bool now = true;
     FB_TRY(check_continues(t));
+    FB_TRY(page_waits_for_verdicts(t, &now));
+    if (!now) {
+        return FB_OK;
+    }
     FB_TRY(page_counts_now(t, &now));
     if (!now) {
         return FB_OK;

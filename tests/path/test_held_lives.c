@@ -1,7 +1,10 @@
 /* test_held_lives.c - work that waits for a manager while its phone is put back, enrolled anew, or
  * loses its database: it goes on waiting, for its author as for the manager, and is decided once.
+ * And while the server is put back to before the decision: what its author hears in the end is what
+ * the server says.
  *
- * Method: devices over a server in memory; the phone's files are copied and put back. */
+ * Method: devices over a server in memory; files of the phone or the server are copied and put
+ * back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +14,7 @@
 
 #include "support/fleet.h"
 #include "sync-server/erase/erase.h"
+#include "sync-server/intake/intake.h"
 #include "sync-server/store/fill.h"
 
 #include <cmocka.h>
@@ -166,6 +170,77 @@ typedef void (*accident)(void);
 static const accident ACCIDENTS[] = {nothing_happens, phone_is_put_back, phone_loses_its_database};
 enum { ACCIDENTS_COUNT = sizeof ACCIDENTS / sizeof ACCIDENTS[0] };
 
+/* ---- what becomes of the server ---- */
+
+static void server_is_copied(void)
+{
+    crash_vfs_remove(f.vfs, "backup");
+    crash_vfs_copy(f.vfs, "server", "backup");
+}
+
+/* fieldbook-admin restore. */
+static void server_is_put_back(void)
+{
+    fb_error err = {0};
+    int64_t commit = 0;
+    server_epoch_options o = {.path = "server/master.db", .vfs = "fleetfs", .port = &f.port};
+    fleet_server_stop(&f);
+    crash_vfs_remove(f.vfs, "server");
+    crash_vfs_copy(f.vfs, "backup", "server");
+    fleet_must(server_epoch_new(&o, &commit, &err), &err, "server_epoch_new");
+    fleet_server_start(&f);
+}
+
+/* fieldbook-admin held accept. */
+static void administrator_accepts(void)
+{
+    intake in = {.db = f.admin, .cache = decide_cache_new(), .work = arena_new(16 << 20)};
+    held_waiting waiting;
+    fb_id row;
+    char hex[40];
+    int64_t head = 0;
+    fleet_text(manager, "SELECT lower(hex(id)) FROM held_group", hex, sizeof hex);
+    assert_true(hex_get(text_of(hex), row.b, sizeof row.b));
+    assert_int_equal(held_waiting_row(f.admin, &row, &waiting), FB_OK);
+    assert_int_equal(waiting.count, 1);
+    const intake_decision how = {.device = waiting.device,
+                                 .incarnation_no = waiting.incarnation_no,
+                                 .gseq = waiting.number,
+                                 .now_ms = f.now_ms,
+                                 .accept = true};
+    assert_int_equal(store_begin(f.admin), FB_OK);
+    assert_int_equal(ledger_head(f.admin, &head), FB_OK);
+    assert_int_equal(decide_cache_begin(in.cache, f.admin, head, f.now_ms), FB_OK);
+    assert_int_equal(intake_held_decide(&in, &how), FB_OK);
+    assert_int_equal(store_commit(f.admin), FB_OK);
+    server_tick(f.srv, (uint64_t)f.now_ms);
+    decide_cache_free(in.cache);
+    arena_free(in.work);
+}
+
+/* The group is in a backup, and everything before it let go of. */
+static void work_is_held_and_backed_up(void)
+{
+    work_is_held(false);
+    talk("settled");
+    fleet_sync(rep);
+    all_is_backed_up();
+    server_is_copied();
+}
+
+static void manager_decides(const char *command)
+{
+    fleet_sync(manager);
+    assert_int_equal(decide(command, "seen"), FB_OK);
+    fleet_sync(manager);
+}
+
+static void is_decided(const char *command)
+{
+    manager_decides(command);
+    fleet_sync(rep);
+}
+
 /* ---- tests ---- */
 
 static void accepted_after_the_accident__stands_and_leaves_the_tray(void **state)
@@ -263,6 +338,93 @@ static void decided_before_the_accident__is_heard_again(void **state)
     assert_int_equal(in_tray(), 10);
 }
 
+/* The backup holds the group and not the decision, which its author has heard: it waits again, and
+ * the decision, sent again, ends otherwise. */
+static void server_put_back__decision_that_ends_otherwise_comes_to_the_tray(void **state)
+{
+    (void)state;
+    work_is_held_and_backed_up();
+    is_decided("held.accept");
+    assert_int_equal(in_tray(), 0);
+    server_is_put_back();
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 100);
+    company_delete(&f.company, "contact", &buyer);
+    company_delete(&f.company, "customer", &shop); /* nothing to change any more */
+    fleet_sync(manager);
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 10);
+}
+
+/* The phone has begun a new life since it heard. */
+static void server_put_back__a_new_life_has_the_group_too(void **state)
+{
+    (void)state;
+    work_is_held_and_backed_up();
+    is_decided("held.accept");
+    phone_is_put_back();
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 0);
+    server_is_put_back();
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 100);
+    fleet_sync(manager);
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 0);
+    shop_says("by the rep");
+}
+
+static void server_put_back__decision_comes_again(void **state)
+{
+    (void)state;
+    work_is_held_and_backed_up();
+    is_decided("held.accept");
+    server_is_put_back();
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 100);
+    fleet_sync(manager);
+    shop_says("by the rep");
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 0);
+}
+
+/* The backup holds the decision, which its author has heard or not. */
+static void server_put_back__to_behind_the_decision_nothing_waits(void **state)
+{
+    static const char *const COMMANDS[] = {"held.accept", "held.reject"};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        if (i > 0) {
+            people_close(NULL);
+            people_open(NULL);
+        }
+        work_is_held_and_backed_up();
+        manager_decides(COMMANDS[i / 2]);
+        if (i % 2 == 0) {
+            fleet_sync(rep);
+        }
+        server_is_copied();
+        server_is_put_back();
+        fleet_sync(rep);
+        assert_int_equal(in_tray(), i / 2 * 10);
+    }
+}
+
+/* Refused, then put back to before it; somebody else accepts first. */
+static void server_put_back__what_was_refused_may_be_accepted(void **state)
+{
+    (void)state;
+    work_is_held_and_backed_up();
+    is_decided("held.reject");
+    assert_int_equal(in_tray(), 10);
+    server_is_put_back();
+    administrator_accepts();
+    fleet_sync(rep);
+    assert_int_equal(in_tray(), 0);
+    fleet_sync(manager);
+    shop_says("by the rep");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, people_open, people_close)
 
 int main(void)
@@ -272,6 +434,11 @@ int main(void)
         TEST(rejected_after_the_accident__can_be_corrected),
         TEST(emptied_by_an_erasure__is_decided_by_its_row),
         TEST(decided_before_the_accident__is_heard_again),
+        TEST(server_put_back__decision_that_ends_otherwise_comes_to_the_tray),
+        TEST(server_put_back__decision_comes_again),
+        TEST(server_put_back__a_new_life_has_the_group_too),
+        TEST(server_put_back__to_behind_the_decision_nothing_waits),
+        TEST(server_put_back__what_was_refused_may_be_accepted),
     };
     return cmocka_run_group_tests_name("held_lives", tests, NULL, NULL);
 }

@@ -324,13 +324,6 @@ static void action_explain(sim *s, const char *mark, sqlite3 *master)
     sqlite3_finalize(q);
 }
 
-/* Does the server lose commits in this life? */
-static bool goes_back(const sim *s)
-{
-    const bool *has = s->plan->enabled;
-    return has[KIND_SERVER_RESTORED] || has[KIND_SERVER_OLDER] || has[KIND_SERVER_PUT_BACK];
-}
-
 /* I2 and I5 for one saved group. */
 static void action_check(sim *s, const sim_action *a, int count, sqlite3 *master)
 {
@@ -353,14 +346,13 @@ static void action_check(sim *s, const sim_action *a, int count, sqlite3 *master
                mark) > 0) {
         return; /* held: it waits on the server, also when the device has begun a new life since */
     }
-    if ((a->server_only || goes_back(s)) &&
+    if (a->server_only &&
         number(master,
                "SELECT count(*) FROM fs_verdict WHERE code = 3 AND state = 1 AND instr(payload, "
                "?1) > 0",
                mark) > 0) {
-        return; /* a person refused it; its device was put back to before it, and lost it, or heard
-                   of a decision that went with the server, which is made anew and ends otherwise:
-                   its row says so */
+        return; /* a person refused it; its device was put back to before it, and lost it: its row
+                   says so */
     }
     tray t = {.marker = mark};
     if (fb_problem_each(s->devices[a->device].db, tray_look, &t, NULL) != FB_OK || !t.found) {

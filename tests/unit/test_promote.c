@@ -159,7 +159,46 @@ static void promote__held_groups_stay_visible_until_the_later_verdict(void **sta
     reply_row(&l, &out, 1, "held, changed", NULL, 1, 80);
     reply_take(&l, &out);
     assert_string_equal(lab_text(&l, 1, l.name), "held, changed");
+    /* OUT-5: the backup that is known now may be older than the decision. */
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE gseq=1"), 1);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox"), 1);
+    lab_save(&l, 3, "behind it", 1);
+    reply_begin(&l, &out, 3, 2, 9);
+    verdict_run_put(&out, 3, 3, 9);
+    reply_page(&out, "0.9", true, false);
+    reply_take(&l, &out);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE gseq=1"), 1);
+    reply_begin(&l, &out, 3, 3, 9);
+    reply_page(&out, "0.9", true, false);
+    reply_take(&l, &out);
     assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox"), 0);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key GLOB 'decided/*'"), 0);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
+/* The decision comes as a run; the marks are those of one life (OUT-5). */
+static void promote__decided_groups_go_with_a_new_life(void **state)
+{
+    lab l;
+    buf out;
+    fb_error err;
+    (void)state;
+    lab_start(&l, DB, 21);
+    lab_save(&l, 1, "held", 1);
+    reply_begin(&l, &out, 1, 1, 7);
+    reply_verdict(&out, 1, VERDICT_HELD, false);
+    reply_page(&out, "0.7", true, false);
+    reply_take(&l, &out);
+    reply_begin(&l, &out, 1, 1, 8);
+    verdict_run_put(&out, 1, 1, 8);
+    reply_page(&out, "0.8", true, false);
+    reply_row(&l, &out, 1, "held, changed", NULL, 1, 80);
+    reply_take(&l, &out);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE state=0"), 1);
+    assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE state=5 AND gseq < 0"), 1);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key GLOB 'decided/*'"), 0);
     lab_check(&l);
     lab_stop(&l);
 }
@@ -679,6 +718,7 @@ int main(void)
         cmocka_unit_test(promote__a_page_read_before_a_group_does_not_overwrite_it),
         cmocka_unit_test(promote__verdicts_have_no_effect_before_the_page_is_complete),
         cmocka_unit_test(promote__held_groups_stay_visible_until_the_later_verdict),
+        cmocka_unit_test(promote__decided_groups_go_with_a_new_life),
         cmocka_unit_test(promote__alias_moves_every_reference),
         cmocka_unit_test(promote__warns_and_keeps_a_change_whose_row_left),
         cmocka_unit_test(promote__reset_rebuilds_the_base_and_keeps_pending_work),

@@ -41,6 +41,7 @@ typedef struct mgroup {
     mstate state;
     int from, to;      /* alias by its verdict, from NONE when there is none */
     bool refused;      /* told so and in effect */
+    bool decided;      /* was held, and told what a person decided */
     verdict_code told; /* newest verdict the device was given */
 } mgroup;
 
@@ -552,6 +553,7 @@ static void told_in_model(void)
     for (int64_t g = 1; g <= m.server.applied; g++) {
         manswer *a = &m.server.answers[g];
         if (g > m.acked || (m.groups[g].told == VERDICT_HELD && a->late)) {
+            m.groups[g].decided = g <= m.acked;
             m.groups[g].told = a->code;
             a->late = false;
         }
@@ -637,7 +639,41 @@ static void server_backs_up(void)
     m.backup = m.server;
 }
 
-/* The reply that tells of it carries a reset page and no verdicts. */
+static bool has_mark(int64_t g)
+{
+    char sql[80];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM fb_meta WHERE key='decided/%lld'",
+             (long long)g);
+    return lab_count(&m.l, sql) == 1;
+}
+
+/* OUT-5: held again, whatever was decided since, unless the backup holds the decision; the server
+ * says it again. */
+static bool held_again(int64_t backed_up)
+{
+    bool any = false;
+    for (int64_t g = 1; g <= m.last; g++) {
+        mgroup *one = &m.groups[g];
+        manswer *a = &m.server.answers[g];
+        bool marked = one->decided && has_mark(g);
+        if (one->decided && !marked && g <= backed_up && a->code == VERDICT_HELD) {
+            fail_msg("seed %llu: group %lld was let go of before a backup held its decision",
+                     (unsigned long long)m.seed, (long long)g);
+        }
+        if (g <= backed_up && (one->state == M_HELD || marked)) {
+            one->state = M_HELD;
+            one->told = VERDICT_HELD;
+            one->refused = false;
+            a->late = a->code != VERDICT_HELD;
+        }
+        one->decided = false;
+        any = any || one->state == M_HELD;
+    }
+    return any;
+}
+
+/* The reply that tells of it carries a reset page and no verdicts: a device where something is held
+ * leaves the page. */
 static void server_is_restored(void)
 {
     buf out;
@@ -651,6 +687,7 @@ static void server_is_restored(void)
     assert_int_equal(outbox_state_get(m.l.r, &box), FB_OK);
     reply_begin(&m.l, &out, m.server.applied, m.server.backed_up, m.server.cid);
     bool complete = put_page(&out, box.backed_up);
+    complete &= !held_again(box.backed_up);
     stage_result got = reply_take(&m.l, &out);
     assert_true(got.epoch_changed);
     for (int64_t g = box.backed_up + 1; g <= m.last; g++) {
@@ -658,13 +695,6 @@ static void server_is_restored(void)
         m.groups[g].told = (verdict_code)0;
         if (m.groups[g].state == M_OFF && !m.groups[g].refused) {
             m.groups[g].state = M_PENDING;
-        }
-    }
-    for (int64_t g = 1; g <= box.backed_up;
-         g++) { /* a late decision that is not in effect is forgotten */
-        if (m.groups[g].state == M_HELD) {
-            m.groups[g].told = VERDICT_HELD;
-            m.server.answers[g].late = m.server.answers[g].code != VERDICT_HELD;
         }
     }
     m.acked = box.backed_up;
