@@ -60,7 +60,9 @@ static bool is_shared(const sim *s, const char *note)
     unsigned long mark = strtoul(strrchr(note, '-') + 1, NULL, 10);
     for (int i = 0; i < s->actions_count; i++) {
         if (s->actions[i].mark == mark) {
-            return s->actions[i].number_shared;
+            /* Or its save failed and left it in the second copy: it may have come in a phone that
+             * was put back, while this one gave the number again. */
+            return s->actions[i].number_shared || s->actions[i].doubt;
         }
     }
     return true;
