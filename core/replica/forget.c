@@ -1,8 +1,8 @@
 /* forget.c - what this device still keeps of a person whose data was erased.
  *
  * The rows of `erasure` say whom; the person's rows come empty in the same download. What is left
- * is work that was not applied: the tray, groups that are held, and rows parked for them. The rule
- * is the server's (wire/erased.h).
+ * is work that was not applied: the tray, groups that are held, rows parked for them; and groups
+ * that are kept for their decision (OUT-5). The rule is the server's (wire/erased.h).
  *
  *   FGT-1  a body is emptied once its group is settled and inside a backup (OUT-4): until then a
  *          restored server may ask for it, and takes nothing of the person
@@ -193,8 +193,9 @@ static fb_code parked_empty(void *ctx, const cat_entity *e, const fb_id *id)
 
 /* ---- the tray ---- */
 
+/* State 0 among those that were pruned: kept for the sake of a decision (OUT-5). */
 static const char tray_text[] =
-    "SELECT gseq FROM fb_outbox WHERE state IN (1, 2, 3, 4) AND gseq > ?1 AND gseq <= ?2"
+    "SELECT gseq FROM fb_outbox WHERE state IN (0, 1, 2, 3, 4) AND gseq > ?1 AND gseq <= ?2"
     " ORDER BY gseq LIMIT 1";
 
 static fb_code tray_next(replica *r, int64_t *gseq, bool *found)

@@ -17,8 +17,8 @@
 enum { NUMBERS_SKIPPED = 1000 };
 
 /* State 6 stands only within this transaction: it goes on in the new life. Not what was emptied
- * (FGT-1), whose line the server would not know: it is decided by its row there, which the person
- * sees. */
+ * (FGT-1), whose line the server would not know, decided or not: it is decided by its row there,
+ * which the person sees. */
 static fb_code mark_waiting(replica *r)
 {
     FB_TRY(run_int(r,
@@ -27,6 +27,8 @@ static fb_code mark_waiting(replica *r)
                    " in_effect=0))) AND NOT EXISTS (SELECT 1 FROM fb_meta WHERE"
                    " key='emptied/'||gseq)",
                    r->state.acked));
+    FB_TRY(run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/*' AND EXISTS (SELECT 1 FROM"
+                       " fb_meta e WHERE e.key='emptied/'||substr(fb_meta.key, 9))"));
     return run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'emptied/*'");
 }
 

@@ -496,18 +496,18 @@ bool sql_is_begun(const sql_db *db)
 
 void sql_rollback(sql_db *db)
 {
-    if (sqlite3_get_autocommit(db->handle) == 0) {
+    if (sql_is_begun(db)) {
         /* A failing rollback has already happened inside SQLite, unless memory is gone; keep the
          * code of the cause. Found by fb-torture. */
         db->inside = true;
         (void)sqlite3_step(db->rollback);
         (void)sqlite3_reset(db->rollback);
-        if (sqlite3_get_autocommit(db->handle) == 0) {
+        if (sql_is_begun(db)) {
             (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
         }
         db->inside = false;
     }
-    db->rollback_due = sqlite3_get_autocommit(db->handle) == 0;
+    db->rollback_due = sql_is_begun(db);
     db->begun = false;
     db->doomed = SQLITE_OK;
 }

@@ -175,13 +175,8 @@ static fb_code take_no(replica *r, const lane_request *q, const pull_answer *a,
                        const lane_clock *clock, lane_result *out, fb_error *err)
 {
     fb_code code = FB_E_OFFLINE;
-    fb_code rc = pull_refusal_read(a, &code, &out->retry_ms);
-    if (rc != FB_OK) {
-        return fail(err, rc, "server",
-                    "out of memory while the server's answer was read: close something and try "
-                    "again");
-    }
-    rc = take_refused(r, q, code, clock, out);
+    FB_TRY(pull_refusal_read(a, &code, &out->retry_ms, err));
+    fb_code rc = take_refused(r, q, code, clock, out);
     if (rc == FB_OK) {
         return FB_OK;
     }

@@ -90,7 +90,8 @@ static fb_code error_read(const pull_answer *a, buf *memory, error_msg *out)
     return rc;
 }
 
-fb_code pull_refusal_read(const pull_answer *a, fb_code *code_out, uint32_t *retry_ms_out)
+fb_code pull_refusal_read(const pull_answer *a, fb_code *code_out, uint32_t *retry_ms_out,
+                          fb_error *err)
 {
     buf memory;
     error_msg m = {.code = FB_E_OFFLINE};
@@ -103,7 +104,7 @@ fb_code pull_refusal_read(const pull_answer *a, fb_code *code_out, uint32_t *ret
     }
     *retry_ms_out = m.retry_ms > a->retry_ms ? m.retry_ms : a->retry_ms;
     if (rc == FB_E_NO_MEMORY) {
-        return rc;
+        return fail(err, rc, "server", "%s", NO_MEMORY);
     }
     *code_out = m.code == FB_OK ? FB_E_PROTOCOL : m.code;
     return FB_OK;
@@ -139,12 +140,9 @@ fb_code pull_refusal(replica *r, const pull_answer *a, pull_result *out, fb_erro
     FB_REQUIRE(r != NULL && a != NULL && out != NULL);
     *out = (pull_result){.event = EV_LATER};
     fb_code code = FB_E_OFFLINE;
-    fb_code rc = pull_refusal_read(a, &code, &out->retry_ms);
+    FB_TRY(pull_refusal_read(a, &code, &out->retry_ms, err));
     fb_class klass = fb_code_class(code);
 
-    if (rc != FB_OK) {
-        return fail(err, rc, "server", "%s", NO_MEMORY);
-    }
     if (code == FB_E_FORK) {
         return take_fork(r, out, err);
     }

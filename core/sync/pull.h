@@ -37,9 +37,9 @@ FB_MUST_USE fb_code pull_refusal(replica *r, const pull_answer *answer, pull_res
                                  fb_error *err);
 
 /* The code of an answer that is not 200, and when the server wants to be asked again. A proxy's own
- * page has none: it counts as no connection. FB_E_NO_MEMORY: what it says is not known, *code_out
- * is left; the server's own want of memory stands in *code_out. */
+ * page has none: it counts as no connection. FB_E_NO_MEMORY, said in err: what it says is not
+ * known, *code_out is left; the server's own want of memory stands in *code_out. */
 FB_MUST_USE fb_code pull_refusal_read(const pull_answer *answer, fb_code *code_out,
-                                      uint32_t *retry_ms_out);
+                                      uint32_t *retry_ms_out, fb_error *err);
 
 #endif

@@ -94,6 +94,8 @@ typedef struct scope_builder {
     arena *memory;
 } scope_builder;
 FB_MUST_USE fb_code scope_builder_add(scope_builder *b, int64_t scope);
+/* Where it stands in the list; `count`: nowhere. */
+uint32_t scope_list_at(const scope_list *list, int64_t scope);
 bool scope_list_has(const scope_list *list, int64_t scope);
 /* Number of a scope; 0 when it has none and `create` is false. */
 FB_MUST_USE fb_code scope_number(store *s, feed_state *f, scope_kind kind, const fb_id *ref,

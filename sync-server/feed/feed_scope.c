@@ -160,7 +160,7 @@ static fb_code add_list(scope_builder *b, const scope_list *list)
     return FB_OK;
 }
 
-bool scope_list_has(const scope_list *list, int64_t scope)
+uint32_t scope_list_at(const scope_list *list, int64_t scope)
 {
     uint32_t low = 0;
     uint32_t high = list->count;
@@ -172,7 +172,12 @@ bool scope_list_has(const scope_list *list, int64_t scope)
             high = middle;
         }
     }
-    return low < list->count && list->scopes[low] == scope;
+    return low < list->count && list->scopes[low] == scope ? low : list->count;
+}
+
+bool scope_list_has(const scope_list *list, int64_t scope)
+{
+    return scope_list_at(list, scope) < list->count;
 }
 
 bool scope_list_equal(const scope_list *a, const scope_list *b)

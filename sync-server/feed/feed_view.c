@@ -13,7 +13,6 @@
  * only after the first layer's position: before, the device never had the row; and only if the row
  * is in none of the device's scopes now (FED-3) a dropped scope  its rows leave unless they are in
  * one of the device's scopes now */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -162,22 +161,13 @@ static fb_code open_token(feed_view *v)
     return FB_OK;
 }
 
-static int compare_scopes(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* Where a scope of the device's set stands: see feed_token.c. */
 static int64_t cursor_of(const feed_view *v, int64_t scope)
 {
     int64_t cursor = 0;
     if (v->token.filling) {
-        const int64_t *at =
-            v->packed.count == 0
-                ? NULL
-                : bsearch(&scope, v->packed.scopes, v->packed.count, sizeof scope, compare_scopes);
-        int64_t packed = at != NULL ? v->packed_pos[at - v->packed.scopes] : 0;
+        uint32_t at = scope_list_at(&v->packed, scope);
+        int64_t packed = at < v->packed.count ? v->packed_pos[at] : 0;
         return packed > v->token.fill_pos ? packed : v->token.fill_pos;
     }
     for (uint32_t i = 0; i < v->token.count; i++) {

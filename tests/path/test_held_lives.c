@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sql/sql.h"
 #include "support/fleet.h"
 #include "sync-server/erase/erase.h"
 #include "sync-server/intake/intake.h"
@@ -425,6 +426,59 @@ static void server_put_back__what_was_refused_may_be_accepted(void **state)
     shop_says("by the rep");
 }
 
+/* What the phone's file says, of its own tables. */
+static int64_t file_number(const char *sql)
+{
+    sql_db *db = NULL;
+    bool row = false;
+    fleet_must(sql_open(rep->path, &(sql_options){.read_only = true, .vfs = "fleetfs"}, &db, NULL),
+               NULL, "the phone's file");
+    sql_stmt *q = sql_prepare(db, sql);
+    assert_int_equal(sql_step(q, &row), FB_OK);
+    int64_t n = row ? sql_int(q, 0) : -1;
+    sql_reset(q);
+    sql_close(db);
+    return n;
+}
+
+/* It is kept for the sake of its decision only (OUT-5): the person goes out of it at once. */
+static void accepted_and_kept__is_emptied_by_an_erasure(void **state)
+{
+    (void)state;
+    work_is_held(true);
+    talk("settled");
+    fleet_sync(rep);
+    all_is_backed_up();
+    is_decided("held.accept");
+    assert_int_equal(file_number("SELECT count(*) FROM fb_outbox WHERE state=0"), 1);
+    buyer_is_erased();
+    fleet_sync(rep);
+    assert_int_equal(file_number("SELECT count(*) FROM fb_outbox WHERE state=0"), 1);
+    assert_int_equal(file_number("SELECT count(*) FROM fb_meta WHERE key GLOB 'emptied/*'"), 1);
+}
+
+/* Emptied, it is another line: a server that is put back would hold it as new work. */
+static void emptied_and_accepted__is_not_sent_by_a_new_life(void **state)
+{
+    (void)state;
+    work_is_held(true);
+    talk("settled");
+    fleet_sync(rep);
+    all_is_backed_up();
+    buyer_is_erased();
+    fleet_sync(rep);
+    assert_int_equal(file_number("SELECT count(*) FROM fb_meta WHERE key GLOB 'emptied/*'"), 1);
+    server_is_copied();
+    is_decided("held.accept");
+    phone_is_put_back();
+    fleet_sync(rep);
+    server_is_put_back();
+    fleet_sync(rep);
+    fleet_sync(rep);
+    fleet_sync(manager);
+    assert_int_equal(fleet_number(manager, "SELECT count(*) FROM held_group"), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, people_open, people_close)
 
 int main(void)
@@ -433,6 +487,8 @@ int main(void)
         TEST(accepted_after_the_accident__stands_and_leaves_the_tray),
         TEST(rejected_after_the_accident__can_be_corrected),
         TEST(emptied_by_an_erasure__is_decided_by_its_row),
+        TEST(accepted_and_kept__is_emptied_by_an_erasure),
+        TEST(emptied_and_accepted__is_not_sent_by_a_new_life),
         TEST(decided_before_the_accident__is_heard_again),
         TEST(server_put_back__decision_that_ends_otherwise_comes_to_the_tray),
         TEST(server_put_back__decision_comes_again),
