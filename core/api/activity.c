@@ -32,7 +32,7 @@ static fb_code log_activity(fb_db *db, const fb_id *customer, const char *subjec
     FB_TRY(not_in_future(db, at_ms, "activity.at", err));
     FB_TRY(api_person_get(db, &me, err));
     FB_TRY(api_customer_get(db, customer, &known, err));
-    FB_TRY(visit_for(db, customer, at_ms, &visit));
+    FB_TRY(visit_for(db, &known.id, at_ms, &visit));
     rec_new(&r, db, "activity");
     fill_options(&r, o, at_ms);
     rec_id(&r, "customer_id", customer);

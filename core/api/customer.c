@@ -51,16 +51,18 @@ static void copy_column(sql_stmt *s, int i, char *out, size_t size)
 fb_code api_customer_get(fb_db *db, const fb_id *id, api_customer *out, fb_error *err)
 {
     bool row = false;
+    fb_id stands = *id; /* a screen may be older than the last sync */
+    FB_TRY(alias_of(db->r, &stands));
     sql_stmt *s = sql_prepare(replica_sql(db->r),
                               "SELECT status, grade, channel, payment_term, territory_id, "
                               "price_list_id FROM customer WHERE id = ?1");
-    sql_bind_id(s, 1, id);
+    sql_bind_id(s, 1, &stands);
     FB_TRY(sql_step(s, &row));
     if (!row) {
         return fail(err, FB_E_NOT_FOUND, "customer",
                     "the customer is not on this device: synchronise, or check the id");
     }
-    *out = (api_customer){.id = *id, .territory = sql_id(s, 4), .price_list = sql_id(s, 5)};
+    *out = (api_customer){.id = stands, .territory = sql_id(s, 4), .price_list = sql_id(s, 5)};
     copy_column(s, 0, out->status, sizeof out->status);
     copy_column(s, 1, out->grade, sizeof out->grade);
     copy_column(s, 2, out->channel, sizeof out->channel);

@@ -167,8 +167,10 @@ fb_code fb_customer_360(fb_db *db, const fb_id *customer, char **json_out, fb_er
 
     FB_REQUIRE(db != NULL && customer != NULL && json_out != NULL);
     api_clear(err);
-    viewer v = {.db = db, .customer = customer, .memory = arena_new(CALL_BYTES_MAX), .err = err};
-    id_put(customer, v.id_text);
+    fb_id stands = *customer; /* the lists name it too */
+    FB_TRY(alias_of(db->r, &stands));
+    viewer v = {.db = db, .customer = &stands, .memory = arena_new(CALL_BYTES_MAX), .err = err};
+    id_put(&stands, v.id_text);
     buf_init(&out, JSON_OUT_BYTES_MAX);
     json_writer_init(&v.w, &out);
     bool own = false;

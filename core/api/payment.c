@@ -150,9 +150,9 @@ static fb_code add_payment(fb_db *db, const fb_id *customer, int64_t amount_mino
     FB_TRY(not_in_future(db, at_ms, "payment.received_at", err));
     FB_TRY(api_person_get(db, &me, err));
     FB_TRY(api_customer_get(db, customer, &known, err));
-    FB_TRY(check_allocations(db, customer, amount_minor, o, err));
+    FB_TRY(check_allocations(db, &known.id, amount_minor, o, err));
     if (id_is_none(&visit)) {
-        FB_TRY(visit_for(db, customer, at_ms, &visit));
+        FB_TRY(visit_for(db, &known.id, at_ms, &visit));
     }
     if (id_is_none(&me.territory)) {
         me.territory = known.territory;

@@ -227,11 +227,13 @@ fb_code fb_visit_check_in(fb_db *db, const fb_id *customer, const fb_visit_in_op
     FB_REQUIRE(db != NULL && customer != NULL);
     api_clear(err);
     FB_TRY(options_copy(&o, sizeof o, options));
+    fb_id stands = *customer; /* the address, and a later call of the group, name it */
+    FB_TRY(alias_of(db->r, &stands));
     FB_TRY(write_begin(db, "visit.check_in", o.at_ms, &w, err));
-    fb_code rc = write_end(&w, check_in(db, customer, &o, w.at_ms, &done, err), NULL, err);
+    fb_code rc = write_end(&w, check_in(db, &stands, &o, w.at_ms, &done, err), NULL, err);
     if (rc == FB_OK) {
         db->group_visit = done.visit;
-        db->group_visit_customer = *customer;
+        db->group_visit_customer = stands;
         if (out != NULL) {
             *out = done;
         }

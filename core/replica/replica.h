@@ -135,7 +135,10 @@ FB_MUST_USE fb_code capture_number(replica *r, const char *prefix, buf *out, fb_
 FB_MUST_USE fb_code replica_rights(replica *r, const cat_entity *e, struct row_rights *out);
 
 /* --- rows ------------------------------------------------------------------------------ */
-/* Read one row: values[columns_count]; texts live in `memory`. E_NOT_FOUND. */
+/* In place: the id that stands for this one since the server found both to be one thing. */
+FB_MUST_USE fb_code alias_of(replica *r, fb_id *id);
+/* Read one row: values[columns_count]; texts live in `memory`. An id that is an alias: the row that
+ * stands. E_NOT_FOUND. */
 FB_MUST_USE fb_code row_read(replica *r, const cat_entity *e, const fb_id *id, arena *memory,
                              fb_value *values);
 FB_MUST_USE fb_code row_find(replica *r, const cat_entity *e, int column, const fb_value *equal,

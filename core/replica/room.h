@@ -260,7 +260,6 @@ int64_t value_number(const fb_value *v);     /* 0 for NULL */
 void copy_value(arena *memory, fb_value *v); /* texts into memory; an empty text when it is full */
 
 /* --- alias.c --- */
-FB_MUST_USE fb_code alias_of(replica *r, fb_id *id); /* in place: the row's surviving id */
 FB_MUST_USE fb_code alias_values(replica *r, const cat_entity *e, const int *columns,
                                  fb_value *values,
                                  uint32_t count); /* columns NULL: catalogue order */

@@ -90,7 +90,13 @@ fb_code row_read(replica *r, const cat_entity *e, const fb_id *id, arena *memory
     FB_REQUIRE(r != NULL && e != NULL && id != NULL && memory != NULL && values != NULL);
     entity_plan *p = plan_if_ours(r, e);
     FB_REQUIRE(p != NULL);
-    return row_load(r, p, id, memory, values);
+    fb_id stands = *id;
+    fb_code rc = row_load(r, p, id, memory, values);
+    if (rc != FB_E_NOT_FOUND) {
+        return rc;
+    }
+    FB_TRY(alias_of(r, &stands));
+    return id_equal(&stands, id) ? FB_E_NOT_FOUND : row_load(r, p, &stands, memory, values);
 }
 
 fb_code row_find(replica *r, const cat_entity *e, int column, const fb_value *equal, arena *memory,

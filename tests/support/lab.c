@@ -392,7 +392,8 @@ bool lab_has(lab *l, unsigned id)
     fb_code rc = read_item(l, id, memory, values);
     arena_free(memory);
     assert_true(rc == FB_OK || rc == FB_E_NOT_FOUND);
-    return rc == FB_OK;
+    fb_id asked = lab_id(id);
+    return rc == FB_OK && id_equal(&values[0].u.id, &asked); /* not the row it is an alias of */
 }
 
 const char *lab_text(lab *l, unsigned id, int column)
