@@ -52,6 +52,8 @@ static fb_code archive_answered(replica *r)
         r, "UPDATE fb_outbox SET state=5 WHERE gseq BETWEEN 1 AND ?1 AND state IN (0, 1)", acked));
     FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-?1 WHERE gseq < 0", acked));
     FB_TRY(run_int(r, "UPDATE fb_verdict SET gseq=gseq-?1 WHERE gseq < 0", acked));
+    FB_TRY(run_int(r, "UPDATE fb_alias SET gseq=gseq-?1 WHERE gseq < 0", acked));
+    FB_TRY(run_int(r, "UPDATE fb_alias SET gseq=gseq-?1-1 WHERE gseq BETWEEN 1 AND ?1", acked));
     FB_TRY(run_int(r, "UPDATE fb_outbox SET gseq=gseq-?1-1 WHERE gseq BETWEEN 1 AND ?1", acked));
     return run_int(
         r, "UPDATE fb_verdict SET gseq=gseq-?1-1, in_effect=1 WHERE gseq BETWEEN 1 AND ?1", acked);
@@ -119,7 +121,6 @@ static fb_code forget_download(replica *r)
 {
     FB_TRY(run_text(r, "DELETE FROM fb_ack"));
     FB_TRY(run_text(r, "DELETE FROM fb_undo"));
-    FB_TRY(run_text(r, "UPDATE fb_alias SET gseq=0")); /* answered for good */
     FB_TRY(run_text(r, "DELETE FROM fb_stage"));
     FB_TRY(meta_drop(r, "token_staged"));
     FB_TRY(meta_drop(r, "packs"));

@@ -51,12 +51,15 @@ static fb_code forget_decisions(replica *r, int64_t backed_up)
     return run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/*'");
 }
 
-/* Answers that the server no longer knows it gave. */
+/* Answers that the server no longer knows it gave; of earlier lives those that no backup had. */
 static fb_code forget_answers(replica *r, int64_t backed_up)
 {
     FB_TRY(forget_decisions(r, backed_up));
     FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE in_effect=0 AND gseq > ?1", backed_up));
-    FB_TRY(run_int(r, "DELETE FROM fb_alias WHERE gseq > ?1", backed_up));
+    FB_TRY(run_int(r,
+                   "DELETE FROM fb_alias WHERE gseq > ?1 OR gseq IN"
+                   " (SELECT gseq FROM fb_outbox WHERE state<>0 AND state=5)",
+                   backed_up));
     FB_TRY(run_text(r, "DELETE FROM fb_ack"));
     FB_TRY(run_text(r, "DELETE FROM fb_undo"));
     return alias_notice(r);

@@ -64,13 +64,14 @@ static int64_t talks(fleet_device *d, const char *subject)
     return fleet_number(d, sql);
 }
 
-static fb_id shop_make(fleet_device *d, const char *code)
+static fb_id shop_make(fleet_device *d, const char *code, const char *licence)
 {
-    char json[200];
+    char json[260];
     fb_error err = {0};
     fb_id id = {{0}};
-    snprintf(json, sizeof json, "{\"code\":\"%s\",\"name\":\"Shop %s\",\"territory_id\":\"%s\"}",
-             code, code, id_text(&f.territories[0]));
+    snprintf(json, sizeof json,
+             "{\"code\":\"%s\",\"name\":\"Shop %s\",\"licence_no\":\"%s\",\"territory_id\":\"%s\"}",
+             code, code, licence, id_text(&f.territories[0]));
     fleet_must(fb_record_put_json(d->db, "customer", json, &id, &err), &err, json);
     return id;
 }
@@ -80,6 +81,23 @@ static void remark(fleet_device *d, const fb_id *customer, const char *json)
     fb_error err = {0};
     f.now_ms += MINUTE_MS;
     fleet_must(fb_customer_update(d->db, customer, json, NULL, &err), &err, json);
+}
+
+/* Its maker's backup brings back what it was; the server knows more of it than it does. */
+static void phone_is_put_back(fleet_device *d)
+{
+    crash_vfs_remove(f.vfs, "cloud");
+    crash_vfs_copy(f.vfs, "dev1", "cloud");
+    talk(d, &f.customers[0], "since");
+    fleet_sync(d);
+    fb_db_close(d->db);
+    d->db = NULL;
+    crash_vfs_remove(f.vfs, "dev1");
+    crash_vfs_copy(f.vfs, "cloud", "dev1");
+    fleet_open_again(d);
+    talk(d, &f.customers[0], "another");
+    fleet_sync(d);
+    assert_int_equal(d->report.rebirths_count, 1);
 }
 
 static int setup(void **state)
@@ -103,7 +121,7 @@ static int teardown(void **state)
 static fb_id work_is_lost(void)
 {
     backup_take();
-    fb_id shop = shop_make(rep, "C7");
+    fb_id shop = shop_make(rep, "C7", "L-7");
     fleet_sync(rep);
     fleet_sync(manager);
     talk(manager, &shop, "on the new one");
@@ -319,6 +337,67 @@ static void settlement_of_a_conflict__waits_for_the_record(void **state)
                      1);
 }
 
+/* A second life of the phone (it was put back) keeps what the first was answered, aliases too, as
+ * long as no backup holds it: the restored server may decide the other way round. */
+static void alias_of_an_earlier_life__is_forgotten_with_its_answer(void **state)
+{
+    (void)state;
+    fleet_device *other = fleet_device_add(&f, &f.users[0]);
+    backup_take();
+    (void)shop_make(other, "C8", "L-8");
+    fleet_sync(other);
+    fb_id mine = shop_make(rep, "C9", "L-8");
+    fleet_sync(rep);
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM customer WHERE code = 'C9'"), 0);
+    phone_is_put_back(rep);
+    backup_put_back();
+    fleet_sync(rep); /* now this one was first */
+    fleet_sync(other);
+    fleet_sync(rep);
+    talk(rep, &mine, "with the survivor");
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM customer WHERE code = 'C9'"), 1);
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM activity a JOIN customer c ON c.id = "
+                                       "a.customer_id WHERE c.code = 'C9'"),
+                     1);
+    fleet_sync(rep);
+    fleet_sync(other);
+    assert_int_equal(talks(other, "with the survivor"), 1);
+}
+
+/* What a backup had of the first life stays in the second, whatever epoch comes. */
+static void alias_that_a_backup_holds__stays(void **state)
+{
+    (void)state;
+    int64_t head = 0;
+    fleet_device *other = fleet_device_add(&f, &f.users[0]);
+    (void)shop_make(other, "C8", "L-8");
+    fleet_sync(other);
+    fb_id mine = shop_make(rep, "C9", "L-8");
+    fleet_sync(rep);
+    talk(rep, &mine, "a commit behind the verdict");
+    fleet_sync(rep);
+    backup_take();
+    fleet_must(store_begin(f.admin), NULL, "begin");
+    fleet_must(ledger_head(f.admin, &head), NULL, "head");
+    fleet_must(store_meta_int_set(f.admin, "backed_up_cid", head), NULL, "backed_up_cid");
+    fleet_must(store_commit(f.admin), NULL, "commit");
+    server_tick(f.srv, (uint64_t)f.now_ms);
+    fleet_sync(rep);
+    fleet_sync(rep);
+    phone_is_put_back(rep);
+    talk(rep, &f.customers[0], "in the second life");
+    fleet_sync(rep);
+    phone_is_put_back(rep);
+    backup_put_back();
+    fleet_sync(rep);
+    assert_true(rep->report.epoch_changed);
+    talk(rep, &mine, "by its old name");
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM activity a JOIN customer c ON c.id = "
+                                       "a.customer_id WHERE c.code = 'C8' AND a.subject = "
+                                       "'by its old name'"),
+                     1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -332,6 +411,8 @@ int main(void)
         CASE(second_restore__gives_another_hour),
         CASE(clock_put_back__makes_nobody_wait_longer),
         CASE(approval__waits_for_what_was_asked),
+        CASE(alias_of_an_earlier_life__is_forgotten_with_its_answer),
+        CASE(alias_that_a_backup_holds__stays),
         CASE(settlement_of_a_conflict__waits_for_the_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
