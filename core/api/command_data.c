@@ -139,7 +139,7 @@ fb_code cmd_problem_show(command_call *c)
 {
     int64_t gseq = 0;
 
-    FB_TRY(arg_int(c, "gseq", 1, INT64_MAX, &gseq));
+    FB_TRY(arg_int(c, "gseq", -INT64_MAX, INT64_MAX, &gseq));
     return fb_problem_get(c->db, gseq, put_whole_problem, c, c->err);
 }
 
@@ -148,7 +148,7 @@ fb_code cmd_problem_resubmit(command_call *c)
     int64_t gseq = 0;
     int64_t made = 0;
 
-    FB_TRY(arg_int(c, "gseq", 1, INT64_MAX, &gseq));
+    FB_TRY(arg_int(c, "gseq", -INT64_MAX, INT64_MAX, &gseq));
     FB_TRY(fb_problem_resubmit_json(c->db, gseq, arg_text(c, "patches"), &made, c->err));
     json_put_object(c->w);
     out_int(c, "gseq", made);
@@ -161,7 +161,7 @@ fb_code cmd_problem_discard(command_call *c)
 {
     int64_t gseq = 0;
 
-    FB_TRY(arg_int(c, "gseq", 1, INT64_MAX, &gseq));
+    FB_TRY(arg_int(c, "gseq", -INT64_MAX, INT64_MAX, &gseq));
     FB_TRY(fb_problem_discard(c->db, gseq, c->err));
     json_put_object(c->w);
     out_int(c, "gseq", gseq);

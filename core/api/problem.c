@@ -76,7 +76,7 @@ fb_code fb_problem_get(fb_db *db, int64_t gseq, fb_problem_fn fn, void *ctx, fb_
 
     FB_REQUIRE(db != NULL && fn != NULL);
     api_clear(err);
-    if (gseq <= 0) {
+    if (gseq == 0) { /* a number below it: what an earlier life of the device was refused */
         return no_problem(err);
     }
     fb_code rc = problem_each(db->r, lend_problem, &l);

@@ -48,6 +48,10 @@ static void capture_start(replica *r, const char *kind, int64_t captured_at_ms, 
                            .clock_suspect = suspect,
                            .catalog_version = r->edition->catalog->version,
                            .replaces = replaces > 0 ? replaces : 0};
+    if (c->head.replaces != 0) {
+        c->head.replaces_in = r->me.incarnation;
+    }
+    c->replaces = replaces;
     group_put_begin(&c->writer, &c->body, &c->head);
 }
 
@@ -120,7 +124,7 @@ static fb_code write_group(replica *r, const digest *chain)
     fb_text stored = outbox_pack(r, buf_text(&c->body));
     FB_TRY(outbox_append(r, gseq, &c->head, stored, chain));
     const stored_group g = {.at_ms = c->head.captured_at_ms,
-                            .replaces = c->head.replaces,
+                            .replaces = c->replaces,
                             .chain = *chain,
                             .kind = c->head.kind,
                             .numbers = buf_text(&c->numbers),

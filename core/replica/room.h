@@ -118,6 +118,7 @@ typedef struct capture {
     bool open;
     uint64_t serial;
     group_head head;
+    int64_t replaces; /* also of an earlier life, less than 0: only the second copy is told of it */
     group_writer writer;
     buf body, image; /* group line; before-images */
     bool needs_image;

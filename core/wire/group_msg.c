@@ -1,9 +1,9 @@
 /* group_msg.c - see group_msg.h for the format; both directions side by side.
  *
  * head   k (kind), at (captured), off (clock correction, "0" left out), sus (1 = the clock is
- *        suspect, left out when not), cv (catalogue version), rp (gseq it replaces, left out when
- *        none), then ops. Members may come in any order; unknown ones are skipped.
- * ops    ["+", entity, ["id", columns...], [[id, values...], ...]]
+ *        suspect, left out when not), cv (catalogue version), rp (gseq it replaces) and ri (the
+ *        incarnation that counts so), left out when none, then ops. Members may come in any order;
+ * unknown ones are skipped. ops    ["+", entity, ["id", columns...], [[id, values...], ...]]
  *        ["~", entity, id, base ver, [columns], [values before], [values]]
  *        ["-", entity, id, base ver]
  *        ["^", entity, id, [columns], [differences]]
@@ -42,6 +42,10 @@ void group_put_begin(group_writer *w, buf *out, const group_head *head)
     if (head->replaces != 0) {
         json_put_key(j, "rp");
         json_put_int_string(j, head->replaces);
+        if (!id_is_none(&head->replaces_in)) {
+            json_put_key(j, "ri");
+            json_put_id(j, &head->replaces_in);
+        }
     }
     json_put_key(j, "ops");
     json_put_array(j);
@@ -476,6 +480,8 @@ static unsigned member_get(group_in *g, fb_text key, group_head *head)
         return SEEN_CATALOG;
     } else if (text_is(key, "rp")) {
         head->replaces = int_within(r, json_int_string(r), 0, INT64_MAX);
+    } else if (text_is(key, "ri")) {
+        head->replaces_in = row_id_get(g);
     } else if (text_is(key, "ops")) {
         ops_get(g);
         return SEEN_OPS;

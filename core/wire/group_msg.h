@@ -25,6 +25,7 @@ typedef struct group_head {
     bool clock_suspect;
     uint32_t catalog_version;
     int64_t replaces; /* gseq of the rejected or held group this one replaces; 0 none */
+    fb_id replaces_in; /* the incarnation that counts so; none: whichever sends this */
 } group_head;
 
 /* One operation on one row. Values are in catalogue type (fb_value). */

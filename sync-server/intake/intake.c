@@ -144,9 +144,12 @@ static fb_code held_withdraw(taking *t, int64_t replaced)
     return ledger_head(t->in->db, &t->head);
 }
 
-static fb_code replaced_mark(taking *t, int64_t gseq, int64_t replaces)
+/* A number of an earlier life means another group, or none, in this one. */
+static fb_code replaced_mark(taking *t, int64_t gseq, const group_head *head)
 {
-    if (replaces <= 0 || replaces >= gseq) {
+    const int64_t replaces = head->replaces;
+    if (replaces <= 0 || replaces >= gseq ||
+        (!id_is_none(&head->replaces_in) && !id_equal(&head->replaces_in, &t->d.incarnation))) {
         return FB_OK;
     }
     FB_TRY(held_withdraw(t, replaces));
@@ -321,7 +324,7 @@ static fb_code group_decide(taking *t, const decide_session *who, fb_text line, 
         FB_TRY(held_settle(t->in, &d.held, who->received_at_ms));
         FB_TRY(ledger_head(t->in->db, &t->head));
     }
-    return replaced_mark(t, who->gseq, g.head.replaces);
+    return replaced_mark(t, who->gseq, &g.head);
 }
 
 static fb_code group_take(taking *t, int64_t gseq, fb_text line)

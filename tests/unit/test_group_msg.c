@@ -32,7 +32,7 @@ static int teardown(void **state)
 
 static const char WHOLE[] =
     "{\"k\":\"order.submit\",\"at\":\"1700000000000\",\"off\":\"-12\",\"sus\":1,\"cv\":3,\"rp\":"
-    "\"17\",\"ops\":["
+    "\"17\",\"ri\":\"" ID3 "\",\"ops\":["
     "[\"+\",\"sales_order\",[\"id\",\"customer_id\",\"order_no\",\"total_minor\"],[[\"" ID1
     "\",\"" ID2 "\",\"T17-1\",\"1250\"]]],"
     "[\"+\",\"sales_order_line\",[\"id\",\"order_id\",\"line_no\",\"qty_milli\"],[[\"" ID2
@@ -83,7 +83,7 @@ static void whole_put(buf *out)
         {OP_DELETE, customer, id_of(3), 0, 0, NULL, NULL, NULL},
         {OP_DELTA, quota, id_of(1), 0, 1, quota_columns, NULL, difference},
     };
-    const group_head head = {text_of("order.submit"), 1700000000000, -12, true, 3, 17};
+    const group_head head = {text_of("order.submit"), 1700000000000, -12, true, 3, 17, id_of(3)};
     group_writer w;
     group_put_begin(&w, out, &head);
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
@@ -146,6 +146,8 @@ static void group__is_read_as_written(void **state)
     assert_text_is(g.head.kind, "order.submit");
     assert_true(g.head.captured_at_ms == 1700000000000 && g.head.offset_ms == -12);
     assert_true(g.head.clock_suspect && g.head.catalog_version == 3 && g.head.replaces == 17);
+    const fb_id life = id_of(3);
+    assert_true(id_equal(&g.head.replaces_in, &life));
     assert_int_equal(g.ops_count, 6);
     const group_op *o = g.ops;
     fb_id wanted = id_of(3);
@@ -258,6 +260,7 @@ static const struct refusal {
     {"{\"k\":\"a\",\"at\":\"1\",\"cv\":4294967296,\"ops\":[]}", FB_E_PROTOCOL, "group.cv"},
     {"{\"k\":\"a\",\"at\":\"1\",\"sus\":2,\"cv\":3,\"ops\":[]}", FB_E_PROTOCOL, "group.sus"},
     {"{\"k\":\"a\",\"at\":\"1\",\"rp\":\"-1\",\"cv\":3,\"ops\":[]}", FB_E_PROTOCOL, NULL},
+    {"{\"k\":\"a\",\"at\":\"1\",\"ri\":\"1\",\"cv\":3,\"ops\":[]}", FB_E_PROTOCOL, "group.ri"},
     {"{\"k\":\"a\",\"k\":\"a\",\"at\":\"1\",\"cv\":3,\"ops\":[]}", FB_E_JSON, NULL},
     {HEAD "]}x", FB_E_JSON, "group"},
     {HEAD "1]}", FB_E_PROTOCOL, "ops[0]"},

@@ -16,7 +16,7 @@ extern "C" {
 
 /* Borrowed for the callback; texts are not terminated. */
 typedef struct fb_problem {
-    int64_t gseq;  /* number of the group */
+    int64_t gseq;  /* number of the group; less than 0: of an earlier life of the device */
     fb_text state; /* "rejected" "held" "blocked" */
     fb_text kind;  /* what the person did: "order.submit" */
     fb_code error;
