@@ -24,7 +24,7 @@ typedef struct group_head {
     int64_t offset_ms;      /* correction that was added to the device's wall clock */
     bool clock_suspect;
     uint32_t catalog_version;
-    int64_t replaces; /* gseq of the rejected or held group this one replaces; 0 none */
+    int64_t replaces;  /* gseq of the rejected or held group this one replaces; 0 none */
     fb_id replaces_in; /* the incarnation that counts so; none: whichever sends this */
 } group_head;
 
