@@ -3,7 +3,7 @@
  * Same company code, same licence, or same name and phone: the new row is dropped and its id
  * becomes an alias of the row that exists; what the rest of the group, and later groups, say of it
  * is said of that row. If the person cannot see the other row, a manager decides. Merged rows lead
- * on to their survivor. */
+ * on to their survivor; one whose survivor is gone is nobody's twin. */
 #include "sync-server/decide/decide_inside.h"
 
 enum { SURVIVOR_HOPS_MAX = 8 };
@@ -13,20 +13,31 @@ static const saying HIDDEN = {FB_E_DUPLICATE,
                               "该客户已存在，但不在您的区域内",
                               "your manager decides; nothing to do", "由经理决定，无需操作"};
 
+typedef struct twin {
+    struct twin *next;
+    fb_id id;
+} twin;
+
 typedef struct twin_search {
-    const cat_entity *e;
     const fb_value *values;
-    int also;   /* second column that must be equal, -1 none */
-    fb_id twin; /* none: not found */
+    arena *memory;
+    int also; /* second column that must be equal, -1 none */
+    twin *first, **last;
 } twin_search;
 
 static fb_code twin_take(void *ctx, const fb_value *values)
 {
     twin_search *s = ctx;
-    bool same = s->also < 0 || fb_value_equal(&values[s->also], &s->values[s->also]);
-    if (same && id_is_none(&s->twin)) {
-        s->twin = values[0].u.id;
+    if (s->also >= 0 && !fb_value_equal(&values[s->also], &s->values[s->also])) {
+        return FB_OK;
     }
+    twin *t = arena_take(s->memory, sizeof *t);
+    if (t == NULL) {
+        return FB_E_NO_MEMORY;
+    }
+    *t = (twin){.id = values[0].u.id};
+    *s->last = t;
+    s->last = &t->next;
     return FB_OK;
 }
 
@@ -40,31 +51,42 @@ static bool is_filled(const fb_value *values, int column)
     return column >= 0 && values[column].kind == FB_KIND_TEXT && values[column].u.text.size > 0;
 }
 
-static fb_code twin_find(decide *d, twin_search *s)
+/* The twin's row; where it was merged, the row it was merged into. NULL: gone meanwhile, or in this
+ * very group. */
+static fb_code survivor_get(decide *d, const cat_entity *e, const twin *t, view_row **out)
 {
-    for (size_t i = 0; i < sizeof TWINS / sizeof TWINS[0] && id_is_none(&s->twin); i++) {
-        int column = cat_column_str(s->e, TWINS[i].column);
-        s->also = TWINS[i].also != NULL ? cat_column_str(s->e, TWINS[i].also) : -1;
-        bool asked = is_filled(s->values, column) &&
-                     (TWINS[i].also == NULL || is_filled(s->values, s->also));
-        if (asked) {
-            FB_TRY(
-                store_rows_by(d->view, s->e, column, &s->values[column], d->memory, twin_take, s));
+    fb_id id = t->id;
+    for (int hops = 0; hops < SURVIVOR_HOPS_MAX; hops++) {
+        fb_code rc = view_get(d, e, &id, out);
+        if (rc != FB_OK) {
+            *out = NULL;
+            return rc == FB_E_NOT_FOUND ? FB_OK : rc;
         }
+        fb_id into = row_id(e, (*out)->values, "merged_into_id");
+        if (id_is_none(&into)) {
+            return FB_OK;
+        }
+        id = into;
     }
     return FB_OK;
 }
 
-/* The twin's row; where it was merged, the row it was merged into. */
-static fb_code survivor_get(decide *d, twin_search *s, view_row **out)
+/* The first that stands, in the order of the columns; NULL: none. */
+static fb_code twin_find(decide *d, const cat_entity *e, const fb_value *values, view_row **out)
 {
-    for (int hops = 0; hops < SURVIVOR_HOPS_MAX; hops++) {
-        FB_TRY(view_get(d, s->e, &s->twin, out));
-        fb_id into = row_id(s->e, (*out)->values, "merged_into_id");
-        if (id_is_none(&into)) {
-            return FB_OK;
+    *out = NULL;
+    for (size_t i = 0; i < sizeof TWINS / sizeof TWINS[0] && *out == NULL; i++) {
+        int column = cat_column_str(e, TWINS[i].column);
+        twin_search s = {.values = values, .memory = d->memory};
+        s.last = &s.first;
+        s.also = TWINS[i].also != NULL ? cat_column_str(e, TWINS[i].also) : -1;
+        if (!is_filled(values, column) || (TWINS[i].also != NULL && !is_filled(values, s.also))) {
+            continue;
         }
-        s->twin = into;
+        FB_TRY(store_rows_by(d->view, e, column, &values[column], d->memory, twin_take, &s));
+        for (const twin *t = s.first; t != NULL && *out == NULL; t = t->next) {
+            FB_TRY(survivor_get(d, e, t, out));
+        }
     }
     return FB_OK;
 }
@@ -84,15 +106,13 @@ static fb_code alias_add(decide *d, const cat_entity *e, const fb_id *from, cons
 fb_code duplicate_check(decide *d, const cat_entity *e, const fb_id *id, const fb_value *values,
                         bool *aliased)
 {
-    twin_search s = {.e = e, .values = values, .also = -1};
     view_row *row = NULL;
     bool inside = false;
     *aliased = false;
-    FB_TRY(twin_find(d, &s));
-    if (id_is_none(&s.twin)) {
+    FB_TRY(twin_find(d, e, values, &row));
+    if (row == NULL) {
         return FB_OK;
     }
-    FB_TRY(survivor_get(d, &s, &row));
     FB_TRY(row_in_scope(d, e, &row->id, row->values, &inside));
     if (!inside && d->who->waived) {
         return FB_OK;

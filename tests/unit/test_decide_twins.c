@@ -70,6 +70,40 @@ static void customer_that_exists_is_the_one_that_is_there(void **state)
     assert_int_equal(d.verdict.code, VERDICT_ALIAS);
 }
 
+/* Merged into one that is gone since: it stands for nobody. It was no verdict but trouble, three
+ * times, and the new customer was held as poison. */
+static void customer_that_was_merged_into_nothing_is_nobodys_twin(void **state)
+{
+    bench *b = *state;
+    company *c = &b->w.company;
+    fb_id gone = customer_stored(b, "K1", "phone", "+861390000001", 0);
+    fb_id merged = customer_stored(b, "K2", "licence_no", "L-77", 0);
+    company_set(c, "customer", &merged, PAIRS("merged_into_id", id_text(&gone)));
+    company_delete(c, "customer", &gone);
+    decision d = customer_new(b, "Quite another", "licence_no", "L-77");
+    is(&d, FB_OK, NULL);
+    fb_id stands = customer_stored(b, "K3", "licence_no", "L-77", 0); /* as that one was accepted */
+    d = customer_new(b, "Quite another", "licence_no", "L-77");
+    is_alias(&d, &stands);
+}
+
+/* Entered wrongly, deleted, and entered anew: one group. */
+static void customer_that_the_group_deletes_is_nobodys_twin(void **state)
+{
+    bench *b = *state;
+    raw_group g;
+    fb_id wrong = customer_stored(b, "K1", "licence_no", "L-77", 0);
+    may(b, "customer.delete");
+    raw_begin(&g, &b->d, "customer.anew", 0, 0);
+    raw_delete(&g, "customer", &wrong, raw_server_ver(&b->w, "customer", &wrong));
+    raw_insert(&g, "customer",
+               PAIRS("code", "N1", "name", "Right", "status", "draft", "territory_id",
+                     id_text(&b->w.territories[0]), "licence_no", "L-77"));
+    raw_end(&g);
+    decision d = decided(b);
+    is(&d, FB_OK, NULL);
+}
+
 /* Two customers of whom nobody knows a licence are not the same one. */
 static void customer_without_a_licence_is_nobodys_twin(void **state)
 {
@@ -368,6 +402,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(customer_that_exists_is_the_one_that_is_there),
+        CASE(customer_that_was_merged_into_nothing_is_nobodys_twin),
+        CASE(customer_that_the_group_deletes_is_nobodys_twin),
         CASE(customer_without_a_licence_is_nobodys_twin),
         CASE(customer_that_exists_elsewhere_is_for_the_manager),
         CASE(payment_is_allocated_once),
