@@ -129,7 +129,8 @@ fb_code fork_recognise(store *s, fork_marks *f, const door_device *d, int64_t gs
                          .mark = mark,
                          .code = v.code,
                          .payload = v.payload,
-                         .held_row = v.held_row};
+                         .held_row = v.held_row,
+                         .old_base = v.old_base};
     out->cid = v.plain ? v.cid + (old.gseq - v.gseq) : v.cid;
     FB_TRY(line_make(&v, &old, gseq, memory, &out->line));
     FB_TRY(open_replace(s, &old, gseq));

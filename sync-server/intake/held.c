@@ -99,7 +99,8 @@ static fb_code accept(holding *h)
                                 .incarnation = h->d.incarnation,
                                 .received_at_ms = h->how->now_ms,
                                 .gseq = h->how->gseq,
-                                .waived = true};
+                                .waived = true,
+                                .old_base = h->found.old_base};
     group g;
     fb_error err;
     FB_TRY(group_get(h->found.payload, store_catalog(h->in->db), h->in->work, &g, &err));

@@ -187,6 +187,12 @@ static fb_code payload_of(taking *t, fb_text line, verdict_row *row)
     return rc;
 }
 
+/* The versions that it names may be of an earlier epoch. */
+static bool is_of_old_base(const taking *t, int64_t gseq)
+{
+    return gseq <= t->r->q->old_base;
+}
+
 /* Everything but a plain run: the verdict in words. */
 static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line, const decision *d)
 {
@@ -203,6 +209,7 @@ static fb_code verdict_keep(taking *t, int64_t gseq, uint64_t mark, fb_text line
     fb_code rc = words.code;
     if (row.code == VERDICT_HELD) {
         row.held_row = held_row_id(&t->d.user, line);
+        row.old_base = is_of_old_base(t, gseq);
     }
     if (rc == FB_OK && keeps_payload(row.code)) {
         rc = payload_of(t, line, &row);
@@ -334,7 +341,7 @@ static fb_code group_take(taking *t, int64_t gseq, fb_text line)
                                 .incarnation = t->d.incarnation,
                                 .received_at_ms = t->r->now_ms,
                                 .gseq = gseq,
-                                .old_base = gseq <= t->r->q->old_base,
+                                .old_base = is_of_old_base(t, gseq),
                                 .collided = t->collided};
     uint64_t mark = mark_of(line);
     verdict_row old;

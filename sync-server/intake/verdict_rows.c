@@ -40,7 +40,7 @@ bool run_add(verdict_run *r, int64_t gseq, int64_t cid, uint64_t mark)
 typedef struct row_in {
     int64_t gseq, upto, cid, head;
     verdict_code code;
-    bool plain;
+    bool plain, old_base;
     const uint8_t *marks;
     fb_text line, payload;
     fb_id held_row;
@@ -66,6 +66,7 @@ static fb_code row_add(store *s, int64_t incarnation_no, const row_in *v)
     if (!id_is_none(&v->held_row)) {
         store_bind_id(q, 11, &v->held_row);
     }
+    store_bind_int(q, 12, v->old_base);
     return store_run(q);
 }
 
@@ -98,7 +99,8 @@ fb_code verdict_row_add(store *s, const verdict_row *v)
                         .marks = marks,
                         .line = v->line,
                         .payload = v->payload,
-                        .held_row = v->held_row};
+                        .held_row = v->held_row,
+                        .old_base = v->old_base};
     return row_add(s, v->incarnation_no, &row);
 }
 
@@ -161,6 +163,7 @@ fb_code verdict_find(store *s, int64_t incarnation_no, int64_t gseq, arena *memo
                            .head = store_int(q, 3),
                            .code = (verdict_code)store_int(q, 4),
                            .plain = store_int(q, 5) != 0,
+                           .old_base = store_int(q, 11) != 0,
                            .state = store_int(q, 9)};
     out->held_row = store_is_null(q, 10) ? out->held_row : store_id(q, 10);
     fb_code rc = keep(memory, store_blob(q, 6), &out->marks);

@@ -25,6 +25,7 @@ typedef struct verdict_row {
     fb_text payload; /* data NULL: none */
     fb_id held_row; /* held: what the row that shows it is called. None: an earlier version noted it
                        only where something was erased from the payload, else the payload says */
+    bool old_base;  /* decide_session, for who accepts it later */
 } verdict_row;
 FB_MUST_USE fb_code verdict_row_add(store *s, const verdict_row *v);
 
@@ -35,7 +36,7 @@ FB_MUST_USE fb_code verdict_aliases_add(store *s, const verdict_msg *m);
 typedef struct verdict_found {
     int64_t gseq, upto, cid, head;
     verdict_code code;
-    bool plain;
+    bool plain, old_base;
     int64_t state;
     fb_text marks, line, payload;
     fb_id held_row;

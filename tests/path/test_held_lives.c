@@ -62,15 +62,24 @@ static int64_t talks(fleet_device *d, const char *subject)
     return fleet_number(d, sql);
 }
 
+static void remark_is_edited(void)
+{
+    static const char *const columns[] = {"remark"};
+    const fb_value values[] = {{.kind = FB_KIND_TEXT, .u.text = {"by the rep", 10}}};
+    const fb_record_change c = {columns, values, 1};
+    fb_error err = {0};
+    fleet_must(fb_record_update(rep->db, "customer", &shop, &c, &err), &err, "remark");
+}
+
 /* Edited offline, the shop moved, met again so late that a manager must decide; both have heard. */
 static void work_is_held(bool with_buyer)
 {
-    static const char *const columns[] = {"remark"}, *const personal[] = {"hobby"};
+    static const char *const personal[] = {"hobby"};
     const fb_value values[] = {{.kind = FB_KIND_TEXT, .u.text = {"by the rep", 10}}};
-    const fb_record_change c = {columns, values, 1}, more = {personal, values, 1};
+    const fb_record_change more = {personal, values, 1};
     fb_error err = {0};
     fleet_must(fb_group_begin(rep->db, "shop.change", 0, &err), &err, "begin");
-    fleet_must(fb_record_update(rep->db, "customer", &shop, &c, &err), &err, "remark");
+    remark_is_edited();
     if (with_buyer) {
         fleet_must(fb_record_update(rep->db, "contact", &buyer, &more, &err), &err, "hobby");
     }
@@ -426,6 +435,44 @@ static void server_put_back__what_was_refused_may_be_accepted(void **state)
     shop_says("by the rep");
 }
 
+/* What the rep saw is lost with its number, which another commit has: whose time says nothing of
+ * when the rep wrote. Somebody wrote later, and that stands, whoever accepts the rep's work and in
+ * whatever life of his phone. */
+static void held_over_a_lost_base__is_not_timed_by_another_commit(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ACCIDENTS_COUNT; i++) {
+        int64_t lost = 0, again = 0;
+        if (i > 0) {
+            people_close(NULL);
+            people_open(NULL);
+        }
+        server_is_copied();
+        company_set(&f.company, "customer", &shop, PAIRS("short_name", "as seen"));
+        company_set(&f.company, "customer", &shop, PAIRS("short_name", "lost"));
+        fleet_must(ledger_head(f.admin, &lost), NULL, "head");
+        fleet_sync(rep);
+        remark_is_edited();
+        f.now_ms += 10 * DAY_MS;
+        server_is_put_back();
+        company_set(&f.company, "customer", &shop, PAIRS("remark", "later"));
+        f.now_ms += 30 * DAY_MS;
+        company_set(&f.company, "customer", &shop,
+                    PAIRS("territory_id", id_text(&f.territories[1])));
+        fleet_must(ledger_head(f.admin, &again), NULL, "head");
+        assert_int_equal(again, lost);
+        f.now_ms += 40 * DAY_MS;
+        fleet_sync(rep);
+        fleet_sync(manager);
+        assert_int_equal(in_tray(), 100);
+        ACCIDENTS[i]();
+        fleet_sync(rep);
+        is_decided("held.accept");
+        assert_int_equal(in_tray(), 0);
+        shop_says("later");
+    }
+}
+
 /* What the phone's file says, of its own tables. */
 static int64_t file_number(const char *sql)
 {
@@ -495,6 +542,7 @@ int main(void)
         TEST(server_put_back__a_new_life_has_the_group_too),
         TEST(server_put_back__to_behind_the_decision_nothing_waits),
         TEST(server_put_back__what_was_refused_may_be_accepted),
+        TEST(held_over_a_lost_base__is_not_timed_by_another_commit),
     };
     return cmocka_run_group_tests_name("held_lives", tests, NULL, NULL);
 }
