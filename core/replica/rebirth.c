@@ -142,13 +142,19 @@ static fb_code numbers_skip(replica *r)
     return run_int(r, "UPDATE fb_counter SET next=next+?1", NUMBERS_SKIPPED);
 }
 
+/* What was answered and is in no backup is pending again, without what came with its answer. */
+static fb_code revive_answered(replica *r)
+{
+    FB_TRY(run_text(r, "DELETE FROM fb_alias WHERE gseq IN"
+                       " (SELECT gseq FROM fb_outbox WHERE state<>0 AND state=5)"));
+    return run_text(r, "UPDATE fb_outbox SET state=6 WHERE state<>0 AND state=5");
+}
+
 static fb_code renumber(replica *r, bool revive, int64_t *last_out)
 {
     int64_t again = 0;
     FB_TRY(archive_answered(r));
-    if (revive) {
-        FB_TRY(run_text(r, "UPDATE fb_outbox SET state=6 WHERE state<>0 AND state=5"));
-    }
+    FB_TRY(revive ? revive_answered(r) : FB_OK);
     FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state=6", &again));
     *last_out = r->state.last - r->state.acked + again;
     FB_TRY(renumber_pending(r, again));

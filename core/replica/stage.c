@@ -39,8 +39,8 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Held again, until the server says what was decided: OUT-5. What its author closed stays closed.
- */
+/* Held again, until the server says what was decided: OUT-5; the aliases of a decision go with it.
+ * What its author closed stays closed. */
 static fb_code forget_decisions(replica *r, int64_t backed_up)
 {
     FB_TRY(run_int(r,
@@ -48,18 +48,16 @@ static fb_code forget_decisions(replica *r, int64_t backed_up)
                    " AND " IS_DECIDED,
                    backed_up));
     FB_TRY(run_text(r, "UPDATE fb_verdict SET code=4, in_effect=0 WHERE " IS_DECIDED));
+    FB_TRY(run_text(r, "DELETE FROM fb_alias WHERE " IS_DECIDED));
     return run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/*'");
 }
 
-/* Answers that the server no longer knows it gave; of earlier lives those that no backup had. */
+/* Answers that the server no longer knows it gave; those of earlier lives: rebirth_revive. */
 static fb_code forget_answers(replica *r, int64_t backed_up)
 {
     FB_TRY(forget_decisions(r, backed_up));
     FB_TRY(run_int(r, "DELETE FROM fb_verdict WHERE in_effect=0 AND gseq > ?1", backed_up));
-    FB_TRY(run_int(r,
-                   "DELETE FROM fb_alias WHERE gseq > ?1 OR gseq IN"
-                   " (SELECT gseq FROM fb_outbox WHERE state<>0 AND state=5)",
-                   backed_up));
+    FB_TRY(run_int(r, "DELETE FROM fb_alias WHERE gseq > ?1", backed_up));
     FB_TRY(run_text(r, "DELETE FROM fb_ack"));
     FB_TRY(run_text(r, "DELETE FROM fb_undo"));
     return alias_notice(r);

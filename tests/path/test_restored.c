@@ -64,16 +64,22 @@ static int64_t talks(fleet_device *d, const char *subject)
     return fleet_number(d, sql);
 }
 
-static fb_id shop_make(fleet_device *d, const char *code, const char *licence)
+static fb_id shop_make_in(fleet_device *d, const char *code, const char *licence,
+                          const fb_id *territory)
 {
     char json[260];
     fb_error err = {0};
     fb_id id = {{0}};
     snprintf(json, sizeof json,
              "{\"code\":\"%s\",\"name\":\"Shop %s\",\"licence_no\":\"%s\",\"territory_id\":\"%s\"}",
-             code, code, licence, id_text(&f.territories[0]));
+             code, code, licence, id_text(territory));
     fleet_must(fb_record_put_json(d->db, "customer", json, &id, &err), &err, json);
     return id;
+}
+
+static fb_id shop_make(fleet_device *d, const char *code, const char *licence)
+{
+    return shop_make_in(d, code, licence, &f.territories[0]);
 }
 
 static void remark(fleet_device *d, const fb_id *customer, const char *json)
@@ -98,6 +104,19 @@ static void phone_is_put_back(fleet_device *d)
     talk(d, &f.customers[0], "another");
     fleet_sync(d);
     assert_int_equal(d->report.rebirths_count, 1);
+}
+
+/* The rep hears that a backup holds everything. */
+static void backup_is_told(void)
+{
+    int64_t head = 0;
+    fleet_must(store_begin(f.admin), NULL, "begin");
+    fleet_must(ledger_head(f.admin, &head), NULL, "head");
+    fleet_must(store_meta_int_set(f.admin, "backed_up_cid", head), NULL, "backed_up_cid");
+    fleet_must(store_commit(f.admin), NULL, "commit");
+    server_tick(f.srv, (uint64_t)f.now_ms);
+    fleet_sync(rep);
+    fleet_sync(rep);
 }
 
 static int setup(void **state)
@@ -368,7 +387,6 @@ static void alias_of_an_earlier_life__is_forgotten_with_its_answer(void **state)
 static void alias_that_a_backup_holds__stays(void **state)
 {
     (void)state;
-    int64_t head = 0;
     fleet_device *other = fleet_device_add(&f, &f.users[0]);
     (void)shop_make(other, "C8", "L-8");
     fleet_sync(other);
@@ -377,13 +395,7 @@ static void alias_that_a_backup_holds__stays(void **state)
     talk(rep, &mine, "a commit behind the verdict");
     fleet_sync(rep);
     backup_take();
-    fleet_must(store_begin(f.admin), NULL, "begin");
-    fleet_must(ledger_head(f.admin, &head), NULL, "head");
-    fleet_must(store_meta_int_set(f.admin, "backed_up_cid", head), NULL, "backed_up_cid");
-    fleet_must(store_commit(f.admin), NULL, "commit");
-    server_tick(f.srv, (uint64_t)f.now_ms);
-    fleet_sync(rep);
-    fleet_sync(rep);
+    backup_is_told();
     phone_is_put_back(rep);
     talk(rep, &f.customers[0], "in the second life");
     fleet_sync(rep);
@@ -395,6 +407,79 @@ static void alias_that_a_backup_holds__stays(void **state)
     assert_int_equal(fleet_number(rep, "SELECT count(*) FROM activity a JOIN customer c ON c.id = "
                                        "a.customer_id WHERE c.code = 'C8' AND a.subject = "
                                        "'by its old name'"),
+                     1);
+}
+
+/* Enrolled anew, it does not wait to be told of the epoch. */
+static void alias__is_forgotten_when_enrolled_at_a_restored_server(void **state)
+{
+    (void)state;
+    fb_error err = {0};
+    fleet_device *other = fleet_device_add(&f, &f.users[0]);
+    backup_take();
+    (void)shop_make(other, "C8", "L-8");
+    fleet_sync(other);
+    fb_id mine = shop_make(rep, "C9", "L-8");
+    fleet_sync(rep);
+    backup_put_back();
+    fleet_must(fleet_enrol_again(rep, &f.users[0], &err), &err, "enrol again");
+    fleet_sync(rep); /* now this one was first */
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM customer WHERE code = 'C9'"), 1);
+    talk(rep, &mine, "on its own");
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM activity a JOIN customer c ON c.id = "
+                                       "a.customer_id WHERE c.code = 'C9'"),
+                     1);
+    fleet_sync(rep);
+    fleet_sync(other);
+    assert_int_equal(talks(other, "on its own"), 1);
+}
+
+static void manager_accepts(void)
+{
+    char id[64], args[200];
+    fb_error err = {0};
+    char *json = NULL;
+    fleet_sync(manager);
+    fleet_text(manager,
+               "SELECT lower(substr(h,1,8)||'-'||substr(h,9,4)||'-'||substr(h,13,4)||'-'||"
+               "substr(h,17,4)||'-'||substr(h,21)) FROM (SELECT hex(id) AS h FROM held_group)",
+               id, sizeof id);
+    snprintf(args, sizeof args, "{\"held\":\"%s\",\"reason\":\"\"}", id);
+    fleet_must(fb_command_run(manager->db, "held.accept", args, &json, &err), &err, "accept");
+    fb_string_free(json);
+    fleet_sync(manager);
+}
+
+/* The backup has the group and not its decision, with which an alias came: it waits again, and its
+ * author sees his customer again. */
+static void alias_of_a_decision__is_forgotten_with_it(void **state)
+{
+    (void)state;
+    fleet_device *other = fleet_device_add(&f, &f.users[0]);
+    fb_id mine = shop_make_in(rep, "C9", "L-8", &f.territories[1]); /* not the rep's */
+    fleet_sync(rep);
+    assert_int_equal(status(rep).held_count, 1);
+    talk(rep, &f.customers[0], "settled");
+    fleet_sync(rep);
+    backup_is_told();
+    backup_take();
+    (void)shop_make(other, "C8", "L-8");
+    fleet_sync(other);
+    manager_accepts();
+    fleet_sync(rep);
+    assert_int_equal(status(rep).held_count, 0);
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM customer WHERE code = 'C9'"), 0);
+    backup_put_back();
+    fleet_sync(rep);
+    assert_int_equal(status(rep).held_count, 1);
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM customer WHERE code = 'C9'"), 1);
+    fleet_sync(other);
+    fleet_sync(manager); /* what was decided comes again */
+    fleet_sync(rep);
+    assert_int_equal(status(rep).held_count, 0);
+    talk(rep, &mine, "by its old name");
+    assert_int_equal(fleet_number(rep, "SELECT count(*) FROM activity a JOIN customer c ON c.id = "
+                                       "a.customer_id WHERE c.code = 'C8'"),
                      1);
 }
 
@@ -413,6 +498,8 @@ int main(void)
         CASE(approval__waits_for_what_was_asked),
         CASE(alias_of_an_earlier_life__is_forgotten_with_its_answer),
         CASE(alias_that_a_backup_holds__stays),
+        CASE(alias__is_forgotten_when_enrolled_at_a_restored_server),
+        CASE(alias_of_a_decision__is_forgotten_with_it),
         CASE(settlement_of_a_conflict__waits_for_the_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
