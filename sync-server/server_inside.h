@@ -26,6 +26,7 @@
 #include "sync-server/intake/intake.h"
 #include "sync-server/server.h"
 #include "wire/pack.h"
+#include "wire/pack_msg.h"
 
 enum {
     JOB_BYTES_MAX = 64 << 20, /* arena of one request */
@@ -53,8 +54,7 @@ struct server_job {
     sync_request q;
     fb_text *lines;
     fb_id device;
-    digest pack; /* a chunk of this pack is asked for */
-    uint32_t chunk;
+    pack_piece piece; /* of a pack, what is asked for */
     bool epoch_differs;
     bool accepts_zstd;
     enrol_request enrol;

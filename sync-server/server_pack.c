@@ -44,7 +44,7 @@ static fb_code chunk_find(server_reader *r, const server_job *job, const door_de
 {
     scope_list scopes;
     bool found = false;
-    FB_TRY(pack_store_find(r->packs, &job->pack, info));
+    FB_TRY(pack_store_find(r->packs, &job->piece.name, info));
     if (!id_equal(&info->epoch, &r->s->epoch)) {
         return FB_E_NOT_FOUND;
     }
@@ -68,11 +68,11 @@ fb_code server_pack_read(server_reader *r, server_job *job)
         rc = chunk_find(r, job, &d, &info);
     }
     if (rc == FB_OK) {
-        rc = pack_store_chunk_get(r->packs, info.no, job->chunk, &job->out);
+        rc = pack_store_chunk_get(r->packs, info.no, job->piece.chunk, &job->out);
     }
     if (rc == FB_E_CORRUPT) {
         server_log(r->s, FB_LOG_ERROR, "pack.damaged scope=%lld chunk=%u", (long long)info.scope,
-                   job->chunk);
+                   job->piece.chunk);
         if (r->packs != NULL && pack_store_drop(r->packs, info.no) != FB_OK) {
             reader_packs_close(r);
         }

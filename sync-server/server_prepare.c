@@ -237,7 +237,7 @@ static void serve_pack(arrival *a)
     if (!may_enter(a, PASS_CHUNK, &d)) {
         return;
     }
-    if (!pack_path_get(a->q->path, &a->job->pack, &a->job->chunk)) {
+    if (!pack_path_get(a->q->path, &a->job->piece)) {
         job_fail(a->job, FB_E_PATH, 0);
     } else {
         a->job->kind = JOB_KIND_PACK;

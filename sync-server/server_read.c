@@ -240,11 +240,20 @@ static fb_code reply_put(reading *x)
     return job->out.code;
 }
 
-/* One chunk: a frame as it lies in the store. */
+/* One chunk: a frame as it lies in the store; of a piece, which is no frame, its bytes. */
 static fb_code chunk_put(server_reader *r, server_job *job)
 {
+    const pack_piece *p = &job->piece;
     FB_TRY(server_pack_read(r, job));
-    job->reply = (server_reply){.status = 200, .body = buf_text(&job->out), .zstd = true};
+    fb_text body = buf_text(&job->out);
+    if (p->bytes > 0) {
+        size_t left = p->offset < body.size ? body.size - p->offset : 0;
+        if (left == 0) {
+            return FB_E_NOT_FOUND;
+        }
+        body = (fb_text){body.data + p->offset, p->bytes < left ? p->bytes : left};
+    }
+    job->reply = (server_reply){.status = 200, .body = body, .zstd = p->bytes == 0};
     job->next = JOB_DONE;
     return FB_OK;
 }

@@ -246,7 +246,8 @@ static fb_code build(fb_sync *s, fb_error *err)
 
     wipe_authorization(s);
     buf_reset(&s->path);
-    FB_TRY(fetch_build(s->db->r, &s->want, &s->path));
+    FB_TRY(fetch_build(s->db->r, chunk_page_bytes(&s->chunk, PACK_CHUNK_BYTES_MAX, room), &s->want,
+                       &s->path));
     if (s->want.any) {
         buf_reset(&s->body);
         s->sent = (push_request){.first = 0};
@@ -396,7 +397,7 @@ static fb_code reply_chunk(fb_sync *s, const pull_answer *answer, pull_result *o
 
     *out = (pull_result){.event = got.event, .retry_ms = got.retry_ms};
     s->report.rows_count += got.rows;
-    s->report.chunks_count += rc == FB_OK && !got.dropped;
+    s->report.chunks_count += rc == FB_OK && !got.dropped && !got.part;
     s->report.chunks_left = (uint32_t)got.left;
     s->report.packs_dropped += got.dropped;
     if (rc == FB_OK) {

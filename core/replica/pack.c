@@ -4,14 +4,16 @@
  *             staged, the offers are kept (fb_meta packs)
  *   chunk     the next missing one: its size and hash are in the signed manifest, so it is staged
  *             as it came, one transaction each
+ *   piece     of a chunk that a line does not carry at once: staged likewise, read by nobody until
+ *             the last one makes it a chunk
  *   all there  the offers go; the page's token asks for what came after the packs
  *   trouble   everything of this download goes, and is asked for anew; after PACK_FAILURES_MAX
  *             times as pages, until one download was promoted
  *
- *   PAK-1  nothing of a chunk is stored before its hash was compared with a manifest whose
+ *   PAK-1  nothing of a chunk is unpacked before its hash was compared with a manifest whose
  *          signature was checked
  *   PAK-2  staged rows while offers are kept: the reset page, then chunks 0 .. n-1 of the packs in
- *          their order; no other page comes between them
+ *          their order, then pieces of chunk n in theirs; no other page comes between them
  *   PAK-3  a pack that cannot be had or applied never stops a device: pages are always there
  *   PAK-4  the server's key comes with the enrolment and with nothing else: no reply and no new
  *          epoch brings another one; without it there are no packs, only pages
@@ -23,7 +25,7 @@
 #include "schema/limits.h"
 #include "wire/pack.h"
 
-enum { PACK_FAILURES_MAX = 3, OFFERS_BYTES_MAX = 4 << 20, STAGED_CHUNK = 2 };
+enum { PACK_FAILURES_MAX = 3, OFFERS_BYTES_MAX = 4 << 20, STAGED_CHUNK = 2, STAGED_PIECE = 3 };
 
 /* The packs of one download, in order. */
 typedef struct offer_list {
@@ -225,6 +227,20 @@ typedef struct missing {
     fb_text counts; /* for the choice of late indexes: with a pack's first chunk */
 } missing;
 
+/* PAK-2: pieces are of the chunk that is missing first. */
+static fb_code piece_find(replica *r, pack_want *out)
+{
+    int64_t here = 0;
+    FB_TRY(
+        read_count(r, "SELECT coalesce(sum(length(body)), 0) FROM fb_stage WHERE reset=3", &here));
+    if (here >= out->size_bytes) {
+        return FB_E_CORRUPT; /* the last one made it a chunk */
+    }
+    out->offset = (uint32_t)here;
+    out->bytes = out->size_bytes - out->offset;
+    return FB_OK;
+}
+
 static fb_code missing_in(replica *r, const offer_list *list, missing *out)
 {
     int64_t staged = 0;
@@ -238,7 +254,7 @@ static fb_code missing_in(replica *r, const offer_list *list, missing *out)
             out->want.chunk = (uint32_t)staged;
             out->want.size_bytes = m->chunks[staged].size_bytes;
             out->manifest = m;
-            return FB_OK;
+            return piece_find(r, &out->want);
         }
         staged -= m->chunks_count;
     }
@@ -294,20 +310,41 @@ static void counts_put(const missing *m, buf *out)
     }
 }
 
-static fb_code chunk_write(replica *r, const missing *m, fb_text frame)
+static fb_code staged_write(replica *r, int kind, fb_text counts, fb_text body)
 {
-    buf counts;
     sql_stmt *s = sql_prepare(
         r->db, "INSERT INTO fb_stage (applied, reset, rows, counts, body) SELECT applied, ?1, 0,"
                " ?2, ?3 FROM fb_stage WHERE reset=1");
+    sql_bind_int(s, 1, kind);
+    sql_bind_text(s, 2, counts);
+    sql_bind_blob(s, 3, body.data, body.size);
+    return sql_run(s);
+}
+
+static fb_code chunk_write(replica *r, const missing *m, fb_text frame)
+{
+    buf counts;
     buf_init(&counts, (size_t)1 << 20);
     counts_put(m, &counts);
-    sql_bind_int(s, 1, STAGED_CHUNK);
-    sql_bind_text(s, 2, counts.size > 0 ? buf_text(&counts) : text_of(""));
-    sql_bind_blob(s, 3, frame.data, frame.size);
-    fb_code rc = counts.code == FB_OK ? sql_run(s) : counts.code;
+    fb_text text = counts.size > 0 ? buf_text(&counts) : text_of("");
+    fb_code rc = counts.code == FB_OK ? staged_write(r, STAGED_CHUNK, text, frame) : counts.code;
     buf_clear(&counts);
     return rc;
+}
+
+/* The pieces that are here, in their order. */
+static fb_code pieces_read(replica *r, buf *out)
+{
+    bool row = false;
+    sql_stmt *s = sql_prepare(r->db, "SELECT body FROM fb_stage WHERE reset=?1 ORDER BY n");
+    sql_bind_int(s, 1, STAGED_PIECE);
+    fb_code rc = sql_step(s, &row);
+    while (rc == FB_OK && row) {
+        buf_put_text(out, sql_blob(s, 0));
+        rc = sql_step(s, &row);
+    }
+    sql_reset(s);
+    return rc == FB_OK ? out->code : rc;
 }
 
 /* PAK-1. */
@@ -322,32 +359,66 @@ static bool chunk_fits(const missing *m, fb_text frame)
     return memcmp(made.b, c->hash.b, sizeof made.b) == 0;
 }
 
-static fb_code chunk_inside(replica *r, const pack_want *want, fb_text frame, pack_taken *out)
+static fb_code chunk_take(replica *r, const missing *m, fb_text frame, pack_taken *out)
+{
+    if (!chunk_fits(m, frame)) {
+        out->refused = true;
+        return pack_failed(r);
+    }
+    FB_TRY(chunk_write(r, m, frame));
+    out->rows = m->want.chunk == 0 ? (uint32_t)m->manifest->rows : 0;
+    out->left = m->want.left - 1;
+    return out->left == 0 ? meta_drop(r, "packs") : FB_OK;
+}
+
+/* The pieces and the last of them are the chunk. */
+static fb_code pieces_take(replica *r, const missing *m, fb_text last, pack_taken *out)
+{
+    buf frame;
+    buf_init(&frame, PACK_CHUNK_BYTES_MAX);
+    fb_code rc = pieces_read(r, &frame);
+    if (rc == FB_OK) {
+        buf_put_text(&frame, last);
+        rc = frame.code;
+    }
+    if (rc == FB_OK) {
+        rc = run_int(r, "DELETE FROM fb_stage WHERE reset=?1", STAGED_PIECE);
+    }
+    if (rc == FB_OK) {
+        rc = chunk_take(r, m, buf_text(&frame), out);
+    }
+    buf_clear(&frame);
+    return rc;
+}
+
+static fb_code chunk_inside(replica *r, const pack_want *want, fb_text bytes, pack_taken *out)
 {
     missing m;
     FB_TRY(replica_refresh(r));
     FB_TRY(missing_find(r, &m));
-    bool same = m.want.any && m.want.chunk == want->chunk &&
+    bool same = m.want.any && m.want.chunk == want->chunk && m.want.offset == want->offset &&
                 memcmp(m.want.name.b, want->name.b, sizeof want->name.b) == 0;
     if (!same) {
         return FB_OK; /* another connection was faster, or began anew */
     }
-    if (!chunk_fits(&m, frame)) {
+    if (bytes.size != want->bytes || want->bytes > m.want.bytes) {
         out->refused = true;
         return pack_failed(r);
     }
-    FB_TRY(chunk_write(r, &m, frame));
-    out->rows = m.want.chunk == 0 ? (uint32_t)m.manifest->rows : 0;
-    out->left = m.want.left - 1;
-    return out->left == 0 ? meta_drop(r, "packs") : FB_OK;
+    out->part = bytes.size < m.want.bytes;
+    if (out->part) {
+        out->left = m.want.left;
+        return staged_write(r, STAGED_PIECE, text_of(""), bytes);
+    }
+    return want->offset > 0 ? pieces_take(r, &m, bytes, out) : chunk_take(r, &m, bytes, out);
 }
 
 /* Like a page it can be asked for again: the transaction waits for no disk. */
-static fb_code in_transaction(replica *r, const pack_want *want, const fb_text *frame,
+static fb_code in_transaction(replica *r, const pack_want *want, const fb_text *bytes,
                               pack_taken *out)
 {
     FB_TRY(sql_begin(r->db));
-    fb_code rc = frame != NULL ? chunk_inside(r, want, *frame, out) : pack_failed(r);
+    fb_code rc = bytes != NULL ? chunk_inside(r, want, *bytes, out) : pack_failed(r);
     if (rc != FB_OK) {
         sql_rollback(r->db);
         return rc;
@@ -355,12 +426,12 @@ static fb_code in_transaction(replica *r, const pack_want *want, const fb_text *
     return sql_commit(r->db);
 }
 
-static fb_code relaxed(replica *r, const pack_want *want, const fb_text *frame, pack_taken *out,
+static fb_code relaxed(replica *r, const pack_want *want, const fb_text *bytes, pack_taken *out,
                        fb_error *err)
 {
     pack_taken taken = {.left = 0};
     FB_TRY(sync_relax(r));
-    fb_code rc = in_transaction(r, want, frame, &taken);
+    fb_code rc = in_transaction(r, want, bytes, &taken);
     if (rc != FB_OK) {
         (void)sql_fail(r, rc, err);
     }
@@ -372,11 +443,11 @@ static fb_code relaxed(replica *r, const pack_want *want, const fb_text *frame, 
     return rc;
 }
 
-fb_code pack_chunk_take(replica *r, const pack_want *want, fb_text frame, pack_taken *out,
+fb_code pack_chunk_take(replica *r, const pack_want *want, fb_text bytes, pack_taken *out,
                         fb_error *err)
 {
     FB_REQUIRE(r != NULL && want != NULL && want->any && out != NULL && !r->capture.open);
-    return relaxed(r, want, &frame, out, err);
+    return relaxed(r, want, &bytes, out, err);
 }
 
 fb_code pack_give_up(replica *r, fb_error *err)

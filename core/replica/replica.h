@@ -193,19 +193,21 @@ typedef struct pack_want {
     bool any;
     digest name; /* of the pack */
     uint32_t chunk, size_bytes;
-    int64_t left; /* chunks missing in all */
+    uint32_t offset, bytes; /* what is asked for: all behind the bytes that are here, or less */
+    int64_t left;           /* chunks missing in all */
 } pack_want;
 FB_MUST_USE fb_code pack_want_get(replica *r, pack_want *out);
 /* May the server offer packs? Not after they failed several times: then pages come. */
 FB_MUST_USE fb_code pack_wanted_get(replica *r, bool *out);
 typedef struct pack_taken {
     bool refused; /* not the bytes that the manifest names: the download begins anew */
+    bool part;    /* bytes of the chunk are still missing */
     uint32_t rows;
     int64_t left;
 } pack_taken;
-/* Stage a chunk as it came, in one transaction that waits for no disk. One that is not wanted any
- * more changes nothing. */
-FB_MUST_USE fb_code pack_chunk_take(replica *r, const pack_want *want, fb_text frame,
+/* Stage a chunk or a piece of it as it came, in one transaction that waits for no disk. What is not
+ * wanted any more changes nothing. */
+FB_MUST_USE fb_code pack_chunk_take(replica *r, const pack_want *want, fb_text bytes,
                                     pack_taken *out, fb_error *err);
 /* The pack cannot be had: what is staged goes, the download begins anew. */
 FB_MUST_USE fb_code pack_give_up(replica *r, fb_error *err);

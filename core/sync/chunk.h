@@ -5,6 +5,8 @@
  *   level 6   one group, a page of 1 KiB              what gets through a connection that dies
  * young
  *
+ * A chunk of a pack comes in pieces of a page's size.
+ *
  * From level 4 on (a page of 16 KiB) the line is thin: what is large and can wait, a newer
  * catalogue and the sums of a digest, stays away until all else is through. Otherwise it would
  * break every exchange, and the work that is to go up with it.

@@ -5,10 +5,19 @@
 #include "base/trace.h"
 #include "wire/pack_msg.h"
 
-fb_code fetch_build(replica *r, pack_want *want_out, buf *path)
+static void path_put(const pack_want *w, buf *path)
+{
+    bool whole = w->bytes == w->size_bytes;
+    pack_path_put(path, &(pack_piece){.name = w->name,
+                                      .chunk = w->chunk,
+                                      .offset = w->offset,
+                                      .bytes = whole ? 0 : w->bytes});
+}
+
+fb_code fetch_build(replica *r, uint32_t bytes_max, pack_want *want_out, buf *path)
 {
     outbox_state outbox;
-    FB_REQUIRE(r != NULL && want_out != NULL && path != NULL);
+    FB_REQUIRE(r != NULL && bytes_max > 0 && want_out != NULL && path != NULL);
     *want_out = (pack_want){.any = false};
     FB_TRY(outbox_state_get(r, &outbox));
     if (outbox.acked < outbox.last) {
@@ -16,7 +25,8 @@ fb_code fetch_build(replica *r, pack_want *want_out, buf *path)
     }
     FB_TRY(pack_want_get(r, want_out));
     if (want_out->any) {
-        pack_path_put(path, &want_out->name, want_out->chunk);
+        want_out->bytes = want_out->bytes < bytes_max ? want_out->bytes : bytes_max;
+        path_put(want_out, path);
     }
     return path->code;
 }
@@ -46,9 +56,10 @@ static fb_code take_chunk(replica *r, const pack_want *want, const pull_answer *
     out->event = EV_MORE;
     out->rows = taken.rows;
     out->left = taken.left;
+    out->part = taken.part;
     out->dropped = taken.refused;
-    trace(replica_port(r), TRACE_PULL, "chunk=%u left=%lld refused=%d", want->chunk,
-          (long long)taken.left, taken.refused);
+    trace(replica_port(r), TRACE_PULL, "chunk=%u from=%u bytes=%u left=%lld refused=%d",
+          want->chunk, want->offset, want->bytes, (long long)taken.left, taken.refused);
     return FB_OK;
 }
 

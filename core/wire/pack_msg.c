@@ -11,7 +11,7 @@
 #include "wire/fields.h"
 
 #define PACK_PATH "/v1/pack/"
-enum { HEX_DIGEST = 2 * DIGEST_BYTES, HEX_SIGN = 2 * SIGN_BYTES, CHUNK_DIGITS_MAX = 4 };
+enum { HEX_DIGEST = 2 * DIGEST_BYTES, HEX_SIGN = 2 * SIGN_BYTES, NUMBER_DIGITS_MAX = 7 };
 
 /* ---- manifest ---- */
 
@@ -255,26 +255,52 @@ fb_code pack_offer_check(const pack_offer *o, const sign_public *key)
 
 /* ---- path ---- */
 
-void pack_path_put(buf *out, const digest *name, uint32_t chunk)
+void pack_path_put(buf *out, const pack_piece *p)
 {
     buf_put_str(out, PACK_PATH);
-    hex_put(out, name->b, sizeof name->b);
-    buf_printf(out, "/%u", chunk);
+    hex_put(out, p->name.b, sizeof p->name.b);
+    buf_printf(out, "/%u", p->chunk);
+    if (p->bytes > 0) {
+        buf_printf(out, "/%u/%u", p->offset, p->bytes);
+    }
 }
 
-bool pack_path_get(fb_text path, digest *name_out, uint32_t *chunk_out)
+/* "/<digits>" off the front of *path, from `least` up to `most`. */
+static bool number_take(fb_text *path, int64_t least, int64_t most, uint32_t *out)
 {
-    const size_t prefix = sizeof PACK_PATH - 1, slash = prefix + HEX_DIGEST;
-    int64_t chunk = 0;
-    if (path.size < slash + 2 || path.size > slash + 1 + CHUNK_DIGITS_MAX ||
-        memcmp(path.data, PACK_PATH, prefix) != 0 || path.data[slash] != '/' ||
-        !hex_get((fb_text){path.data + prefix, HEX_DIGEST}, name_out->b, sizeof name_out->b) ||
-        !i64_get((fb_text){path.data + slash + 1, path.size - slash - 1}, &chunk)) {
+    int64_t number = 0;
+    size_t size = 1;
+    if (path->size == 0 || path->data[0] != '/') {
         return false;
     }
-    if (chunk < 0 || chunk >= PACK_CHUNKS_MAX) {
+    while (size < path->size && path->data[size] != '/') {
+        size++;
+    }
+    if (size - 1 > NUMBER_DIGITS_MAX || !i64_get((fb_text){path->data + 1, size - 1}, &number) ||
+        number < least || number > most) {
         return false;
     }
-    *chunk_out = (uint32_t)chunk;
+    *path = (fb_text){path->data + size, path->size - size};
+    *out = (uint32_t)number;
     return true;
+}
+
+bool pack_path_get(fb_text path, pack_piece *out)
+{
+    const size_t prefix = sizeof PACK_PATH - 1, head = prefix + HEX_DIGEST;
+    pack_piece p = {.bytes = 0};
+    if (path.size < head || memcmp(path.data, PACK_PATH, prefix) != 0 ||
+        !hex_get((fb_text){path.data + prefix, HEX_DIGEST}, p.name.b, sizeof p.name.b)) {
+        return false;
+    }
+    fb_text rest = {path.data + head, path.size - head};
+    bool fine = number_take(&rest, 0, PACK_CHUNKS_MAX - 1, &p.chunk);
+    if (fine && rest.size > 0) {
+        fine = number_take(&rest, 0, PACK_CHUNK_BYTES_MAX - 1, &p.offset) &&
+               number_take(&rest, 1, PACK_CHUNK_BYTES_MAX, &p.bytes) && rest.size == 0;
+    }
+    if (fine) {
+        *out = p;
+    }
+    return fine;
 }

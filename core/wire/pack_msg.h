@@ -3,7 +3,7 @@
  *
  *   {"m":"pack","key":"<128 hex>","sig":"<128 hex>","of":{"m":"manifest",...}}
  * The signature is over the exact bytes of the value of "of"; their SHA-256 is the pack's name in
- * GET /v1/pack/<name>/<chunk>. */
+ * GET /v1/pack/<name>/<chunk>, and of a piece in /v1/pack/<name>/<chunk>/<offset>/<bytes>. */
 #ifndef FB_WIRE_PACK_MSG_H
 #define FB_WIRE_PACK_MSG_H
 
@@ -54,8 +54,14 @@ void pack_offer_members_get(json_reader *r, pack_offer *out);
 /* E_INVALID: `key` is not its key or did not sign it. */
 FB_MUST_USE fb_code pack_offer_check(const pack_offer *o, const sign_public *key);
 
-/* "/v1/pack/<64 hex>/<chunk>" */
-void pack_path_put(buf *out, const digest *name, uint32_t chunk);
-bool pack_path_get(fb_text path, digest *name_out, uint32_t *chunk_out);
+/* Which bytes are asked for. */
+typedef struct pack_piece {
+    digest name; /* of the pack */
+    uint32_t chunk;
+    uint32_t offset, bytes; /* bytes 0: the whole chunk */
+} pack_piece;
+/* "/v1/pack/<64 hex>/<chunk>", and "/<offset>/<bytes>" for a piece of it. */
+void pack_path_put(buf *out, const pack_piece *p);
+bool pack_path_get(fb_text path, pack_piece *out);
 
 #endif

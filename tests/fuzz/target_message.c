@@ -178,10 +178,9 @@ static fb_code piece_down_turn(fb_text body, buf *out)
 
 static fb_code path_turn(fb_text path, buf *out)
 {
-    digest name;
-    uint32_t chunk;
-    FB_TRY(pack_path_get(path, &name, &chunk) ? FB_OK : FB_E_INVALID);
-    pack_path_put(out, &name, chunk);
+    pack_piece p;
+    FB_TRY(pack_path_get(path, &p) ? FB_OK : FB_E_INVALID);
+    pack_path_put(out, &p);
     return FB_OK;
 }
 
@@ -270,7 +269,10 @@ static void seeds_whole(void)
     blob_got_put(&body, &down);
     seed_whole_of(2, &body);
     buf_reset(&body);
-    pack_path_put(&body, &chunks[0].hash, 12);
+    pack_path_put(&body, &(pack_piece){.name = chunks[0].hash, .chunk = 12});
+    seed_whole_of(3, &body);
+    buf_reset(&body);
+    pack_path_put(&body, &(pack_piece){chunks[0].hash, 12, 4096, 1024});
     seed_whole_of(3, &body);
     buf_clear(&body);
 }

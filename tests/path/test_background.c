@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <sqlite3.h>
 
@@ -23,6 +24,7 @@ typedef struct thin_link {
     fb_link inner;
     size_t bytes_max;      /* of one exchange, both ways together */
     uint64_t bytes_passed; /* in all, also of broken ones */
+    int64_t chunk_bytes;   /* of packs, that arrived */
     int exchanges, broken;
 } thin_link;
 
@@ -44,6 +46,7 @@ static fb_code thin_exchange(void *ctx, const fb_link_request *q, fb_link_respon
         return FB_E_TRUNCATED;
     }
     t->bytes_passed += q->body.size + whole.body.size;
+    t->chunk_bytes += strncmp(q->path, "/v1/pack/", 9) == 0 ? (int64_t)whole.body.size : 0;
     *out = whole;
     return rc;
 }
@@ -51,6 +54,15 @@ static fb_code thin_exchange(void *ctx, const fb_link_request *q, fb_link_respon
 static int setup(void **state)
 {
     (void)state;
+    f = (fleet){.vfs = NULL};
+    fleet_open(&f);
+    return 0;
+}
+
+static int setup_packs(void **state)
+{
+    (void)state;
+    f = (fleet){.packing = {.rows_min = 20, .rest_ms = 1000, .age_ms = 1000}};
     fleet_open(&f);
     return 0;
 }
@@ -120,6 +132,20 @@ static void window__makes_progress_through_four_kilobytes(void **state)
     assert_int_equal(r.rebirths_count, 0);
     fleet_device *other = fleet_device_add(&f, &f.users[0]);
     assert_int_equal(fleet_number(other, "SELECT count(*) FROM activity"), GROUPS);
+}
+
+static int64_t packs_number(const char *sql)
+{
+    sql_db *db = NULL;
+    bool row = false;
+    fb_error err = {0};
+    const sql_options o = {.vfs = "fleetfs"};
+    fleet_must(sql_open("server/master.db.packs", &o, &db, &err), &err, "packs");
+    sql_stmt *q = sql_prepare(db, sql);
+    fleet_must(sql_step(q, &row), NULL, "packs");
+    int64_t number = sql_int(q, 0);
+    sql_close(db);
+    return number;
 }
 
 static void windows_until_sent(fleet_device *d, thin_link *thin)
@@ -210,6 +236,76 @@ static void window__downloads_through_four_kilobytes(void **state)
     }
     assert_true(r.complete);
     assert_int_equal(fleet_number(d, "SELECT count(*) FROM activity"), GROUPS);
+}
+
+typedef struct fetched {
+    uint32_t offered, chunks, dropped;
+    thin_link thin;
+} fetched;
+
+/* A first download of GROUPS rows that comes as packs, over 4 KB each time but for the offer. */
+static void fetch_in_windows(fetched *out)
+{
+    fb_error err = {0};
+    fb_sync_report r = {.complete = false};
+    bool done = false;
+    fleet_device *writer = fleet_device_add(&f, &f.users[0]);
+    for (int i = 0; i < GROUPS; i++) {
+        talk(writer, i);
+    }
+    fleet_sync(writer);
+    fleet_build(&f);
+    fleet_device *d = fleet_device_new(&f, &f.users[0]);
+    fleet_must(fleet_exchange(d, &done, &err), &err, "the offer");
+    *out = (fetched){.offered = d->report.chunks_left,
+                     .thin = {.inner = fleet_link(d), .bytes_max = LETS_THROUGH}};
+    assert_true(packs_number("SELECT max(length(body)) FROM chunk") > 8 * LETS_THROUGH);
+    for (int windows = 0; !r.complete && windows < 300; windows++) {
+        window(d, &out->thin, NULL, &r);
+        out->chunks += r.chunks_count;
+        out->dropped += r.packs_dropped;
+        out->thin.bytes_max =
+            out->dropped > 0 ? SIZE_MAX : LETS_THROUGH; /* begins anew: all of it */
+    }
+    assert_true(r.complete);
+    assert_int_equal(fleet_number(d, "SELECT count(*) FROM activity"), GROUPS);
+    fleet_must(fb_db_check(d->db, &err), &err, "check");
+}
+
+/* A chunk cannot shrink: it is fetched in pieces, and none that came is fetched again. */
+static void window__fetches_a_chunk_larger_than_what_gets_through(void **state)
+{
+    (void)state;
+    enum { LEARNING = 16 };
+    fetched got;
+    fetch_in_windows(&got);
+    int64_t bytes = packs_number("SELECT sum(bytes) FROM pack");
+    assert_int_equal(packs_number("SELECT count(*) FROM chunk"), got.offered);
+    assert_int_equal(got.chunks, got.offered);
+    assert_int_equal(got.dropped, 0);
+    assert_int_equal(got.thin.chunk_bytes, bytes);
+    assert_true(got.thin.bytes_passed <= (uint64_t)bytes + LEARNING * LETS_THROUGH);
+}
+
+static void spoil_a_piece(void *ctx, const fb_link_request *q, fb_link_response *r)
+{
+    enum { NUMBER = 5 };
+    int *pieces = ctx;
+    if (r->body.size > 0 && strncmp(q->path, "/v1/pack/", 9) == 0 && ++*pieces == NUMBER) {
+        ((char *)(uintptr_t)r->body.data)[0] ^= 1;
+    }
+}
+
+/* PAK-1, PAK-3 */
+static void window__gets_around_a_damaged_piece(void **state)
+{
+    (void)state;
+    int pieces = 0;
+    fetched got;
+    f.answered = spoil_a_piece;
+    f.answered_ctx = &pieces;
+    fetch_in_windows(&got);
+    assert_int_equal(got.dropped, 1);
 }
 
 static void budget__of_bytes_ends_a_step_and_says_what_is_left(void **state)
@@ -380,11 +476,14 @@ static void two_handles__do_not_synchronise_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_WITH(setup, name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) TEST_WITH(setup, name)
         TEST(window__makes_progress_through_four_kilobytes),
         TEST(window__sends_groups_under_a_catalogue_that_has_changed),
         TEST(window__sends_groups_while_rows_are_wrong),
         TEST(window__downloads_through_four_kilobytes),
+        TEST_WITH(setup_packs, window__fetches_a_chunk_larger_than_what_gets_through),
+        TEST_WITH(setup_packs, window__gets_around_a_damaged_piece),
         TEST(budget__of_bytes_ends_a_step_and_says_what_is_left),
         TEST(full_disk__does_not_pay_for_the_same_page_again),
         TEST(answer__counts_for_the_state_that_asked_alone),

@@ -143,6 +143,18 @@ static void path_of_a_chunk__names_a_pack_and_a_number(void **state)
     } PATHS[] = {
         {"/v1/pack/" H "/0", true},
         {"/v1/pack/" H "/17", true},
+        {"/v1/pack/" H "/17/0/1", true},
+        {"/v1/pack/" H "/17/4194303/4194304", true},
+        {"/v1/pack/" H "/17/4194304/1", false},
+        {"/v1/pack/" H "/17/0/4194305", false},
+        {"/v1/pack/" H "/17/0/0", false},
+        {"/v1/pack/" H "/17/0", false},
+        {"/v1/pack/" H "/17/0/", false},
+        {"/v1/pack/" H "/17/", false},
+        {"/v1/pack/" H "/17/0/1/", false},
+        {"/v1/pack/" H "/17/0/1/1", false},
+        {"/v1/pack/" H "/17/-1/1", false},
+        {"/v1/pack/" H "/4096", false},
         {"/v1/pack/" H "/", false},
         {"/v1/pack/" H, false},
         {"/v1/pack/" H "x0", false},
@@ -155,9 +167,8 @@ static void path_of_a_chunk__names_a_pack_and_a_number(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof PATHS / sizeof *PATHS; i++) {
-        digest name;
-        uint32_t chunk = 0;
-        bool good = pack_path_get(text_of(PATHS[i].path), &name, &chunk);
+        pack_piece p;
+        bool good = pack_path_get(text_of(PATHS[i].path), &p);
         if (good != PATHS[i].good) {
             fail_msg("%s", PATHS[i].path);
         }

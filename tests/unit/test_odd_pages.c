@@ -392,6 +392,39 @@ static void chunk__that_is_not_wanted_any_more_is_left(void **state)
     lab_stop(&l);
 }
 
+/* Two processes asked for the same piece; and an answer that is longer or shorter than asked. */
+static void piece__counts_once_and_as_it_was_asked_for(void **state)
+{
+    static const char *const ODD[] = {"", "12", "1234"};
+    lab l;
+    pack_want want, next;
+    pack_taken taken;
+    fb_error err = {.code = FB_OK};
+    (void)state;
+    packs_begin(&l);
+    assert_int_equal(pack_want_get(l.r, &want), FB_OK);
+    assert_true(want.offset == 0 && want.bytes == 10 && want.size_bytes == 10);
+    want.bytes = 4;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pack_chunk_take(l.r, &want, T("0123"), &taken, &err), FB_OK);
+        assert_false(taken.refused);
+        assert_int_equal(pack_want_get(l.r, &next), FB_OK);
+        assert_true(next.chunk == 0 && next.left == 2 && next.offset == 4 && next.bytes == 6);
+    }
+    sql(&l, "UPDATE fb_stage SET body=x'30313233343536373839' WHERE reset=3");
+    assert_int_equal(pack_want_get(l.r, &next), FB_E_CORRUPT); /* more than is missing */
+    lab_stop(&l);
+    for (size_t i = 0; i < sizeof ODD / sizeof *ODD; i++) {
+        packs_begin(&l);
+        assert_int_equal(pack_want_get(l.r, &want), FB_OK);
+        want.bytes = 3;
+        assert_int_equal(pack_chunk_take(l.r, &want, T(ODD[i]), &taken, &err), FB_OK);
+        assert_true(taken.refused);
+        assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_stage"), 0);
+        lab_stop(&l);
+    }
+}
+
 static void offers__damaged_where_they_are_kept_are_told(void **state)
 {
     static const struct {
@@ -431,6 +464,7 @@ int main(void)
         cmocka_unit_test(offers__that_cannot_be_so_are_refused),
         cmocka_unit_test(reply__that_ends_behind_an_offer_was_cut),
         cmocka_unit_test(chunk__that_is_not_wanted_any_more_is_left),
+        cmocka_unit_test(piece__counts_once_and_as_it_was_asked_for),
         cmocka_unit_test(offers__damaged_where_they_are_kept_are_told),
     };
     return cmocka_run_group_tests_name("odd_pages", tests, NULL, NULL);

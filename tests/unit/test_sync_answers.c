@@ -38,9 +38,10 @@ static void wrong_calls__are_refused(void **state)
     (void)state;
     buf_init(&body, BODY_MAX);
     lab_start(&l, DB, 1);
-    REFUSED(fetch_build(NULL, &want, &body));
-    REFUSED(fetch_build(l.r, NULL, &body));
-    REFUSED(fetch_build(l.r, &want, NULL));
+    REFUSED(fetch_build(NULL, 1, &want, &body));
+    REFUSED(fetch_build(l.r, 1, NULL, &body));
+    REFUSED(fetch_build(l.r, 1, &want, NULL));
+    REFUSED(fetch_build(l.r, 0, &want, &body));
     REFUSED(fetch_take(NULL, &want, &a, &fetched, &err));
     REFUSED(fetch_take(l.r, NULL, &a, &fetched, &err));
     REFUSED(fetch_take(l.r, &want, NULL, &fetched, &err));

@@ -167,11 +167,11 @@ FB_API void fb_sync_get_report(const fb_sync *sync, fb_sync_report *out);
  * short by it unless options.within_budget says so. At least one exchange is tried. *report_out may
  * be NULL; it is filled in every case.
  *
- * Exchanges that break (cut, timeout) carry less the next time, down to one group and a page of
- * 1 KiB, also by the next fb_sync of this replica; when they succeed they grow again. So every
- * window makes durable progress as soon as one small exchange gets through. FB_E_BUSY with
- * report.crowded: another process or handle synchronises this replica at this moment; it brings the
- * news here as well. */
+ * Exchanges that break (cut, timeout) carry less the next time, down to one group and a page, or a
+ * piece of a chunk, of 1 KiB, also by the next fb_sync of this replica; when they succeed they grow
+ * again. So every window makes durable progress as soon as one small exchange gets through.
+ * FB_E_BUSY with report.crowded: another process or handle synchronises this replica at this
+ * moment; it brings the news here as well. */
 FB_API FB_MUST_USE fb_code fb_sync_step(fb_sync *sync, const fb_link *link, uint32_t budget_ms,
                                         fb_sync_report *report_out, fb_error *err);
 
