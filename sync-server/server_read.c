@@ -94,11 +94,17 @@ static bool catalog_is_newer(const reading *x)
     return store_catalog(x->view)->version > x->job->q.catalog_version;
 }
 
-/* It has another one, with which it can go on for now. */
+/* A line that breaks early carries a new epoch's name, but not what goes along with it. */
+static bool epoch_alone(const reading *x)
+{
+    return x->job->epoch_differs && x->job->q.no_catalog;
+}
+
+/* It has another one, with which it can go on for now, or it asks for no row. */
 static bool catalog_may_wait(const reading *x)
 {
     const sync_request *q = &x->job->q;
-    return q->no_catalog && q->catalog_version > 0 && !x->job->epoch_differs;
+    return q->no_catalog && (q->catalog_version > 0 || q->no_page || x->job->epoch_differs);
 }
 
 static fb_code sync_line_put(reading *x)
@@ -133,7 +139,7 @@ static fb_code verdicts_put(reading *x)
 static void catalog_put(reading *x)
 {
     /* A restore may have taken a catalogue back: numbers say nothing to who knows another epoch. */
-    if (x->job->epoch_differs || (catalog_is_newer(x) && !catalog_may_wait(x))) {
+    if ((x->job->epoch_differs || catalog_is_newer(x)) && !catalog_may_wait(x)) {
         catalog_line_put(&x->job->out, store_catalog(x->view)->text);
     }
 }
@@ -229,8 +235,8 @@ static fb_code reply_put(reading *x)
     FB_TRY(verdicts_put(x));
     size_t verdicts_size = job->out.size - before;
     catalog_put(x);
-    /* no_page is no reason not to tell of a new epoch. */
-    if (!x->shown_ends && (!job->q.no_page || job->epoch_differs)) {
+    /* With a new epoch the chunks that no_page waits for are gone. */
+    if (!x->shown_ends && (job->epoch_differs ? !epoch_alone(x) : !job->q.no_page)) {
         FB_TRY(page_put(x));
     }
     sync_end_put(&job->out);

@@ -8,8 +8,9 @@
  * A chunk of a pack comes in pieces of a page's size.
  *
  * From level 4 on (a page of 16 KiB) the line is thin: what is large and can wait, a newer
- * catalogue and the sums of a digest, stays away until all else is through. Otherwise it would
- * break every exchange, and the work that is to go up with it.
+ * catalogue and the sums of a digest, stays away until all else is through, and packs are not
+ * offered. Otherwise it would break every exchange, and the work that is to go up with it. Where
+ * rows cannot come before a catalogue (push.c) they wait for the work as well.
  *
  * A cut or a timeout goes three levels down; a server that was not reached one level, because the
  * request may have broken the connection or there was none. After an absence the first success

@@ -15,7 +15,7 @@ _Static_assert(GROUP_BYTES_MAX + TOKEN_BYTES_MAX + HEAD_BYTES_MAX + PACK_BYTES_E
 typedef struct push_source {
     replica_identity who;
     outbox_state outbox;
-    bool takes_packs, no_page;
+    bool takes_packs, no_page, no_catalog;
     buf token;
     buf buckets; /* the digest, where it is asked to be compared */
     bool check;
@@ -51,11 +51,16 @@ static fb_code read_source(replica *r, const push_plan *plan, push_source *s, fb
     pack_want want;
     FB_TRY(outbox_state_get(r, &s->outbox));
     FB_TRY(pack_wanted_get(r, &s->takes_packs));
+    s->takes_packs = s->takes_packs && !plan->thin; /* thousands of chunks may be named at once */
     FB_TRY(pack_want_get(r, &want));
-    s->no_page = want.any;
     buf_reset(&s->token);
     FB_TRY(digest_ask(r, plan->thin, &s->check, &s->buckets));
-    return stage_token(r, &s->token);
+    FB_TRY(stage_token(r, &s->token));
+    /* Of a server that is met anew the catalogue comes before any row: both wait for the groups. */
+    bool rows_wait = plan->thin && s->token.size == 0 && s->outbox.acked < s->outbox.last;
+    s->no_page = want.any || rows_wait;
+    s->no_catalog = plan->thin && (s->token.size > 0 || rows_wait);
+    return FB_OK;
 }
 
 /* Groups from acked + 1 on. Without any the chain of the last group goes along instead. */
@@ -97,7 +102,7 @@ static void fill_request(replica *r, const push_source *s, const push_plan *plan
         .takes_packs = s->takes_packs,
         .takes_moves = s->token.size > 0,
         .no_page = s->no_page,
-        .no_catalog = plan->thin && s->token.size > 0,
+        .no_catalog = s->no_catalog,
     };
 }
 

@@ -67,6 +67,15 @@ static int setup_packs(void **state)
     return 0;
 }
 
+/* What is said of so many chunks is more than 4 KB. */
+static int setup_many_chunks(void **state)
+{
+    (void)state;
+    f = (fleet){.packing = {.rows_min = 20, .chunk_bytes = 500, .rest_ms = 1000, .age_ms = 1000}};
+    fleet_open(&f);
+    return 0;
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -134,15 +143,17 @@ static void window__makes_progress_through_four_kilobytes(void **state)
     assert_int_equal(fleet_number(other, "SELECT count(*) FROM activity"), GROUPS);
 }
 
-static int64_t packs_number(const char *sql)
+static const char PACKS[] = "server/master.db.packs";
+
+static int64_t number_in(const char *path, const char *sql)
 {
     sql_db *db = NULL;
     bool row = false;
     fb_error err = {0};
     const sql_options o = {.vfs = "fleetfs"};
-    fleet_must(sql_open("server/master.db.packs", &o, &db, &err), &err, "packs");
+    fleet_must(sql_open(path, &o, &db, &err), &err, path);
     sql_stmt *q = sql_prepare(db, sql);
-    fleet_must(sql_step(q, &row), NULL, "packs");
+    fleet_must(sql_step(q, &row), NULL, sql);
     int64_t number = sql_int(q, 0);
     sql_close(db);
     return number;
@@ -158,13 +169,19 @@ static void windows_until_sent(fleet_device *d, thin_link *thin)
     assert_true(thin->bytes_passed <= (uint64_t)(GROUPS + 16) * LETS_THROUGH);
 }
 
-/* What the server would like to tell beside the verdicts is larger than all that gets through: a
- * catalogue that IT has changed. Work goes first; the catalogue comes over a better line. */
-static void window__sends_groups_under_a_catalogue_that_has_changed(void **state)
+static void catalogue_grow(void)
 {
     static const char MODULE[] =
         "{\"module\":\"acme\",\"extend\":[{\"entity\":\"customer\",\"columns\":[{\"name\":"
         "\"fridge_no\",\"type\":\"text\",\"label\":{\"en\":\"Fridge\",\"zh\":\"冰柜\"}}]}]}";
+    fb_error err = {0};
+    fleet_must(door_catalog_grow(f.admin, text_of(MODULE), &f.port, &err), &err, "grow");
+}
+
+/* What the server would like to tell beside the verdicts is larger than all that gets through: a
+ * catalogue that IT has changed. Work goes first; the catalogue comes over a better line. */
+static void window__sends_groups_under_a_catalogue_that_has_changed(void **state)
+{
     (void)state;
     fb_error err = {0};
     fleet_device *d = fleet_device_add(&f, &f.users[0]);
@@ -172,7 +189,7 @@ static void window__sends_groups_under_a_catalogue_that_has_changed(void **state
     for (int i = 0; i < GROUPS; i++) {
         talk(d, i);
     }
-    fleet_must(door_catalog_grow(f.admin, text_of(MODULE), &f.port, &err), &err, "grow");
+    catalogue_grow();
     company_set(&f.company, "customer", &f.customers[0], PAIRS("fridge_no", "F-1"));
     windows_until_sent(d, &thin);
     fleet_sync(d);
@@ -259,7 +276,7 @@ static void fetch_in_windows(fetched *out)
     fleet_must(fleet_exchange(d, &done, &err), &err, "the offer");
     *out = (fetched){.offered = d->report.chunks_left,
                      .thin = {.inner = fleet_link(d), .bytes_max = LETS_THROUGH}};
-    assert_true(packs_number("SELECT max(length(body)) FROM chunk") > 8 * LETS_THROUGH);
+    assert_true(number_in(PACKS, "SELECT max(length(body)) FROM chunk") > 8 * LETS_THROUGH);
     for (int windows = 0; !r.complete && windows < 300; windows++) {
         window(d, &out->thin, NULL, &r);
         out->chunks += r.chunks_count;
@@ -279,8 +296,8 @@ static void window__fetches_a_chunk_larger_than_what_gets_through(void **state)
     enum { LEARNING = 16 };
     fetched got;
     fetch_in_windows(&got);
-    int64_t bytes = packs_number("SELECT sum(bytes) FROM pack");
-    assert_int_equal(packs_number("SELECT count(*) FROM chunk"), got.offered);
+    int64_t bytes = number_in(PACKS, "SELECT sum(bytes) FROM pack");
+    assert_int_equal(number_in(PACKS, "SELECT count(*) FROM chunk"), got.offered);
     assert_int_equal(got.chunks, got.offered);
     assert_int_equal(got.dropped, 0);
     assert_int_equal(got.thin.chunk_bytes, bytes);
@@ -306,6 +323,67 @@ static void window__gets_around_a_damaged_piece(void **state)
     f.answered_ctx = &pieces;
     fetch_in_windows(&got);
     assert_int_equal(got.dropped, 1);
+}
+
+/* Nor do packs that are offered stand before work: here the server does not know the token. */
+static void window__sends_groups_while_packs_are_offered(void **state)
+{
+    (void)state;
+    fb_error err = {0};
+    fb_sync_report r = {.complete = false};
+    sql_db *db = NULL;
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    fleet_device *writer = fleet_device_add(&f, &f.users[0]);
+    for (int i = 0; i < 2 * GROUPS; i++) {
+        talk(writer, GROUPS + i);
+    }
+    fleet_sync(writer);
+    fleet_build(&f);
+    for (int i = 0; i < GROUPS; i++) {
+        talk(d, i);
+    }
+    fleet_must(sql_open(d->path, &(sql_options){.vfs = "fleetfs"}, &db, &err), &err, "token");
+    fleet_must(sql_exec(db, "UPDATE fb_meta SET value='another' WHERE key='token'"), NULL, "token");
+    sql_close(db);
+    thin_link thin = {.inner = fleet_link(d), .bytes_max = LETS_THROUGH};
+    windows_until_sent(d, &thin);
+    for (int windows = 0; !r.complete && windows < 300; windows++) {
+        window(d, &thin, NULL, &r);
+    }
+    assert_int_equal(fleet_number(d, "SELECT count(*) FROM activity"), 3 * GROUPS);
+    fleet_must(fb_db_check(d->db, &err), &err, "check");
+}
+
+/* Nor does the catalogue of a server that is met anew, which has to come before any row does. */
+static void window__sends_groups_to_a_restored_server(void **state)
+{
+    static const char FRIDGE_COLUMNS[] =
+        "SELECT count(*) FROM pragma_table_info('customer') WHERE name='fridge_no'";
+    (void)state;
+    fb_error err = {0};
+    int64_t commit = 0;
+    fleet_device *d = fleet_device_add(&f, &f.users[0]);
+    thin_link thin = {.inner = fleet_link(d), .bytes_max = LETS_THROUGH};
+    fleet_server_stop(&f);
+    crash_vfs_copy(f.vfs, "server", "backup");
+    fleet_server_start(&f);
+    catalogue_grow(); /* the backup lacks it */
+    fleet_sync(d);
+    assert_int_equal(number_in(d->path, FRIDGE_COLUMNS), 1);
+    for (int i = 0; i < GROUPS; i++) {
+        talk(d, i);
+    }
+    fleet_server_stop(&f);
+    crash_vfs_remove(f.vfs, "server");
+    crash_vfs_copy(f.vfs, "backup", "server");
+    server_epoch_options o = {.path = "server/master.db", .vfs = "fleetfs", .port = &f.port};
+    fleet_must(server_epoch_new(&o, &commit, &err), &err, "server_epoch_new");
+    fleet_server_start(&f);
+    windows_until_sent(d, &thin);
+    fleet_sync(d);
+    assert_int_equal(number_in(d->path, FRIDGE_COLUMNS), 0);
+    assert_int_equal(fleet_number(d, "SELECT count(*) FROM activity"), GROUPS);
+    fleet_must(fb_db_check(d->db, &err), &err, "check");
 }
 
 static void budget__of_bytes_ends_a_step_and_says_what_is_left(void **state)
@@ -484,6 +562,8 @@ int main(void)
         TEST(window__downloads_through_four_kilobytes),
         TEST_WITH(setup_packs, window__fetches_a_chunk_larger_than_what_gets_through),
         TEST_WITH(setup_packs, window__gets_around_a_damaged_piece),
+        TEST_WITH(setup_many_chunks, window__sends_groups_while_packs_are_offered),
+        TEST(window__sends_groups_to_a_restored_server),
         TEST(budget__of_bytes_ends_a_step_and_says_what_is_left),
         TEST(full_disk__does_not_pay_for_the_same_page_again),
         TEST(answer__counts_for_the_state_that_asked_alone),
