@@ -495,6 +495,18 @@ static void held_cuts(inner *w)
     sync_cuts(w, "a held group that was settled", "\"m\":\"verdict\"");
 }
 
+static void epoch_new(inner *w)
+{
+    fb_error err = {0};
+    int64_t commit = 0;
+    fleet_server_stop(&w->f);
+    const server_epoch_options o = {
+        .path = "server/master.db", .vfs = "fleetfs", .port = &w->f.port};
+    fleet_must(server_epoch_new(&o, &commit, &err), &err, "a new epoch");
+    fleet_server_start(&w->f);
+    groups_add(w, 1);
+}
+
 static void page_cuts(inner *w)
 {
     static const char MODULE[] =
@@ -502,21 +514,17 @@ static void page_cuts(inner *w)
         "\"shelf\",\"type\":\"text\",\"max\":20,\"policy\":\"LWW\",\"label\":{\"en\":\"Shelf\","
         "\"zh\":\"货架\"}}]}]}";
     fb_error err = {0};
-    int64_t commit = 0;
     fleet_must(door_catalog_grow(w->f.admin, text_of(MODULE), &w->f.port, &err), &err, "grow");
     w->fresh_line = true;
     sync_cuts(w, "a catalogue", "\"m\":\"catalog\"");
     tamper(w, "DELETE FROM customer WHERE code IN ('N3', 'N4')");
     w->f.now_ms += 86400000;
     sync_cuts(w, "rows that the digest misses", "\"fix\":");
-    w->fresh_line = false;
-    fleet_server_stop(&w->f);
-    const server_epoch_options o = {
-        .path = "server/master.db", .vfs = "fleetfs", .port = &w->f.port};
-    fleet_must(server_epoch_new(&o, &commit, &err), &err, "a new epoch");
-    fleet_server_start(&w->f);
-    groups_add(w, 1);
+    epoch_new(w);
     sync_cuts(w, "a new epoch", "\"reset\":1");
+    w->fresh_line = false; /* to a bad line the epoch comes alone, and groups go before rows */
+    epoch_new(w);
+    sync_cuts(w, "a new epoch over a bad line", "\"ep\":");
 }
 
 static void code_make(inner *w, char *out, size_t size)
