@@ -6,10 +6,11 @@
  * wait for a person, so that his decision reaches this life; the server knows the line and judges
  * nothing anew. If the server was restored, everything answered that is in no backup as well
  * (rebirth_revive): until a backup holds a group of this life, and with it everything before, this
- * device has the second copy. The rest of the tray, and what is in no backup yet, moves to negative
- * numbers, the newest next to zero. The base is rebuilt by a reset page, so that nothing depends on
- * which rows the earlier life had. Document numbers jump, because an earlier life may have used the
- * next ones. */
+ * device has the second copy. So has it of what a manager refused, which lies in the tray meanwhile
+ * (OUT-5): the restored server may have it decided otherwise. The rest of the tray, and what is in
+ * no backup yet, moves to negative numbers, the newest next to zero. The base is rebuilt by a reset
+ * page, so that nothing depends on which rows the earlier life had. Document numbers jump, because
+ * an earlier life may have used the next ones. */
 #include "replica/room.h"
 #include "schema/limits.h"
 #include "schema/numbers.h"
@@ -32,6 +33,23 @@ static fb_code mark_waiting(replica *r)
     return run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'emptied/*'");
 }
 
+/* Refusals whose decision no backup holds, as 7 and 8 while the numbers change: as 6, within this
+ * transaction only. Not what its author has closed. */
+static fb_code mark_refused(replica *r)
+{
+    FB_TRY(run_text(r, "UPDATE fb_outbox SET state=state+5 WHERE state<>0 AND state IN (2, 3) AND"
+                       " " IS_DECIDED));
+    return run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/*'");
+}
+
+/* Marked with 0: any group of the new life is behind the decision. */
+static fb_code keep_refused(replica *r)
+{
+    FB_TRY(run_text(r, "INSERT INTO fb_meta (key, value) SELECT 'decided/'||gseq, 0 FROM fb_outbox"
+                       " WHERE state<>0 AND state IN (7, 8)"));
+    return run_text(r, "UPDATE fb_outbox SET state=state-5 WHERE state<>0 AND state IN (7, 8)");
+}
+
 static fb_code archive_answered(replica *r)
 {
     int64_t acked = r->state.acked;
@@ -44,7 +62,7 @@ static fb_code archive_answered(replica *r)
     FB_TRY(run_int(
         r, "DELETE FROM fb_outbox WHERE gseq BETWEEN 1 AND ?1 AND state=0 AND NOT " IS_DECIDED,
         r->state.backed_up));
-    FB_TRY(run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/*'"));
+    FB_TRY(mark_refused(r));
     FB_TRY(run_text(r, "DELETE FROM fb_verdict WHERE gseq NOT IN (SELECT gseq FROM fb_outbox)"));
     FB_TRY(run_int(r, "UPDATE fb_outbox SET state=4 WHERE gseq BETWEEN 1 AND ?1 AND state=1",
                    r->state.backed_up));
@@ -142,19 +160,20 @@ static fb_code numbers_skip(replica *r)
     return run_int(r, "UPDATE fb_counter SET next=next+?1", NUMBERS_SKIPPED);
 }
 
-/* What was answered and is in no backup is pending again, without what came with its answer. */
+/* What was answered and is in no backup is pending again, without what came with its answer; so is
+ * what was refused by a decision that is in none. */
 static fb_code revive_answered(replica *r)
 {
     FB_TRY(run_text(r, "DELETE FROM fb_alias WHERE gseq IN"
                        " (SELECT gseq FROM fb_outbox WHERE state<>0 AND state=5)"));
-    return run_text(r, "UPDATE fb_outbox SET state=6 WHERE state<>0 AND state=5");
+    return run_text(r, "UPDATE fb_outbox SET state=6 WHERE state<>0 AND state IN (5, 7, 8)");
 }
 
 static fb_code renumber(replica *r, bool revive, int64_t *last_out)
 {
     int64_t again = 0;
     FB_TRY(archive_answered(r));
-    FB_TRY(revive ? revive_answered(r) : FB_OK);
+    FB_TRY((revive ? revive_answered : keep_refused)(r));
     FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state=6", &again));
     *last_out = r->state.last - r->state.acked + again;
     FB_TRY(renumber_pending(r, again));
@@ -190,6 +209,18 @@ static fb_code reborn(replica *r, bool revive)
     s->base_stale |= s->visible > 0 || s->head_cid > 0;
     s->head_cid = 0;
     return state_save(r, &before);
+}
+
+fb_code rebirth_has_more(replica *r, bool *out)
+{
+    int64_t any = 0;
+    fb_code rc = read_count(r,
+                            "SELECT EXISTS (SELECT 1 FROM fb_outbox WHERE state<>0 AND (state=5 OR"
+                            " (state IN (2, 3) AND gseq < 0 AND " IS_DECIDED " AND NOT EXISTS"
+                            " (SELECT 1 FROM fb_meta WHERE key='emptied/'||gseq))))",
+                            &any);
+    *out = any != 0;
+    return rc;
 }
 
 fb_code rebirth_inside(replica *r)

@@ -50,7 +50,8 @@ enum {
 extern const char *const device_steps[];
 extern const uint32_t device_steps_count;
 
-/* OUT-5: fb_meta decided/<gseq> is the newest group that was there when its decision was heard. */
+/* OUT-5: fb_meta decided/<gseq> is the newest group that was there when its decision was heard; of
+ * a refusal that an earlier life heard, 0. */
 #define IS_DECIDED "EXISTS (SELECT 1 FROM fb_meta WHERE key='decided/'||gseq)"
 
 typedef enum group_state {
@@ -441,5 +442,7 @@ FB_MUST_USE fb_code rebirth_inside(replica *r);
 /* The same after the server was restored: what it had answered earlier lives of this device, and no
  * backup holds, is pending again, in front. */
 FB_MUST_USE fb_code rebirth_revive(replica *r);
+/* Is there any such of earlier lives? */
+FB_MUST_USE fb_code rebirth_has_more(replica *r, bool *out);
 
 #endif

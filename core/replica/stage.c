@@ -40,16 +40,16 @@ static int64_t smaller(int64_t a, int64_t b)
 }
 
 /* Held again, until the server says what was decided: OUT-5; the aliases of a decision go with it.
- * What its author closed stays closed. */
+ * What its author closed stays closed. Earlier lives (gseq < 0): rebirth_revive. */
 static fb_code forget_decisions(replica *r, int64_t backed_up)
 {
     FB_TRY(run_int(r,
                    "UPDATE fb_outbox SET state=1 WHERE gseq BETWEEN 1 AND ?1 AND state IN (0, 2, 3)"
                    " AND " IS_DECIDED,
                    backed_up));
-    FB_TRY(run_text(r, "UPDATE fb_verdict SET code=4, in_effect=0 WHERE " IS_DECIDED));
+    FB_TRY(run_text(r, "UPDATE fb_verdict SET code=4, in_effect=0 WHERE gseq > 0 AND " IS_DECIDED));
     FB_TRY(run_text(r, "DELETE FROM fb_alias WHERE " IS_DECIDED));
-    return run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/*'");
+    return run_text(r, "DELETE FROM fb_meta WHERE key GLOB 'decided/[0-9]*'");
 }
 
 /* Answers that the server no longer knows it gave; those of earlier lives: rebirth_revive. */
@@ -127,9 +127,9 @@ static fb_code take_epoch(taking *t)
     FB_TRY(meta_drop(r, "token"));
     FB_TRY(pack_forgive(r));
     FB_TRY(forget_answers(r, s->backed_up));
-    int64_t answered = 0;
-    FB_TRY(read_count(r, "SELECT count(*) FROM fb_outbox WHERE state<>0 AND state=5", &answered));
-    if (is_older || answered > 0) {
+    bool has_more = false;
+    FB_TRY(rebirth_has_more(r, &has_more));
+    if (is_older || has_more) {
         t->result->reborn = true;
         return rebirth_revive(r);
     }

@@ -48,6 +48,14 @@ static int people_close(void **state)
     return 0;
 }
 
+static void people_anew(int round)
+{
+    if (round > 0) {
+        people_close(NULL);
+        people_open(NULL);
+    }
+}
+
 static void talk(const char *subject)
 {
     fb_error err = {0};
@@ -251,15 +259,18 @@ static void is_decided(const char *command)
     fleet_sync(rep);
 }
 
+static fb_code keep_number(void *ctx, const fb_problem *p)
+{
+    *(int64_t *)ctx = p->gseq;
+    return FB_OK;
+}
+
 /* ---- tests ---- */
 
 static void accepted_after_the_accident__stands_and_leaves_the_tray(void **state)
 {
     for (int i = 0; i < 2 * ACCIDENTS_COUNT; i++) {
-        if (i > 0) {
-            people_close(NULL);
-            people_open(NULL);
-        }
+        people_anew(i);
         work_is_held(false);
         if (i >= ACCIDENTS_COUNT) {
             talk("settled");
@@ -287,10 +298,7 @@ static void accepted_after_the_accident__stands_and_leaves_the_tray(void **state
 static void rejected_after_the_accident__can_be_corrected(void **state)
 {
     for (int i = 0; i < ACCIDENTS_COUNT; i++) {
-        if (i > 0) {
-            people_close(NULL);
-            people_open(NULL);
-        }
+        people_anew(i);
         work_is_held(false);
         ACCIDENTS[i]();
         fleet_sync(rep);
@@ -398,41 +406,76 @@ static void server_put_back__decision_comes_again(void **state)
     assert_int_equal(in_tray(), 0);
 }
 
-/* The backup holds the decision, which its author has heard or not. */
+/* The backup holds the decision, which its author has heard or not, in this life or an earlier. */
 static void server_put_back__to_behind_the_decision_nothing_waits(void **state)
 {
     static const char *const COMMANDS[] = {"held.accept", "held.reject"};
     (void)state;
-    for (int i = 0; i < 4; i++) {
-        if (i > 0) {
-            people_close(NULL);
-            people_open(NULL);
-        }
+    for (int i = 0; i < 8; i++) {
+        people_anew(i);
         work_is_held_and_backed_up();
-        manager_decides(COMMANDS[i / 2]);
-        if (i % 2 == 0) {
+        manager_decides(COMMANDS[i % 2]);
+        if (i & 2) {
+            fleet_sync(rep);
+        }
+        if (i & 4) {
+            phone_is_put_back();
             fleet_sync(rep);
         }
         server_is_copied();
         server_is_put_back();
         fleet_sync(rep);
-        assert_int_equal(in_tray(), i / 2 * 10);
+        assert_int_equal(in_tray(), i % 2 * 10);
     }
 }
 
-/* Refused, then put back to before it; somebody else accepts first. */
+/* Refused, then put back to before it; somebody else accepts first. Its author's phone is in the
+ * life that heard the refusal, or in the second after it. */
 static void server_put_back__what_was_refused_may_be_accepted(void **state)
 {
     (void)state;
-    work_is_held_and_backed_up();
-    is_decided("held.reject");
-    assert_int_equal(in_tray(), 10);
-    server_is_put_back();
-    administrator_accepts();
-    fleet_sync(rep);
-    assert_int_equal(in_tray(), 0);
-    fleet_sync(manager);
-    shop_says("by the rep");
+    for (int i = 0; i < ACCIDENTS_COUNT; i++) {
+        people_anew(i);
+        work_is_held_and_backed_up();
+        is_decided("held.reject");
+        for (int life = 0; life < 2; life++) {
+            ACCIDENTS[i]();
+            fleet_sync(rep);
+            assert_int_equal(in_tray(), 10);
+        }
+        server_is_put_back();
+        administrator_accepts();
+        fleet_sync(rep);
+        assert_int_equal(in_tray(), 0);
+        fleet_sync(manager);
+        shop_says("by the rep");
+    }
+}
+
+/* What its author gave up or corrected does not go up again; the correction does. */
+static void server_put_back__what_its_author_closed_stays_closed(void **state)
+{
+    fb_error err = {0};
+    int64_t number = 0, made = 0;
+    (void)state;
+    for (int corrected = 0; corrected < 2; corrected++) {
+        people_anew(corrected);
+        work_is_held_and_backed_up();
+        is_decided("held.reject");
+        talk("in no backup"); /* for which a new life begins */
+        fleet_sync(rep);
+        company_set(&f.company, "customer", &shop,
+                    PAIRS("territory_id", id_text(&f.territories[0])));
+        phone_is_put_back();
+        fleet_sync(rep);
+        fleet_must(fb_problem_each(rep->db, keep_number, &number, &err), &err, "tray");
+        fb_code rc = corrected ? fb_problem_resubmit(rep->db, number, NULL, 0, &made, &err)
+                               : fb_problem_discard(rep->db, number, &err);
+        fleet_must(rc, &err, "closed");
+        server_is_put_back();
+        fleet_sync(rep);
+        assert_int_equal(in_tray(), corrected * 100);
+    }
 }
 
 /* What the rep saw is lost with its number, which another commit has: whose time says nothing of
@@ -443,10 +486,7 @@ static void held_over_a_lost_base__is_not_timed_by_another_commit(void **state)
     (void)state;
     for (int i = 0; i < ACCIDENTS_COUNT; i++) {
         int64_t lost = 0, again = 0;
-        if (i > 0) {
-            people_close(NULL);
-            people_open(NULL);
-        }
+        people_anew(i);
         server_is_copied();
         company_set(&f.company, "customer", &shop, PAIRS("short_name", "as seen"));
         company_set(&f.company, "customer", &shop, PAIRS("short_name", "lost"));
@@ -472,6 +512,9 @@ static void held_over_a_lost_base__is_not_timed_by_another_commit(void **state)
         shop_says("later");
     }
 }
+
+#define EMPTIED "SELECT count(*) FROM fb_meta WHERE key GLOB 'emptied/*'"
+#define LIFE "SELECT value FROM fb_meta WHERE key='life'"
 
 /* What the phone's file says, of its own tables. */
 static int64_t file_number(const char *sql)
@@ -501,29 +544,44 @@ static void accepted_and_kept__is_emptied_by_an_erasure(void **state)
     buyer_is_erased();
     fleet_sync(rep);
     assert_int_equal(file_number("SELECT count(*) FROM fb_outbox WHERE state=0"), 1);
-    assert_int_equal(file_number("SELECT count(*) FROM fb_meta WHERE key GLOB 'emptied/*'"), 1);
+    assert_int_equal(file_number(EMPTIED), 1);
 }
 
 /* Emptied, it is another line: a server that is put back would hold it as new work. */
-static void emptied_and_accepted__is_not_sent_by_a_new_life(void **state)
+static void emptied_and_decided__is_not_sent_by_a_new_life(void **state)
 {
+    static const char *const COMMANDS[] = {"held.accept", "held.reject", "held.reject"};
     (void)state;
-    work_is_held(true);
-    talk("settled");
-    fleet_sync(rep);
-    all_is_backed_up();
-    buyer_is_erased();
-    fleet_sync(rep);
-    assert_int_equal(file_number("SELECT count(*) FROM fb_meta WHERE key GLOB 'emptied/*'"), 1);
-    server_is_copied();
-    is_decided("held.accept");
-    phone_is_put_back();
-    fleet_sync(rep);
-    server_is_put_back();
-    fleet_sync(rep);
-    fleet_sync(rep);
-    fleet_sync(manager);
-    assert_int_equal(fleet_number(manager, "SELECT count(*) FROM held_group"), 1);
+    for (int i = 0; i < 3; i++) {
+        bool in_new_life = i == 2;
+        people_anew(i);
+        work_is_held(true);
+        talk("settled");
+        fleet_sync(rep);
+        all_is_backed_up();
+        if (!in_new_life) {
+            buyer_is_erased();
+            fleet_sync(rep);
+            assert_int_equal(file_number(EMPTIED), 1);
+        }
+        server_is_copied();
+        is_decided(COMMANDS[i]);
+        phone_is_put_back();
+        fleet_sync(rep);
+        if (in_new_life) {
+            buyer_is_erased();
+            fleet_sync(rep);
+            assert_int_equal(file_number(EMPTIED), 1);
+        }
+        int64_t life = file_number(LIFE);
+        server_is_put_back();
+        fleet_sync(rep);
+        fleet_sync(rep);
+        assert_int_equal(file_number(LIFE), life);
+        fleet_sync(manager);
+        assert_int_equal(fleet_number(manager, "SELECT count(*) FROM held_group"), 1);
+        assert_int_equal(in_tray(), i > 0 ? 10 : 0);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, people_open, people_close)
@@ -535,13 +593,14 @@ int main(void)
         TEST(rejected_after_the_accident__can_be_corrected),
         TEST(emptied_by_an_erasure__is_decided_by_its_row),
         TEST(accepted_and_kept__is_emptied_by_an_erasure),
-        TEST(emptied_and_accepted__is_not_sent_by_a_new_life),
+        TEST(emptied_and_decided__is_not_sent_by_a_new_life),
         TEST(decided_before_the_accident__is_heard_again),
         TEST(server_put_back__decision_that_ends_otherwise_comes_to_the_tray),
         TEST(server_put_back__decision_comes_again),
         TEST(server_put_back__a_new_life_has_the_group_too),
         TEST(server_put_back__to_behind_the_decision_nothing_waits),
         TEST(server_put_back__what_was_refused_may_be_accepted),
+        TEST(server_put_back__what_its_author_closed_stays_closed),
         TEST(held_over_a_lost_base__is_not_timed_by_another_commit),
     };
     return cmocka_run_group_tests_name("held_lives", tests, NULL, NULL);

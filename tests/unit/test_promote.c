@@ -203,6 +203,59 @@ static void promote__decided_groups_go_with_a_new_life(void **state)
     lab_stop(&l);
 }
 
+static int64_t marked(lab *l, int64_t gseq)
+{
+    char sql[120];
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM fb_meta JOIN fb_outbox ON key='decided/'||gseq WHERE state=2"
+             " AND gseq=%lld",
+             (long long)gseq);
+    return lab_count(l, sql);
+}
+
+/* Refused by a decision: the mark goes along, under the numbers of each life, until a backup holds
+ * a group of it. */
+static void promote__refused_groups_stay_marked_in_new_lives(void **state)
+{
+    lab l;
+    buf out;
+    fb_error err;
+    (void)state;
+    lab_start(&l, DB, 22);
+    for (unsigned g = 1; g <= 12; g++) {
+        lab_save(&l, g, "held", 1);
+    }
+    reply_begin(&l, &out, 12, 12, 7);
+    for (int64_t g = 1; g <= 12; g++) {
+        reply_verdict(&out, g, VERDICT_HELD, false);
+    }
+    reply_page(&out, "0.7", true, false);
+    reply_take(&l, &out);
+    reply_begin(&l, &out, 12, 12, 8);
+    for (int64_t g = 1; g <= 12; g++) {
+        reply_verdict(&out, g, VERDICT_REJECTED, false);
+    }
+    reply_page(&out, "0.8", true, false);
+    reply_take(&l, &out);
+    for (int life = 0; life < 2; life++) {
+        assert_int_equal(replica_rebirth(l.r, &err), FB_OK);
+        for (int64_t g = 1; g <= 12; g++) {
+            assert_int_equal(marked(&l, -g - life), 1);
+        }
+        lab_save(&l, 20 + (unsigned)life, "new", 1);
+        reply_begin(&l, &out, 1, life, 9 + life);
+        verdict_run_put(&out, 1, 1, 9 + life);
+        reply_page(&out, "0.9", true, true);
+        reply_rights(&l, &out);
+        reply_take(&l, &out);
+        assert_int_equal(marked(&l, -1 - life), 1 - life);
+    }
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_meta WHERE key GLOB 'decided/*'"), 0);
+    assert_int_equal(lab_count(&l, "SELECT count(*) FROM fb_outbox WHERE state=2"), 12);
+    lab_check(&l);
+    lab_stop(&l);
+}
+
 static void promote__alias_moves_every_reference(void **state)
 {
     lab l;
@@ -719,6 +772,7 @@ int main(void)
         cmocka_unit_test(promote__verdicts_have_no_effect_before_the_page_is_complete),
         cmocka_unit_test(promote__held_groups_stay_visible_until_the_later_verdict),
         cmocka_unit_test(promote__decided_groups_go_with_a_new_life),
+        cmocka_unit_test(promote__refused_groups_stay_marked_in_new_lives),
         cmocka_unit_test(promote__alias_moves_every_reference),
         cmocka_unit_test(promote__warns_and_keeps_a_change_whose_row_left),
         cmocka_unit_test(promote__reset_rebuilds_the_base_and_keeps_pending_work),

@@ -737,8 +737,10 @@ static void device_is_reborn(void)
     memset(m.server.answers, 0, sizeof m.server.answers);
     m.backup = m.server;
     /* The backup just taken holds the earlier life, and the device is taken to know it; what it
-     * does without one is test_replica.c's. */
+     * does without one is test_replica.c's, and for refusals test_promote.c's. */
     assert_int_equal(sql_exec(replica_sql(m.l.r), "DELETE FROM fb_outbox WHERE state=5"), FB_OK);
+    assert_int_equal(sql_exec(replica_sql(m.l.r), "DELETE FROM fb_meta WHERE key GLOB 'decided/*'"),
+                     FB_OK);
 }
 
 /* --- runs ---------------------------------------------------------------------------- */
