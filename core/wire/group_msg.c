@@ -3,7 +3,9 @@
  * head   k (kind), at (captured), off (clock correction, "0" left out), sus (1 = the clock is
  *        suspect, left out when not), cv (catalogue version), rp (gseq it replaces) and ri (the
  *        incarnation that counts so), left out when none, then ops. Members may come in any order;
- * unknown ones are skipped. ops    ["+", entity, ["id", columns...], [[id, values...], ...]]
+ *        unknown ones are skipped.
+ *
+ * ops    ["+", entity, ["id", columns...], [[id, values...], ...]]
  *        ["~", entity, id, base ver, [columns], [values before], [values]]
  *        ["-", entity, id, base ver]
  *        ["^", entity, id, [columns], [differences]]
